@@ -1,0 +1,77 @@
+"""Everything that a plugin may use: the only module of the core that plugins import. It holds no code."""
+
+from appliance.app import Appliance
+from appliance.assignments import Effective
+from appliance.clock import new_id, now, parse, random_id, stamp
+from appliance.config import Section, setting
+from appliance.db import Database, Row, Transaction
+from appliance.errors import ApplianceError, CannotStart, NotReady, Refused, StoreBusy, StoreError
+from appliance.events import AssignmentChanged, Event, PluginSwitchedOff, SettingChanged
+from appliance.exempt import ExemptPlace
+from appliance.hookspecs import (
+    Check,
+    Daily,
+    Data,
+    Every,
+    HomeCard,
+    Job,
+    Menu,
+    Page,
+    Panel,
+    Permission,
+    State,
+    Worker,
+    hook,
+)
+from appliance.net import local_addresses, port_holder, resolver_addresses
+from appliance.web.pages import actor, flash, read_form, redirect, render
+from appliance.workers import WorkerContext, write_atomically
+
+__all__ = [
+    "Appliance",
+    "ApplianceError",
+    "AssignmentChanged",
+    "CannotStart",
+    "Check",
+    "Daily",
+    "Data",
+    "Database",
+    "Effective",
+    "Event",
+    "Every",
+    "ExemptPlace",
+    "HomeCard",
+    "Job",
+    "Menu",
+    "NotReady",
+    "Page",
+    "Panel",
+    "Permission",
+    "PluginSwitchedOff",
+    "Refused",
+    "Row",
+    "Section",
+    "SettingChanged",
+    "State",
+    "StoreBusy",
+    "StoreError",
+    "Transaction",
+    "Worker",
+    "WorkerContext",
+    "actor",
+    "flash",
+    "hook",
+    "local_addresses",
+    "new_id",
+    "now",
+    "parse",
+    "port_holder",
+    "random_id",
+    "read_form",
+    "redirect",
+    "render",
+    "resolver_addresses",
+    "setting",
+    "stamp",
+    "write_atomically",
+]

@@ -1,0 +1,208 @@
+"""Changing a running appliance: settings set on pages, reading the file again, letting a plugin in again.
+
+A change is checked whole, then applied whole: the running generation of services is stopped and the next one started in
+the same process, on the same listening sockets. If the next one does not start as it should, the old one comes back.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from appliance.audit import Audit
+from appliance.bus import Bus
+from appliance.clock import new_id, now, stamp
+from appliance.config import Config, ConfigError, Mistake, PageValue
+from appliance.db import Database, Row
+from appliance.errors import ApplianceError, Refused
+from appliance.events import SettingChanged
+
+if TYPE_CHECKING:
+    from appliance.loading import Loaded
+
+IN_FORCE = "undone_at IS NULL AND (until IS NULL OR until > ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a change: whether it is applied (or being applied), in words, and the mistakes that stopped it."""
+
+    applied: bool
+    words: str
+    mistakes: tuple[Mistake, ...] = ()
+
+
+class Reloader(Protocol):
+    """The main process, as far as changes need it."""
+
+    async def prepare(self, page_values: Sequence[PageValue] | None = None) -> Loaded:
+        """Check everything without touching what runs. Raises ``ConfigError`` or ``Refused``."""
+
+    def swap_soon(self, loaded: Loaded, roll_back: Callable[[Database], Awaitable[None]] | None = None) -> None:
+        """Replace what runs, once the answer that is being made has been sent."""
+
+    def last_outcome(self) -> Outcome | None:
+        """What became of the latest swap."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageState:
+    """What pages have set and which plugins are off, as the store says before the appliance runs."""
+
+    page_values: tuple[PageValue, ...] = ()
+    plugins_off: frozenset[str] = frozenset()
+
+
+def read_page_state(records: Path) -> PageState:
+    """Read from the file of the record store without opening it for writing; empty when there is none yet."""
+    if not records.is_file():
+        return PageState()
+    connection = sqlite3.connect(f"file:{records}?mode=ro", uri=True)
+    try:
+        values = connection.execute(
+            "SELECT path, value, author, reason, set_at, until FROM page_values"  # noqa: S608 - a constant
+            f" WHERE {IN_FORCE} ORDER BY set_at, id",
+            (stamp(),),
+        ).fetchall()
+        off = connection.execute("SELECT name FROM plugins_off").fetchall()
+    except sqlite3.DatabaseError:  # no store of ours yet, or a broken one: opening it for real says so in words
+        return PageState()
+    finally:
+        connection.close()
+    found = {row[0]: PageValue(row[0], json.loads(row[1]), *row[2:]) for row in values}
+    return PageState(tuple(found.values()), frozenset(row[0] for row in off))
+
+
+class Control:
+    """What the pages and the command line ask of a running appliance. ``actor`` is who asks, for the record."""
+
+    def __init__(self, config: Config, records: Database, audit: Audit, bus: Bus, reloader: Reloader | None) -> None:
+        self._config = config
+        self._records = records
+        self._audit = audit
+        self._bus = bus
+        self._main_process = reloader
+
+    @property
+    def _reloader(self) -> Reloader:
+        assert self._main_process is not None, "only the main process changes what runs"
+        return self._main_process
+
+    @property
+    def last_outcome(self) -> Outcome | None:
+        """What became of the latest change."""
+        return self._reloader.last_outcome()
+
+    async def reload(self, actor: str) -> Outcome:
+        """Read the settings file again and apply it, wholly or not at all."""
+        try:
+            loaded = await self._reloader.prepare()
+        except ConfigError as error:
+            return Outcome(False, "Nothing was changed: the settings file has mistakes.", error.mistakes)
+        except ApplianceError as error:
+            return Outcome(False, f"Nothing was changed. {error}")
+        async with self._records.transaction() as tx:
+            await self._audit.record(tx, actor, "read settings again", str(self._config.place.config_file))
+        self._reloader.swap_soon(loaded)
+        return Outcome(True, "The settings file was read and is being applied.")
+
+    # Settings on pages
+
+    async def page_rows(self, limit: int = 100) -> list[Row]:
+        """What was set on pages, newest first: id, path, value (JSON), author, reason, set_at, until, undone_at, ..."""
+        return await self._records.fetch("SELECT * FROM page_values ORDER BY set_at DESC, id DESC LIMIT ?", (limit,))
+
+    async def set_value(self, actor: str, path: str, text: str, reason: str, until: datetime | None) -> Outcome:
+        """Set a setting that the file leaves out. Raises ``ConfigError`` (the value) or ``Refused`` (the rest)."""
+        value = self._config.parse_page_text(path, text)
+        if not reason.strip():
+            raise Refused("Say why, so that the next person understands.")
+        if until is not None and until <= now():
+            raise Refused("The end lies in the past.", "Choose a later time or leave it empty.")
+        ends = stamp(until) if until else None
+        row = PageValue(path, value, actor, reason.strip(), stamp(), ends)
+        loaded = await self._reloader.prepare([*await self._in_force(without=path), row])
+        if loaded.config.origin(path).kind != "page":
+            raise Refused(f"{path} cannot be set here.", "; ".join(loaded.config.notes))
+        row_id = new_id()
+        async with self._records.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO page_values (id, path, value, author, reason, set_at, until) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (row_id, path, json.dumps(value), actor, row.reason, row.set_at, ends),
+            )
+            detail = {"value": value, "reason": row.reason, "until": ends}
+            await self._audit.record(tx, actor, "changed setting", path, detail)
+            await self._bus.publish(tx, SettingChanged(path=path, author=actor))
+        self._reloader.swap_soon(loaded, lambda records: _undo(records, row_id, "the appliance"))
+        return Outcome(True, f"{path} was changed and is being applied.")
+
+    async def undo_value(self, actor: str, row_id: str) -> Outcome:
+        """Take back a change. What was set before it, or the default, applies again."""
+        row = await self._records.fetch_one("SELECT * FROM page_values WHERE id = ? AND undone_at IS NULL", (row_id,))
+        if row is None:
+            raise Refused("This change was undone already.", "Load the page again.")
+        loaded = await self._reloader.prepare(await self._in_force(without_id=row_id))
+        await _undo(self._records, row_id, actor)
+        async with self._records.transaction() as tx:
+            await self._audit.record(tx, actor, "undid setting", row["path"], {"id": row_id})
+            await self._bus.publish(tx, SettingChanged(path=row["path"], author=actor))
+        self._reloader.swap_soon(loaded)
+        return Outcome(True, f"The change of {row['path']} was undone.")
+
+    async def end_what_is_over(self) -> None:
+        """Apply the settings again when a value that was set until now has come to its end (a job, every minute)."""
+        for row in self._config.rows():
+            if row.origin.kind == "page" and row.origin.until and row.origin.until <= stamp():
+                async with self._records.transaction() as tx:
+                    await self._audit.record(tx, "the appliance", "setting ended", row.path)
+                    await self._bus.publish(tx, SettingChanged(path=row.path, author="the appliance"))
+                self._reloader.swap_soon(await self._reloader.prepare())
+                return
+
+    async def _in_force(self, without: str = "", without_id: str = "") -> list[PageValue]:
+        rows = await self._records.fetch(
+            f"SELECT * FROM page_values WHERE {IN_FORCE} AND path <> ? AND id <> ? ORDER BY set_at, id",  # noqa: S608
+            (stamp(), without, without_id),
+        )
+        found = {
+            row["path"]: PageValue(
+                row["path"], json.loads(row["value"]), row["author"], row["reason"], row["set_at"], row["until"]
+            )
+            for row in rows
+        }
+        return list(found.values())
+
+    # Plugins and events
+
+    async def plugin_reset(self, actor: str, name: str) -> Outcome:
+        """Let a plugin that was switched off in again."""
+        if name not in self._config.settings.plugins:
+            raise Refused(f"The settings file names no plugin {name!r}.")
+        loaded = await self._reloader.prepare()
+        async with self._records.transaction() as tx:
+            await tx.execute("DELETE FROM plugins_off WHERE name = ?", (name,))
+            await self._audit.record(tx, actor, "let plugin in again", name)
+        self._reloader.swap_soon(loaded)
+        return Outcome(True, f"{name} is being let in again.")
+
+    async def events_retry(self, actor: str, owner: str, event_id: str) -> bool:
+        """Try a parked delivery again."""
+        async with self._records.transaction() as tx:
+            await self._audit.record(tx, actor, "retried event", event_id, {"for": owner})
+            return await self._bus.retry(tx, owner, event_id)
+
+    async def events_drop(self, actor: str, owner: str, event_id: str) -> bool:
+        """Give a parked delivery up."""
+        async with self._records.transaction() as tx:
+            await self._audit.record(tx, actor, "dropped event", event_id, {"for": owner})
+            return await self._bus.drop(tx, owner, event_id)
+
+
+async def _undo(records: Database, row_id: str, actor: str) -> None:
+    async with records.transaction() as tx:
+        await tx.execute("UPDATE page_values SET undone_at = ?, undone_by = ? WHERE id = ?", (stamp(), actor, row_id))

@@ -1,0 +1,43 @@
+"""Events: facts that have happened. Stored in the transaction of what caused them, then delivered to listeners.
+
+Only the core's events cross plugins: a plugin cannot import another plugin's classes.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from appliance.clock import new_id, stamp
+
+
+class Event(BaseModel):
+    """Base of all events. Fields are JSON; a field that an older version wrote and this one lacks is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str = Field(default_factory=new_id, description="UUID of version 7.")
+    occurred_at: str = Field(default_factory=stamp, description="When it happened, UTC.")
+
+
+class PluginSwitchedOff(Event):
+    """A plugin failed and was switched off; everything else goes on."""
+
+    plugin: str = Field(description="Name of the plugin.")
+    reason: str = Field(description="What it did, in words.")
+
+
+class SettingChanged(Event):
+    """A setting was changed or its change undone on a page."""
+
+    path: str = Field(description="Dotted path, for example `web.port`.")
+    author: str = Field(description="Who did it.")
+
+
+class AssignmentChanged(Event):
+    """What applies to a group was changed, undone, or came to its end."""
+
+    kind: str = Field(description="What is assigned, for example `dns_profile`.")
+    group: str = Field(description="Name of the group.")
+
+
+CORE_EVENTS: tuple[type[Event], ...] = (PluginSwitchedOff, SettingChanged, AssignmentChanged)

@@ -1,0 +1,60 @@
+"""How the appliance is doing: checks of every part, asked again and again, for the status page and the watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from appliance.hookspecs import Check, State
+
+PERIOD_SECONDS = 30.0
+Provider = Callable[[], Awaitable[Sequence[Check]]]
+
+_ORDER = {State.BROKEN: 0, State.WARNING: 1, State.GOOD: 2}
+
+
+class Health:
+    """Collects the checks of all providers; a provider contains its own failures."""
+
+    def __init__(self) -> None:
+        self._providers: list[Provider] = []
+        self._checks: tuple[Check, ...] = ()
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, provider: Provider) -> None:
+        """Ask ``provider`` from now on."""
+        self._providers.append(provider)
+
+    async def start(self) -> None:
+        """Ask everybody once, then every half minute."""
+        await self.refresh()
+        self._task = asyncio.create_task(self._loop(), name="health")
+
+    async def stop(self) -> None:
+        """Stop asking."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def refresh(self) -> None:
+        """Ask everybody now."""
+        found: list[Check] = []
+        for answers in await asyncio.gather(*(provider() for provider in self._providers)):
+            found.extend(answers)
+        self._checks = tuple(sorted(found, key=lambda check: (_ORDER[check.state], check.name)))
+
+    def checks(self) -> tuple[Check, ...]:
+        """The latest answers, the worst first."""
+        return self._checks
+
+    def worst(self) -> State:
+        """The worst state of all."""
+        return self._checks[0].state if self._checks else State.GOOD
+
+    async def _loop(self) -> None:
+        while True:
+            await asyncio.sleep(PERIOD_SECONDS)
+            await self.refresh()

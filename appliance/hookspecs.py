@@ -1,0 +1,271 @@
+"""Every hook that a plugin may implement, and the small classes that hooks return.
+
+A hook is a question that the core asks plugins. Whether a hook is sync or async is fixed here and checked when a plugin
+is loaded; so are its name and its arguments. Everything that a hook needs beside its subject is on the plugin's
+``self``: the services in ``self.appliance``, its own checked settings in ``self.settings``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import time, timedelta
+from enum import StrEnum
+from typing import Any, Literal
+
+import pluggy
+from aiohttp import web
+
+PROJECT = "appliance"
+
+hook = pluggy.HookimplMarker(PROJECT)
+"""Decorator that marks a method of a plugin as the answer to the hook of the same name."""
+
+_spec = pluggy.HookspecMarker(PROJECT)
+
+Site = Literal["staff", "pupil", "endpoint"]
+View = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Permission(StrEnum):
+    """What a visitor must be allowed to do before a page answers. There is no default: ``PUBLIC`` is written out."""
+
+    PUBLIC = "public"
+    OPERATE = "operate"
+    """Run the box: status, plugins, settings, filters. Sees no child's content."""
+    SEE_ACTIVITY = "see activity"
+    """See what devices asked the network for: names and verdicts, never a person."""
+    READ_AUDIT = "read audit"
+    """Read the record of who did what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One route. ``path`` follows aiohttp's syntax (``/lists/{name}``); paths of a plugin start with ``/<plugin>``."""
+
+    site: Site
+    method: Literal["GET", "POST"]
+    path: str
+    view: View
+    permission: Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """A place in the narrow rail of the staff pages. ``order``: lower comes first, the core uses 0 to 100."""
+
+    title: str
+    path: str
+    permission: Permission
+    order: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class HomeCard:
+    """A card on the home page: ``template`` (``<plugin>/card.html``) rendered with what ``data`` returns."""
+
+    title: str
+    template: str
+    data: Callable[[], Awaitable[Mapping[str, Any]]]
+    permission: Permission
+
+
+Panel = Menu | HomeCard
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """At an interval, measured by a clock that nobody can set back."""
+
+    interval: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Daily:
+    """Once a day at a time of the school's time zone."""
+
+    at: time
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work at times. ``name`` is unique in its plugin; ``run`` may take up to ``limit``; runs never overlap."""
+
+    name: str
+    when: Every | Daily
+    run: Callable[[], Awaitable[None]]
+    limit: timedelta = timedelta(minutes=5)
+
+
+WorkerMain = Callable[["Any"], Awaitable[None]]
+"""``async def dns(context: WorkerContext) -> None`` in the plugin's ``worker.py``."""
+
+Receive = Callable[[Sequence[Mapping[str, Any]], int], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A process of its own, without database and web.
+
+    ``main`` is the async function called ``name`` in the plugin's ``worker.py``. ``receive(records, dropped)`` gets, in
+    the main process, what the worker reported, in batches, and how many records its bounded buffer had to drop.
+    ``capabilities`` are the Linux capabilities that the unit file gives it, for the documents and the status page.
+    """
+
+    name: str
+    main: WorkerMain
+    receive: Receive
+    capabilities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a table holds and how long. Every table of a plugin must be declared.
+
+    ``time_column`` (UTC, ISO 8601 text) older than ``keep_days`` is deleted by the retention job; ``keep_days=None``
+    keeps rows until the plugin itself or ``plugin remove`` deletes them.
+    """
+
+    table: str
+    holds: str
+    keep_days: int | None = None
+    time_column: str | None = None
+    store: Literal["records", "activity"] = "records"
+
+
+class State(StrEnum):
+    """How a part of the appliance is doing."""
+
+    GOOD = "good"
+    WARNING = "warning"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the status page: what was looked at, how it is, in words, and what to do about it."""
+
+    name: str
+    state: State
+    words: str
+    todo: str = ""
+
+
+class Hooks:
+    """The specifications. Methods take ``self`` only; their docstrings are the reference page."""
+
+    @_spec
+    async def startup(self) -> None:
+        """Called once after the plugin's tables are there and before its pages, jobs and listeners are used.
+
+        Raise ``NotReady("...")`` when something it needs may come later: the appliance tries again with growing pauses.
+
+        Example::
+
+            @hook
+            async def startup(self) -> None:
+                await self.publish_snapshot()
+        """
+
+    @_spec
+    async def shutdown(self) -> None:
+        """Called once before the appliance stops or the plugin is switched off. Not called after a failed ``startup``.
+
+        Example::
+
+            @hook
+            async def shutdown(self) -> None:
+                await self.client.close()
+        """
+
+    @_spec
+    def register_pages(self) -> Sequence[Page]:  # type: ignore[empty-body]
+        """The plugin's pages. Each names its site, method, path, view and permission.
+
+        Merged: all plugins' pages together; a path outside ``/<plugin>`` or used twice is refused.
+
+        Example::
+
+            @hook
+            def register_pages(self) -> list[Page]:
+                return [Page("staff", "GET", "/visitors", self.views.index, Permission.OPERATE)]
+        """
+
+    @_spec
+    def register_panels(self) -> Sequence[Panel]:  # type: ignore[empty-body]
+        """What the plugin adds to shared pages: ``Menu`` (the rail) and ``HomeCard`` (the home page).
+
+        Merged: sorted by ``order`` and title.
+
+        Example::
+
+            @hook
+            def register_panels(self) -> list[Panel]:
+                return [Menu("Visitors", "/visitors", Permission.OPERATE)]
+        """
+
+    @_spec
+    def register_events(self) -> Sequence[type[Any]]:  # type: ignore[empty-body]
+        """Event classes that the plugin publishes (subclasses of ``Event``). Other plugins cannot import them.
+
+        Example::
+
+            @hook
+            def register_events(self) -> list[type[Event]]:
+                return [VisitorArrived]
+        """
+
+    @_spec
+    def register_listeners(self) -> Mapping[type[Any], Callable[[Any], Awaitable[None]]]:  # type: ignore[empty-body]
+        """Event class -> async method. Delivered at least once, after the commit, until the method returns.
+
+        Example::
+
+            @hook
+            def register_listeners(self) -> dict[type[Event], Callable]:
+                return {SettingChanged: self.on_setting_changed}
+        """
+
+    @_spec
+    def register_jobs(self) -> Sequence[Job]:  # type: ignore[empty-body]
+        """Work at intervals or times of day.
+
+        Example::
+
+            @hook
+            def register_jobs(self) -> list[Job]:
+                return [Job("sign_out", Daily(time(18, 0)), self.store.sign_everyone_out)]
+        """
+
+    @_spec
+    def register_workers(self) -> Sequence[Worker]:  # type: ignore[empty-body]
+        """Worker processes: for what must go on while the main process restarts, or needs a capability of its own.
+
+        Example::
+
+            @hook
+            def register_workers(self) -> list[Worker]:
+                return [Worker("dns", worker.dns, self.receive, ("CAP_NET_BIND_SERVICE",))]
+        """
+
+    @_spec
+    def register_data(self) -> Sequence[Data]:  # type: ignore[empty-body]
+        """Every table of the plugin: what it holds and how long. A table that is not named here is refused.
+
+        Example::
+
+            @hook
+            def register_data(self) -> list[Data]:
+                return [Data("visitors_visits", "who came and went", keep_days=365, time_column="arrived_at")]
+        """
+
+    @_spec
+    async def health(self) -> Sequence[Check]:  # type: ignore[empty-body]
+        """Checks for the status page, asked every half minute. Quick: answer from memory where possible.
+
+        Example::
+
+            @hook
+            async def health(self) -> list[Check]:
+                return [Check("Visitor printer", State.GOOD, "Answers.")]
+        """

@@ -1,0 +1,83 @@
+"""From a settings file to checked settings: find the plugins it names, try them in child processes, check it all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from appliance.config import Config, ConfigError, PageValue, Place, Source, check, read_source
+from appliance.control import PageState, read_page_state
+from appliance.plugin_finder import Found, find_plugins, import_plugin, settings_model
+from appliance.probe import Trouble, probe
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Checked settings, every plugin on this machine, and why some that are named cannot be let in."""
+
+    config: Config
+    found: Mapping[str, Found]
+    troubles: Mapping[str, Trouble]
+
+
+async def load(place: Place, page_values: Sequence[PageValue] | None = None, *, use_store: bool = True) -> Loaded:
+    """Read and check everything; raises ``ConfigError`` with every mistake there is.
+
+    ``page_values``: instead of those in the store (a change that is being considered). ``use_store=False`` looks at the
+    files alone.
+    """
+    source = read_source(place)
+    found = find_plugins(place.drop_in_dir)
+    state = page_state(source) if use_store else PageState()
+    named = [name for name in source.plugin_names if name in found]
+    troubles = await _try_all([name for name in named if name not in state.plugins_off], found, source)
+    models = _models(found, [name for name in named if _may_import(name, troubles, state)], place)
+    values = state.page_values if page_values is None else page_values
+    unknown = {name: "" for name in source.plugin_names if name not in found}
+    config = check(source, models, values, unknown, sorted(found))
+    return Loaded(config, found, {name: trouble for name, trouble in troubles.items() if trouble is not None})
+
+
+def page_state(source: Source) -> PageState:
+    """What the store says, if the file says where the store is."""
+    try:
+        core = check(source, {})
+    except ConfigError:
+        return PageState()
+    return read_page_state(core.settings.storage.state_dir / "records.db")
+
+
+async def _try_all(names: Sequence[str], found: Mapping[str, Found], source: Source) -> dict[str, Trouble | None]:
+    arguments = place_arguments(source.place)
+    seconds = source.number("limits.probe_seconds", 20.0)
+    refused = {name: Trouble(f"it was refused: {found[name].refusal}") for name in names if found[name].refusal}
+    tried = [name for name in names if name not in refused]
+    results = await asyncio.gather(*(probe(name, arguments, seconds) for name in tried))
+    return {**refused, **dict(zip(tried, results, strict=True))}
+
+
+def _may_import(name: str, troubles: Mapping[str, Trouble | None], state: PageState) -> bool:
+    trouble = troubles.get(name)
+    return name not in state.plugins_off and (trouble is None or trouble.only_settings)
+
+
+def _models(found: Mapping[str, Found], names: Sequence[str], place: Place) -> dict[str, type[BaseModel]]:
+    return {name: settings_model(import_plugin(found[name], place.drop_in_dir)) for name in names}
+
+
+def place_arguments(place: Place) -> list[str]:
+    """The command-line options that lead another process to the same place."""
+    arguments = ["--config", str(place.config_file)]
+    if place.trial_dir is not None:
+        arguments += ["--trial", str(place.trial_dir)]
+    return arguments
+
+
+def resource(name: str) -> Path:
+    """A folder that is installed with the core."""
+    return Path(str(resources.files("appliance"))) / name

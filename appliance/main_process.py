@@ -1,0 +1,430 @@
+"""The main process: one generation of services after another on the same listening sockets, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from appliance.app import Appliance, build, open_stores, start, stop
+from appliance.clock import stamp
+from appliance.command_socket import Command, Reply, serve_commands
+from appliance.config import ConfigError, PageValue, Place, Settings, check, read_source
+from appliance.containment import Containment, Note, Stall, attribute_tasks, read_stall, watch_for_stalls
+from appliance.control import Outcome
+from appliance.db import Database
+from appliance.errors import ApplianceError, CannotStart, Refused
+from appliance.hookspecs import Check, Daily, Job, State
+from appliance.loading import Loaded, load, resource
+from appliance.migrate import CORE, migrate
+from appliance.net import bind_all, lan_addresses
+from appliance.notify import notify, watchdog_seconds
+from appliance.plugins import TODO, PluginState, remove_belongings, write_off
+from appliance.staff import Staff
+from appliance.trust import Authority, ServerCertificate, ssl_context
+from appliance.web.server import WebServer
+
+PORT_TODO = "Stop it, or set another port with web.port in {file}."
+SWAP_PAUSE_SECONDS = 0.2
+"""Long enough for the answer that announces a swap to leave the house."""
+BEAT_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class MainProcess:
+    """Everything of ``appliance run``. Also the ``Reloader`` that ``Control`` asks to change what runs."""
+
+    def __init__(self, place: Place, announce: Callable[[str], None]) -> None:
+        self._place = place
+        self._announce = announce
+        self._loaded: Loaded | None = None
+        self._appliance: Appliance | None = None
+        self._web: WebServer | None = None
+        self._staff: Staff | None = None
+        self._sockets: list[socket.socket] = []
+        self._containment: Containment | None = None
+        self._trace_file: TextIO | None = None
+        self._stall: Stall | None = None
+        self._outcome: Outcome | None = None
+        self._swap: asyncio.Task[None] | None = None
+        self._reload_task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._certificate: ServerCertificate | None = None
+        self._authority: Authority | None = None
+
+    @property
+    def appliance(self) -> Appliance:
+        """The generation that runs now."""
+        assert self._appliance is not None
+        return self._appliance
+
+    # Running
+
+    async def run(self) -> None:
+        """Start, serve until a signal, stop. Raises ``ConfigError`` or ``CannotStart`` before anything has started."""
+        attribute_tasks(asyncio.get_running_loop())
+        self._handle_signals()
+        await self._blame_stalled_plugin()
+        loaded = await load(self._place)
+        settings = loaded.config.settings
+        _make_folders(settings)
+        self._sockets = self._bind(settings)
+        self._watch(settings)
+        await self._start_generation(loaded)
+        commands = await serve_commands(settings.storage.run_dir, self._commands())
+        await self._say_ready()
+        await self._beat_until_stopped()
+        notify("STOPPING=1")
+        commands.close()
+        await self._stop_generation()
+        for listening in self._sockets:
+            listening.close()
+
+    def stop_soon(self) -> None:
+        """Let ``run`` come to its end."""
+        self._stopping.set()
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop_soon)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_for_signal)
+
+    def _reload_for_signal(self) -> None:
+        self._reload_task = asyncio.create_task(self._reload_and_tell())
+
+    async def _reload_and_tell(self) -> None:
+        outcome = await self.wait_for_swap(await self.appliance.control.reload("a signal (SIGHUP)"))
+        log.info("%s %s", outcome.words, "; ".join(map(str, outcome.mistakes)))
+
+    async def _beat_until_stopped(self) -> None:
+        period = min(BEAT_SECONDS, (watchdog_seconds() or 60) / 3)
+        while not self._stopping.is_set():
+            notify("WATCHDOG=1")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(period):
+                    await self._stopping.wait()
+
+    def _bind(self, settings: Settings) -> list[socket.socket]:
+        return bind_all(settings.web.listen, settings.web.port, PORT_TODO.format(file=self._place.config_file))
+
+    def _watch(self, settings: Settings) -> None:
+        note, trace = _watch_files(settings)
+        self._containment = Containment(Note(note), settings.limits.hook_seconds)
+        self._trace_file = watch_for_stalls(trace)
+
+    # One generation
+
+    async def _start_generation(self, loaded: Loaded, forgive: Sequence[str] = ()) -> None:
+        assert self._containment is not None
+        appliance = build(loaded.config, loaded.found, self._containment, self)
+        self._appliance, self._loaded = appliance, loaded
+        await open_stores(appliance)
+        await _forgive(appliance.records, forgive)
+        await self._start_web(appliance)
+
+    async def _start_web(self, appliance: Appliance) -> None:
+        settings = appliance.config.settings
+        self._authority = Authority.open(
+            settings.storage.state_dir / "trust", settings.web.domain, settings.school.name or "A school"
+        )
+        self._certificate = self._renew()
+        assert self._loaded is not None
+        await start(appliance, self._loaded.troubles)
+        appliance.schedule.add(CORE, Job("certificate", Daily(time(4, 30)), self._renew_if_due))
+        appliance.health.add(self._checks)
+        self._staff = Staff(appliance.records, appliance.audit)
+        context = ssl_context(self._certificate)
+        self._web = WebServer(appliance, self._staff, self._sockets, context, self._authority, self._certificate)
+        await self._web.start()
+        await appliance.health.refresh()
+
+    async def _stop_generation(self) -> None:
+        if self._web is not None:
+            await self._web.stop()
+            self._web = None
+        if self._appliance is not None:
+            await stop(self._appliance)
+
+    def _renew(self) -> ServerCertificate:
+        assert self._authority is not None
+        assert self._loaded is not None
+        domain = self._loaded.config.settings.web.domain
+        names = [f"{site}.{domain}" for site in ("staff", "pupil", "endpoint")] + [domain, "localhost"]
+        return self._authority.ensure_server_certificate(names, ["127.0.0.1", "::1", *lan_addresses()])
+
+    async def _renew_if_due(self) -> None:
+        if self._certificate is None or self._renew().fingerprint == self._certificate.fingerprint:
+            return
+        self.swap_soon(await self.prepare())
+
+    async def _checks(self) -> list[Check]:
+        """What the main process itself knows: how its last run ended, what the settings had to leave out."""
+        checks = []
+        if self._stall is not None:
+            who = f" in the plugin {self._stall.plugin}" if self._stall.plugin else ""
+            words = f"The main process stood still{who} ({self._stall.what or 'its own code'}) and was started again."
+            checks.append(Check("Last run", State.WARNING, words, "Show this to whoever looks after the appliance."))
+        checks += [
+            Check("Settings", State.WARNING, note, "Undo the change on the Settings page.")
+            for note in self.appliance.config.notes
+        ]
+        if self._outcome is not None and not self._outcome.applied:
+            checks.append(Check("Latest change of settings", State.WARNING, self._outcome.words))
+        return checks
+
+    # A main loop that stood still
+
+    async def _blame_stalled_plugin(self) -> None:
+        """If the last run was ended because a plugin spun, that plugin stays off, before it is even imported."""
+        try:
+            source = read_source(self._place)
+            core = check(source, {})
+        except ConfigError:
+            return  # load() will say all of it
+        self._stall = read_stall(*_watch_files(core.settings))
+        if self._stall is None or self._stall.plugin not in source.plugin_names:
+            return
+        records = Database(core.settings.storage.state_dir / "records.db")
+        await records.open()
+        try:
+            await migrate(records, CORE, resource("migrations"))
+            await _write_stall(records, self._stall)
+        finally:
+            await records.close()
+
+    # Changing what runs (Reloader)
+
+    def last_outcome(self) -> Outcome | None:
+        """What became of the latest swap."""
+        return self._outcome
+
+    async def prepare(self, page_values: Sequence[PageValue] | None = None) -> Loaded:
+        """Check everything without touching what runs. Raises ``ConfigError`` or ``Refused``."""
+        if self._swap is not None and not self._swap.done() and asyncio.current_task() is not self._swap:
+            raise Refused("Another change is being applied.", "Try again in a moment.")
+        loaded = await load(self._place, page_values)
+        before, after = self.appliance.config.settings, loaded.config.settings
+        if before.storage != after.storage:
+            raise Refused(
+                "The folders (storage) cannot change while the appliance runs.", "Stop it and start it again."
+            )
+        for name, trouble in loaded.troubles.items():
+            if self.appliance.plugins.is_on(name):
+                raise Refused(f"The plugin {name} would not start again: {trouble.reason}")
+        return loaded
+
+    def swap_soon(self, loaded: Loaded, roll_back: Callable[[Database], Awaitable[None]] | None = None) -> None:
+        """Replace what runs by ``loaded``, after the answer that is being made has been sent."""
+        self._swap = asyncio.create_task(self._swap_after_pause(loaded, roll_back), name="swap")
+
+    async def _swap_after_pause(self, loaded: Loaded, roll_back: Callable[[Database], Awaitable[None]] | None) -> None:
+        await asyncio.sleep(SWAP_PAUSE_SECONDS)
+        await self._swap_now(loaded, roll_back)
+
+    async def _swap_now(
+        self, loaded: Loaded, roll_back: Callable[[Database], Awaitable[None]] | None = None
+    ) -> Outcome:
+        """Stop what runs and start ``loaded``; if that does not start as it should, bring the old one back."""
+        assert self._loaded is not None
+        before, old_sockets = self._loaded, self._sockets
+        was_on = [state.name for state in self.appliance.plugins.states() if state.state == "on"]
+        try:
+            if before.config.settings.web != loaded.config.settings.web:
+                self._sockets = self._rebind(before.config.settings, loaded.config.settings)
+            await self._stop_generation()
+            await self._start_generation(loaded)
+            fallen = self._fallen(was_on)
+        except ApplianceError as error:
+            fallen = {}
+            reason = str(error)
+        else:
+            reason = "; ".join(f"the plugin {name} would not start: {why}" for name, why in fallen.items())
+        if reason:
+            await self._stop_generation()
+            self._sockets = old_sockets
+            await self._start_generation(before, forgive=tuple(fallen))
+            if roll_back is not None:
+                await roll_back(self.appliance.records)
+            self._outcome = Outcome(False, f"Nothing was changed: {reason}")
+        else:
+            for listening in set(old_sockets) - set(self._sockets):
+                listening.close()
+            self._outcome = Outcome(True, f"Settings applied at {stamp()}.")
+        log.info("%s", self._outcome.words)
+        await self._announce_workers()
+        await self.appliance.health.refresh()
+        return self._outcome
+
+    def _rebind(self, before: Settings, after: Settings) -> list[socket.socket]:
+        """Sockets for the new addresses, bound before the old ones go."""
+        if (before.web.listen, before.web.port) == (after.web.listen, after.web.port):
+            return self._sockets
+        if before.web.port == after.web.port:
+            raise Refused("web.listen can only change together with web.port while the appliance runs.")
+        return self._bind(after)
+
+    def _fallen(self, was_on: Sequence[str]) -> dict[str, str]:
+        return {
+            state.name: state.reason
+            for state in self.appliance.plugins.states()
+            if state.name in was_on and state.state == "off"
+        }
+
+    async def wait_for_swap(self, outcome: Outcome) -> Outcome:
+        """For the command line, which can wait: what became of a change that was accepted."""
+        if not outcome.applied or self._swap is None:
+            return outcome
+        await asyncio.wait({self._swap})
+        return self._outcome or outcome
+
+    # The command line
+
+    def _commands(self) -> Mapping[str, Command]:
+        return {
+            "reload": self._command_reload,
+            "plugin reset": self._command_plugin_reset,
+            "plugin remove": self._command_plugin_remove,
+            "setup-link": self._command_setup_link,
+            "status": self._command_status,
+            "events retry": self._command_events_retry,
+        }
+
+    async def _command_reload(self, actor: str, _request: Mapping[str, Any]) -> Reply:
+        return _reply(await self.wait_for_swap(await self.appliance.control.reload(actor)))
+
+    async def _command_plugin_reset(self, actor: str, request: Mapping[str, Any]) -> Reply:
+        name = str(request["name"])
+        outcome = await self.wait_for_swap(await self.appliance.control.plugin_reset(actor, name))
+        for state in self.appliance.plugins.states():
+            if state.name == name and state.state == "off":
+                return Reply(False, f"{name} is off again: {state.reason}")
+        return _reply(outcome)
+
+    async def _command_plugin_remove(self, actor: str, request: Mapping[str, Any]) -> Reply:
+        name, appliance = str(request["name"]), self.appliance
+        if name in appliance.config.settings.plugins:
+            raise Refused(f"The plugin {name} is in use.", "Take it out of the settings file and reload first.")
+        await remove_belongings(appliance.records, appliance.activity, appliance.audit, actor, name)
+        return Reply(True, f"Everything that {name} kept is gone.")
+
+    async def _command_setup_link(self, _actor: str, _request: Mapping[str, Any]) -> Reply:
+        assert self._staff is not None
+        return Reply(True, f"{self.staff_address()}/set-up#{await self._staff.new_link()}")
+
+    async def _command_status(self, _actor: str, _request: Mapping[str, Any]) -> Reply:
+        health = self.appliance.health
+        await health.refresh()
+        lines = [
+            f"{check.state.upper():8} {check.name}: {check.words} {check.todo}".rstrip() for check in health.checks()
+        ]
+        return Reply(health.worst() is not State.BROKEN, "\n".join(lines))
+
+    async def _command_events_retry(self, actor: str, request: Mapping[str, Any]) -> Reply:
+        done = await self.appliance.control.events_retry(actor, str(request["owner"]), str(request["event"]))
+        return Reply(done, "It is tried again." if done else "There is no such parked event.")
+
+    # Telling
+
+    def staff_address(self) -> str:
+        """The address of the staff pages on this machine or network."""
+        web = self.appliance.config.settings.web
+        return f"https://staff.{web.domain}{_port_suffix(web.port)}"
+
+    async def _say_ready(self) -> None:
+        await self._announce_workers()
+        notify("READY=1")
+        self._announce(await self._banner())
+
+    async def _announce_workers(self) -> None:
+        """Tell a supervisor which workers there are; those of a plugin that is off go on with what they have."""
+        appliance = self.appliance
+        off = {state.name for state in appliance.plugins.states() if state.state == "off"}
+        folders = (appliance.config.settings.storage.state_dir / "workers").glob("*.*")
+        kept = {folder.name for folder in folders if folder.name.split(".")[0] in off}
+        notify("X_WORKERS=" + " ".join(sorted({*appliance.workers.names(), *kept})))
+
+    async def _banner(self) -> str:
+        assert self._staff is not None
+        assert self._certificate is not None
+        web = self.appliance.config.settings.web
+        suffix = _port_suffix(web.port)
+        lines = ["", "The safeguarding appliance is running.", "", f"  On this machine   {self.staff_address()}/"]
+        lines += [f"  On the network    https://{_bracket(address)}{suffix}/" for address in lan_addresses()]
+        lines += [f"  Pupil pages       https://pupil.{web.domain}{suffix}/"]
+        lines += [
+            "",
+            "  The browser will warn, because it does not know this box yet. Compare the certificate's fingerprint:",
+        ]
+        lines += [f"  SHA-256 {self._certificate.fingerprint}", ""]
+        if await self._staff.has_session():
+            lines.append(
+                "  The staff pages are open in one browser. `appliance setup-link` makes a link for another one."
+            )
+        else:
+            token = await self._staff.new_link()
+            lines.append("  Open the staff pages with this link. It works once, in one browser, for an hour:")
+            lines.append(f"  {self.staff_address()}/set-up#{token}")
+        broken = [check for check in self.appliance.health.checks() if check.state is State.BROKEN]
+        lines += ["", *(f"  ! {check.name}: {check.words} {check.todo}" for check in broken if not _comes_later(check))]
+        return "\n".join([*lines, "  Ctrl-C stops everything.", ""])
+
+
+def _comes_later(check: Check) -> bool:
+    return check.name.startswith("Worker ")  # workers start after this process says that it is ready
+
+
+def _reply(outcome: Outcome) -> Reply:
+    return Reply(outcome.applied, "\n".join([outcome.words, *map(str, outcome.mistakes)]))
+
+
+def _port_suffix(port: int) -> str:
+    return "" if port == 443 else f":{port}"
+
+
+def _bracket(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _make_folders(settings: Settings) -> None:
+    for folder in (settings.storage.state_dir, settings.storage.run_dir):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        except OSError as error:
+            raise CannotStart(
+                f"The folder {folder} cannot be made: {error.strerror}.", "Set storage in the file."
+            ) from error
+
+
+def _watch_files(settings: Settings) -> tuple[Path, Path]:
+    return settings.storage.run_dir / "running.note", settings.storage.run_dir / "stalled.trace"
+
+
+async def _forgive(records: Database, names: Sequence[str]) -> None:
+    if names:
+        async with records.transaction() as tx:
+            await tx.executemany("DELETE FROM plugins_off WHERE name = ?", [(name,) for name in names])
+
+
+async def _write_stall(records: Database, stall: Stall) -> None:
+    reason = f"{stall.what} stood still and held everything up, so the appliance was started again without it"
+    state = PluginState(
+        stall.plugin,
+        "off",
+        "",
+        "",
+        "",
+        reason=reason,
+        todo=TODO.format(name=stall.plugin),
+        trace=stall.trace,
+        since=stamp(),
+    )
+    async with records.transaction() as tx:
+        await write_off(tx, state)

@@ -1,0 +1,142 @@
+"""Where plugins come from: entry points of installed packages (the bundled ones too) and drop-in folders.
+
+Bundled plugins live in the package ``appliance_plugins``; the drop-in folder is appended to that package's path, so
+that a folder dropped there is imported as ``appliance_plugins.<name>`` just like a bundled one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import stat
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from appliance.errors import PluginError
+from appliance.hookspecs import PROJECT, Hooks
+
+PACKAGE = "appliance_plugins"
+GROUP = "appliance"
+_NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A plugin that could be loaded; ``refusal`` says in words why it must not be."""
+
+    name: str
+    source: Literal["bundled", "package", "drop-in"]
+    module: str
+    folder: Path | None = None
+    refusal: str = ""
+
+
+def find_plugins(drop_ins: Path) -> dict[str, Found]:
+    """Every plugin on this machine by name, whether or not the settings name it. Imports nothing of them."""
+    found: dict[str, Found] = {}
+    for entry in entry_points(group=GROUP):
+        source: Literal["bundled", "package"] = "bundled" if entry.value.startswith(f"{PACKAGE}.") else "package"
+        found[entry.name] = Found(entry.name, source, entry.value)
+    for folder in _drop_in_folders(drop_ins):
+        name = folder.name
+        refusal = _refusal(folder, taken=name in found)
+        if name in found:
+            found[name] = Found(name, found[name].source, found[name].module, refusal=refusal)
+        else:
+            found[name] = Found(name, "drop-in", f"{PACKAGE}.{name}", folder, refusal)
+    return found
+
+
+def _drop_in_folders(drop_ins: Path) -> list[Path]:
+    if not drop_ins.is_dir():
+        return []
+    return sorted(path for path in drop_ins.iterdir() if (path / "__init__.py").is_file())
+
+
+def _refusal(folder: Path, taken: bool) -> str:
+    if taken:
+        return f"the name is taken: {folder} cannot replace the installed plugin of that name; rename the folder"
+    if not _NAME.fullmatch(folder.name):
+        return f"{folder.name!r} is no plugin name: use lower-case letters, digits and _"
+    trusted = {0, Path(__file__).stat().st_uid}
+    for path in (folder.parent, folder, *folder.rglob("*")):
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            return f"{path} is a link; copy the file itself"
+        if status.st_uid not in trusted:
+            return f"{path} belongs to another account: run `chown -R root: {folder}`"
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return f"others may write {path}: run `chmod -R go-w {folder}`"
+    return ""
+
+
+def open_drop_ins(drop_ins: Path) -> None:
+    """Let ``import appliance_plugins.<name>`` find drop-ins."""
+    package = importlib.import_module(PACKAGE)
+    if str(drop_ins) not in package.__path__:
+        package.__path__.append(str(drop_ins))
+
+
+def import_plugin(found: Found, drop_ins: Path) -> type[Any]:
+    """Import a plugin, check it and return its class. Raises ``PluginError``, or whatever the plugin's code raises."""
+    if found.refusal:
+        raise PluginError(f"It was refused: {found.refusal}.")
+    if found.source == "drop-in":
+        open_drop_ins(drop_ins)
+    module = importlib.import_module(found.module)
+    plugin = getattr(module, "Plugin", None)
+    if not inspect.isclass(plugin):
+        raise PluginError(f"{module.__name__} has no class named Plugin.", "Define it in the folder's __init__.py.")
+    check_hooks(plugin)
+    settings_model(plugin)
+    return plugin
+
+
+def plugin_folder(module: ModuleType) -> Path:
+    """The folder of a plugin's package."""
+    return Path(str(module.__file__)).parent
+
+
+def settings_model(plugin: type[Any]) -> type[BaseModel]:
+    """The plugin's settings: its inner class ``Settings``, a ``Section``."""
+    model = getattr(plugin, "Settings", None)
+    if not (inspect.isclass(model) and issubclass(model, BaseModel)):
+        raise PluginError("The class Plugin has no inner class Settings.", "Use `class Settings(Section): ...`.")
+    return model
+
+
+def hook_names() -> tuple[str, ...]:
+    """The names of all hooks, in the order of the specifications."""
+    return tuple(name for name, member in vars(Hooks).items() if hasattr(member, f"{PROJECT}_spec"))
+
+
+def implemented_hooks(plugin: type[Any]) -> tuple[str, ...]:
+    """The hooks that a plugin class answers."""
+    marked = {name for name in dir(plugin) if hasattr(getattr(plugin, name), f"{PROJECT}_impl")}
+    return tuple(name for name in hook_names() if name in marked)
+
+
+def check_hooks(plugin: type[Any]) -> None:
+    """Every method marked with ``@hook`` must be a hook, sync or async as specified, with the specified arguments."""
+    known = hook_names()
+    for name in dir(plugin):
+        method = getattr(plugin, name)
+        if not hasattr(method, f"{PROJECT}_impl"):
+            continue
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"The hooks are: {', '.join(known)}."
+            raise PluginError(f"{name} is marked as a hook, but there is no hook of that name.", hint)
+        spec = getattr(Hooks, name)
+        if inspect.iscoroutinefunction(method) != inspect.iscoroutinefunction(spec):
+            wanted = "async def" if inspect.iscoroutinefunction(spec) else "def"
+            raise PluginError(f"The hook {name} must be written with `{wanted}`.")
+        if list(inspect.signature(method).parameters) != list(inspect.signature(spec).parameters):
+            raise PluginError(f"The hook {name} must be written as `{name}{inspect.signature(spec)}`.")

@@ -1,0 +1,523 @@
+"""Plugins: let them in, ask their hooks one by one, and switch off alone whichever fails.
+
+A plugin is tried in a child process first (``probe``): a module that cannot be imported, a constructor that spins or a
+hook that is misspelt never reaches the main process. What fails later is caught by ``containment``. A plugin that is
+off stays off over restarts until somebody lets it in again; what it missed is kept for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import pluggy
+from aiohttp import web
+
+from appliance.clock import stamp
+from appliance.containment import Containment, PassThrough, PluginFailure
+from appliance.errors import ApplianceError, MigrationError, NotReady, PluginError, PluginOff
+from appliance.events import Event, PluginSwitchedOff
+from appliance.hookspecs import (
+    PROJECT,
+    Check,
+    Data,
+    HomeCard,
+    Hooks,
+    Job,
+    Menu,
+    Page,
+    Panel,
+    Permission,
+    State,
+    View,
+    Worker,
+)
+from appliance.migrate import migrate
+from appliance.plugin_finder import Found, implemented_hooks, import_plugin
+from appliance.probe import Trouble
+from appliance.workers import check_worker
+
+if TYPE_CHECKING:
+    from appliance.app import Appliance
+    from appliance.audit import Audit
+    from appliance.db import Database, Row, Transaction
+
+T = TypeVar("T")
+PanelType = TypeVar("PanelType", Menu, HomeCard)
+
+STARTUP_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
+FAILURES_KEPT = 20
+TODO = (
+    "Put it right, then press “Try again” on this page or run `appliance plugin reset {name}`. "
+    "To take it out together with its data, take it out of the settings file and run `appliance plugin remove {name}`."
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginState:
+    """What the pages show of one plugin that the settings name."""
+
+    name: str
+    state: Literal["on", "waiting", "off"]
+    title: str
+    summary: str
+    source: str
+    folder: Path | None = None
+    hooks: tuple[str, ...] = ()
+    data: tuple[Data, ...] = ()
+    reason: str = ""
+    todo: str = ""
+    trace: str = ""
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something of a plugin that is on failed once: a page, a job, a listener, records of a worker."""
+
+    owner: str
+    doing: str
+    reason: str
+    at: str
+
+
+@dataclass(eq=False)
+class Registered:
+    """A plugin that was let in, and its answers to the ``register_*`` hooks."""
+
+    name: str
+    plugin: Any
+    folder: Path
+    module: str
+    hooks: tuple[str, ...]
+    pages: tuple[Page, ...] = ()
+    panels: tuple[Panel, ...] = ()
+    events: tuple[type[Event], ...] = ()
+    listeners: Mapping[type[Event], Callable[[Any], Awaitable[None]]] = field(default_factory=dict)
+    jobs: tuple[Job, ...] = ()
+    workers: tuple[Worker, ...] = ()
+    data: tuple[Data, ...] = ()
+    started: bool = False
+
+
+class Plugins:
+    """The plugins that the settings name, in their order."""
+
+    def __init__(self, found: Mapping[str, Found], containment: Containment) -> None:
+        self._found = found
+        self._containment = containment
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(Hooks)
+        self._registered: dict[str, Registered] = {}
+        self._states: dict[str, PluginState] = {}
+        self._failures: list[Failure] = []
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._appliance: Appliance | None = None
+
+    # Letting in
+
+    async def start(self, appliance: Appliance, troubles: Mapping[str, Trouble]) -> None:
+        """Load, migrate and start every plugin that the settings name; whichever fails is off, alone.
+
+        ``troubles``: those that failed already when they were tried in a child process.
+        """
+        self._appliance = appliance
+        names = tuple(appliance.config.settings.plugins)
+        off = {row["name"]: row for row in await appliance.records.fetch("SELECT * FROM plugins_off")}
+        for name in names:
+            self._states[name] = self._first_state(name, off.get(name))
+        for name in names:
+            if name not in off:
+                await self._let_in(name, troubles.get(name))
+        await appliance.bus.keep_only(set(names))
+        await asyncio.gather(*(self._start_one(self._registered[name]) for name in names if name in self._registered))
+
+    def _first_state(self, name: str, off: Row | None) -> PluginState:
+        found = self._found[name]
+        state = PluginState(name, "waiting", name.replace("_", " ").capitalize(), "", found.source)
+        if off is None:
+            return state
+        reason, todo, trace, since = off["reason"], off["todo"], off["trace"], off["since"]
+        return replace(state, state="off", reason=reason, todo=todo, trace=trace, since=since)
+
+    async def _let_in(self, name: str, trouble: Trouble | None) -> None:
+        appliance = self._services
+        if trouble is not None:
+            await self._switch_off(name, trouble.reason, trouble.trace)
+            return
+        try:
+            registered = self._containment.call(name, "being loaded", lambda: self.load(name, appliance))
+            await self._migrate(registered)
+        except PluginFailure as failure:
+            await self._switch_off(name, failure.reason, failure.trace)
+        except (MigrationError, PluginError) as error:
+            await self._switch_off(name, str(error))
+        else:
+            self._admit(registered)
+
+    def load(self, name: str, appliance: Appliance) -> Registered:
+        """Import, make and ask one plugin, without starting it. Raises ``PluginError`` or the plugin's own errors."""
+        found = self._found[name]
+        plugin_class = import_plugin(found, appliance.config.place.drop_in_dir)
+        module = importlib.import_module(found.module)
+        plugin = plugin_class(appliance, appliance.config.plugins[name])
+        self._manager.register(plugin, name)
+        folder = Path(str(module.__file__)).parent
+        registered = Registered(name, plugin, folder, module.__name__, implemented_hooks(plugin_class))
+        registered.pages = tuple(self._ask(name, "register_pages"))
+        registered.panels = tuple(self._ask(name, "register_panels"))
+        registered.events = tuple(self._ask(name, "register_events"))
+        registered.listeners = dict(self._ask(name, "register_listeners"))
+        registered.jobs = tuple(self._ask(name, "register_jobs"))
+        registered.workers = tuple(self._ask(name, "register_workers"))
+        registered.data = tuple(self._ask(name, "register_data"))
+        check_registered(registered, appliance.bus.types())
+        return registered
+
+    def _ask(self, name: str, hook: str) -> Any:
+        """One plugin's answer to a synchronous hook; nothing registered is an empty answer."""
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            if implementation.plugin_name == name:
+                answer = self._containment.call(name, hook, implementation.function)
+                if answer is None:
+                    raise PluginError(f"{hook} returned nothing; it must return what it registers.")
+                return answer
+        return ()
+
+    async def _migrate(self, registered: Registered) -> None:
+        appliance = self._services
+        folder, backups = registered.folder / "migrations", appliance.config.settings.storage.state_dir / "backups"
+        await migrate(appliance.records, registered.name, folder, backups)
+        await migrate(appliance.activity, registered.name, folder / "activity")
+        declared = {(data.store, data.table) for data in registered.data}
+        made = {("records", table) for table in await tables_of(appliance.records, registered.name)}
+        made |= {("activity", table) for table in await tables_of(appliance.activity, registered.name)}
+        if made - declared:
+            store, table = sorted(made - declared)[0]
+            raise PluginError(f"The table {table} ({store}) is not named in register_data.", "Say what it holds.")
+        if declared - made:
+            store, table = sorted(declared - made)[0]
+            raise PluginError(f"register_data names {table} ({store}), which no migration makes.")
+
+    def _admit(self, registered: Registered) -> None:
+        name, bus, workers = registered.name, self._services.bus, self._services.workers
+        self._registered[name] = registered
+        for event in registered.events:
+            bus.register(name, event)
+        for worker in registered.workers:
+            workers.register(name, worker)
+        doc = (type(registered.plugin).__doc__ or "").strip()
+        self._states[name] = replace(
+            self._states[name],
+            title=str(getattr(registered.plugin, "title", self._states[name].title)),
+            summary=doc.splitlines()[0] if doc else "",
+            folder=registered.folder,
+            hooks=registered.hooks,
+            data=registered.data,
+        )
+
+    # Starting and stopping
+
+    async def _start_one(self, registered: Registered) -> None:
+        try:
+            await self._startup(registered)
+        except NotReady as reason:
+            self._states[registered.name] = replace(self._states[registered.name], reason=str(reason))
+            task = asyncio.create_task(self._try_again(registered), name=f"startup of {registered.name}")
+            self._waiting.add(task)
+            task.add_done_callback(self._waiting.discard)
+        except PluginFailure as failure:
+            await self._switch_off(registered.name, failure.reason, failure.trace)
+
+    async def _try_again(self, registered: Registered) -> None:
+        tries = 0
+        while True:
+            await asyncio.sleep(STARTUP_PAUSES[min(tries, len(STARTUP_PAUSES) - 1)])
+            tries += 1
+            try:
+                await self._startup(registered)
+            except NotReady as reason:
+                self._states[registered.name] = replace(self._states[registered.name], reason=str(reason))
+            except PluginFailure as failure:
+                await self._switch_off(registered.name, failure.reason, failure.trace)
+                return
+            else:
+                return
+
+    async def _startup(self, registered: Registered) -> None:
+        name, appliance = registered.name, self._services
+        await appliance.bus.subscribe(name, registered.listeners)
+        await self._hook(registered, "startup")
+        registered.started = True
+        for job in registered.jobs:
+            appliance.schedule.add(name, job)
+        appliance.bus.start(name)
+        self._states[name] = replace(self._states[name], state="on", reason="")
+
+    async def stop(self) -> None:
+        """Ask every started plugin to shut down, each for a bounded time."""
+        for task in tuple(self._waiting):
+            task.cancel()
+        await asyncio.gather(*(self._shutdown(registered) for registered in self._registered.values()))
+
+    async def _shutdown(self, registered: Registered) -> None:
+        if not registered.started:
+            return
+        registered.started = False
+        try:
+            await self._hook(registered, "shutdown", seconds=2.0)
+        except PluginFailure as failure:
+            await self._switch_off(registered.name, failure.reason, failure.trace)
+        except NotReady as error:
+            await self._switch_off(registered.name, f"shutdown failed: {error}")
+
+    async def _hook(self, registered: Registered, hook: str, seconds: float | None = None) -> Any:
+        if hook not in registered.hooks:
+            return None
+        return await self._containment.run(registered.name, hook, getattr(registered.plugin, hook), seconds)
+
+    async def _switch_off(self, name: str, reason: str, trace: str = "") -> None:
+        """Switch one plugin off: no more pages, jobs, events. Its workers go on with what they have."""
+        appliance = self._services
+        log.error("The plugin %s was switched off: %s", name, reason)
+        state = replace(
+            self._states[name], state="off", reason=reason, todo=TODO.format(name=name), trace=trace, since=stamp()
+        )
+        self._states[name] = state
+        registered = self._registered.get(name)
+        appliance.schedule.remove(name)
+        await appliance.bus.stop(name)
+        async with appliance.records.transaction() as tx:
+            await write_off(tx, state)
+            await appliance.audit.record(tx, "the appliance", "switched off plugin", name, {"reason": reason})
+            await appliance.bus.publish(tx, PluginSwitchedOff(plugin=name, reason=reason))
+        if registered is not None and registered.started:
+            registered.started = False
+            try:
+                await self._hook(registered, "shutdown", seconds=2.0)
+            except (PluginFailure, NotReady) as error:
+                log.warning("%s did not shut down: %s", name, error)
+
+    # Asking
+
+    def states(self) -> list[PluginState]:
+        """Every plugin that the settings name."""
+        return list(self._states.values())
+
+    def is_on(self, name: str) -> bool:
+        """Whether the plugin is let in and not switched off."""
+        state = self._states.get(name)
+        return state is not None and state.state == "on"
+
+    def pages(self) -> list[tuple[str, Page]]:
+        """All plugins' pages with their owners."""
+        return [(name, page) for name, registered in self._registered.items() for page in registered.pages]
+
+    def panels(self, kind: type[PanelType]) -> list[tuple[str, PanelType]]:
+        """Panels of one kind of the plugins that are on, sorted by order and title."""
+        found = [
+            (name, panel)
+            for name, registered in self._registered.items()
+            if self.is_on(name)
+            for panel in registered.panels
+            if isinstance(panel, kind)
+        ]
+        return sorted(found, key=lambda pair: (getattr(pair[1], "order", 50), pair[1].title))
+
+    def folders(self) -> dict[str, Path]:
+        """The folders of the plugins that were let in (templates, static files)."""
+        return {name: registered.folder for name, registered in self._registered.items()}
+
+    def data(self) -> list[tuple[str, Data]]:
+        """What every plugin that was let in keeps, for retention and for the pages."""
+        return [(name, data) for name, registered in self._registered.items() for data in registered.data]
+
+    async def run(self, owner: str, doing: str, call: Callable[[], Awaitable[T]], seconds: float | None = None) -> T:
+        """Run a plugin's code contained. A failure is noted for the status page and raised as ``PluginError``."""
+        if owner in self._states and self._states[owner].state == "off":
+            raise PluginOff(f"{self._states[owner].title} is switched off.", "See the status page.")
+        try:
+            return await self._containment.run(owner, doing, call, seconds)
+        except PluginFailure as failure:
+            log.warning("%s", failure)
+            self._failures = [*self._failures, Failure(owner, doing, failure.reason, stamp())][-FAILURES_KEPT:]
+            raise
+        except NotReady as error:
+            self._failures = [*self._failures, Failure(owner, doing, str(error), stamp())][-FAILURES_KEPT:]
+            raise PluginError(str(error)) from error
+
+    async def run_view(self, owner: str, view: View, request: web.Request) -> web.StreamResponse:
+        """Let a plugin's view answer; an HTTP exception such as a redirect is an answer."""
+
+        async def answer() -> web.StreamResponse:
+            try:
+                return await view(request)
+            except (web.HTTPException, ApplianceError) as error:
+                raise PassThrough(error) from error
+
+        try:
+            response = await self.run(owner, f"page {request.path}", answer)
+        except PassThrough as passed:
+            raise passed.answer from None
+        if not isinstance(response, web.StreamResponse):
+            raise PluginFailure(owner, f"page {request.path}", "returned no response")
+        return response
+
+    async def checks(self) -> list[Check]:
+        """The plugins' own checks, and one line for each plugin."""
+        answers = await asyncio.gather(*(self._checks_of(registered) for registered in self._registered.values()))
+        return [check for found in answers for check in found] + [self._check(state) for state in self._states.values()]
+
+    async def _checks_of(self, registered: Registered) -> list[Check]:
+        if not self.is_on(registered.name):
+            return []
+        try:
+            found = list(await self._hook(registered, "health") or ())
+            wrong = [item for item in found if not isinstance(item, Check)]
+            if wrong:
+                raise PluginFailure(registered.name, "health", f"returned {type(wrong[0]).__name__}, not Check")
+        except PluginFailure as failure:
+            await self._switch_off(registered.name, f"health {failure.reason}", failure.trace)
+            return []
+        except (NotReady, TypeError) as error:
+            await self._switch_off(registered.name, f"health failed: {error}")
+            return []
+        return found
+
+    def _check(self, state: PluginState) -> Check:
+        title = f"Plugin {state.title}"
+        if state.state == "off":
+            return Check(title, State.BROKEN, f"Switched off: {state.reason}", state.todo)
+        if state.state == "waiting":
+            return Check(title, State.WARNING, f"Waits: {state.reason}", "It tries again by itself.")
+        mine = [failure for failure in self._failures if failure.owner == state.name]
+        if mine:
+            last = mine[-1]
+            words = f"{len(mine)} recent failures, the last at {last.at}: {last.doing} {last.reason}"
+            return Check(title, State.WARNING, words, "Tell the plugin's author; everything else goes on.")
+        return Check(title, State.GOOD, "Works.")
+
+    @property
+    def _services(self) -> Appliance:
+        assert self._appliance is not None, "start comes first"
+        return self._appliance
+
+
+def check_registered(registered: Registered, known_events: Mapping[str, type[Event]]) -> None:
+    """The rules for what a plugin registers. Raises ``PluginError``."""
+    name = registered.name
+    _all_are(registered.pages, Page, "register_pages")
+    _all_are(registered.panels, Menu | HomeCard, "register_panels")
+    _all_are(registered.jobs, Job, "register_jobs")
+    _all_are(registered.workers, Worker, "register_workers")
+    _all_are(registered.data, Data, "register_data")
+    for page in registered.pages:
+        if page.path != f"/{name}" and not page.path.startswith(f"/{name}/"):
+            raise PluginError(f"The page {page.path} must lie under /{name}.")
+        if not isinstance(page.permission, Permission):
+            raise PluginError(f"The page {page.path} names no permission.", "Use one of Permission.")
+    _no_twice([(page.site, page.method, page.path) for page in registered.pages], "page")
+    _no_twice([job.name for job in registered.jobs], "job")
+    _no_twice([worker.name for worker in registered.workers], "worker")
+    for event in registered.events:
+        if not (isinstance(event, type) and issubclass(event, Event)):
+            raise PluginError(f"{event!r} is no event class.", "Make it a subclass of Event.")
+    allowed = {*known_events.values(), *registered.events}
+    for event, listener in registered.listeners.items():
+        if event not in allowed:
+            raise PluginError(f"It listens for {event!r}, which is neither the core's event nor its own.")
+        if not asyncio.iscoroutinefunction(listener):
+            raise PluginError(f"The listener for {event.__name__} must be written with `async def`.")
+    for worker in registered.workers:
+        check_worker(registered.module, worker)
+    for data in registered.data:
+        if not data.table.startswith(f"{name}_"):
+            raise PluginError(f"The table {data.table} must be named {name}_*.")
+
+
+def _all_are(items: Sequence[Any], wanted: Any, hook: str) -> None:
+    for item in items:
+        if not isinstance(item, wanted):
+            raise PluginError(f"{hook} returned {item!r}.", f"It must return {wanted}.")
+
+
+def _no_twice(items: Sequence[Any], what: str) -> None:
+    for item in items:
+        if items.count(item) > 1:
+            raise PluginError(f"The {what} {item} is registered twice.")
+
+
+async def tables_of(database: Database, owner: str) -> list[str]:
+    """The tables of a plugin in one store."""
+    pattern = owner.replace("_", r"\_") + r"\_%"
+    rows = await database.fetch(
+        r"SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE ? ESCAPE '\' ORDER BY name", (pattern,)
+    )
+    return [row["name"] for row in rows]
+
+
+async def write_off(tx: Transaction, state: PluginState) -> None:
+    """Remember over restarts that a plugin is off."""
+    await tx.execute(
+        "INSERT OR REPLACE INTO plugins_off (name, reason, todo, trace, since) VALUES (?, ?, ?, ?, ?)",
+        (state.name, state.reason, state.todo, state.trace, state.since),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Belongings:
+    """What ``plugin remove`` would delete: rows per table, by store; settings set on pages; events that wait."""
+
+    tables: tuple[tuple[str, str, int], ...]
+    page_values: int
+    waiting_events: int
+    folder: Path | None
+
+    def words(self) -> list[str]:
+        """One line for each kind of thing."""
+        lines = [f"table {table} ({store}): {rows} rows" for store, table, rows in self.tables]
+        if self.page_values:
+            lines.append(f"{self.page_values} settings that were set on pages")
+        if self.waiting_events:
+            lines.append(f"{self.waiting_events} events that wait for it")
+        if self.folder is not None:
+            lines.append(f"its worker's files in {self.folder}")
+        return lines or ["nothing: it keeps no data"]
+
+
+async def belongings(records: Database, activity: Database, state_dir: Path, name: str) -> Belongings:
+    """What a plugin keeps at this moment."""
+    tables = []
+    for store, database in (("records", records), ("activity", activity)):
+        for table in await tables_of(database, name):
+            row = await database.fetch_one(f'SELECT count(*) AS n FROM "{table}"')  # noqa: S608 - a name from sqlite_master
+            tables.append((store, table, row["n"] if row else 0))
+    values = await records.fetch_one("SELECT count(*) AS n FROM page_values WHERE path LIKE ?", (f"plugins.{name}.%",))
+    waiting = await records.fetch_one("SELECT count(*) AS n FROM deliveries WHERE owner = ?", (name,))
+    folders = sorted((state_dir / "workers").glob(f"{name}.*"))
+    return Belongings(
+        tuple(tables), values["n"] if values else 0, waiting["n"] if waiting else 0, folders[0] if folders else None
+    )
+
+
+async def remove_belongings(records: Database, activity: Database, audit: Audit, actor: str, name: str) -> None:
+    """Delete everything that a plugin keeps in the stores. It must not be running."""
+    for database in (activity, records):
+        tables = await tables_of(database, name)
+        async with database.transaction(schema=True) as tx:
+            for table in tables:
+                await tx.execute(f'DROP TABLE "{table}"')
+            await tx.execute("DELETE FROM migrations WHERE owner = ?", (name,))
+    async with records.transaction() as tx:
+        await tx.execute("DELETE FROM deliveries WHERE owner = ?", (name,))
+        await tx.execute("DELETE FROM subscriptions WHERE owner = ?", (name,))
+        await tx.execute("DELETE FROM page_values WHERE path LIKE ?", (f"plugins.{name}.%",))
+        await tx.execute("DELETE FROM plugins_off WHERE name = ?", (name,))
+        await audit.record(tx, actor, "removed plugin", name)

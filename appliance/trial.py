@@ -1,0 +1,177 @@
+"""The trial's supervisor: a small systemd. ``make run`` starts it; it starts the main process and the workers.
+
+It does what the units in ``systemd/`` ask of systemd: one process each, started again when it ends, ended with SIGABRT
+when its watchdog falls silent. So that the processes behave in the trial as they do on an installed box.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from appliance.config import Place
+from appliance.loading import place_arguments
+from appliance.notify import Message, NotifySocket
+
+STOP_SECONDS = 3.0
+"""From SIGTERM to SIGKILL: Ctrl-C must have stopped everything within five seconds."""
+ABORT_SECONDS = 2.0
+RESTART_PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
+STEADY_SECONDS = 30.0
+EXIT_BAD_SETTINGS = 2
+EXIT_CANNOT_START = 78
+"""EX_CONFIG of sysexits.h: starting again cannot help."""
+FINAL = (0, EXIT_BAD_SETTINGS, EXIT_CANNOT_START)
+
+
+@dataclass(eq=False)
+class Child:
+    """One supervised process and the task that keeps it running."""
+
+    name: str
+    arguments: Sequence[str]
+    watchdog: float | None
+    process: asyncio.subprocess.Process | None = None
+    keeper: asyncio.Task[int] | None = None
+    heard: float = field(default_factory=time.monotonic)
+    ready: bool = False
+
+
+class Supervisor:
+    """Runs the main process and whatever workers it names until it is told to stop, or one of them cannot start."""
+
+    def __init__(self, place: Place, stall_seconds: float, say: Callable[[str], None]) -> None:
+        self._place = place
+        self._stall_seconds = stall_seconds
+        self._say = say
+        self._main = Child("the main process", ["run"], stall_seconds)
+        self._workers: dict[str, Child] = {}
+        self._stopping = asyncio.Event()
+        self._exit_code = 0
+
+    async def run(self) -> int:
+        """Supervise; returns the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stopping.set)
+        async with NotifySocket() as notifications:
+            self._keep(self._main, notifications.address)
+            listening = asyncio.create_task(self._listen(notifications))
+            watching = asyncio.create_task(self._watch())
+            await self._stopping.wait()
+            for task in (listening, watching):
+                task.cancel()
+            await self._stop_all()
+        return self._exit_code
+
+    # Keeping processes running
+
+    def _keep(self, child: Child, address: str) -> None:
+        child.keeper = asyncio.create_task(self._run_again_and_again(child, address), name=child.name)
+
+    async def _run_again_and_again(self, child: Child, address: str) -> int:
+        tries = 0
+        while True:
+            started = time.monotonic()
+            code = await self._run_once(child, address)
+            if code in FINAL:
+                self._end(child, code)
+                return code
+            tries = 0 if time.monotonic() - started > STEADY_SECONDS else tries + 1
+            self._say(f"{child.name.capitalize()} ended ({_how(code)}) and is started again.")
+            await asyncio.sleep(RESTART_PAUSES[min(tries, len(RESTART_PAUSES)) - 1])
+
+    async def _run_once(self, child: Child, address: str) -> int:
+        environment = {**os.environ, "NOTIFY_SOCKET": address, "APPLIANCE_SUPERVISOR": str(os.getpid())}
+        if child.watchdog is not None:
+            environment["WATCHDOG_USEC"] = str(int(child.watchdog * 1_000_000))
+        child.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "appliance", *place_arguments(self._place), *child.arguments,
+            env=environment, stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the others in order
+        )  # fmt: skip
+        child.ready, child.heard = False, time.monotonic()
+        return await child.process.wait()
+
+    def _end(self, child: Child, code: int) -> None:
+        """The main process's end, or a worker that cannot start, is the end of the trial."""
+        if child is self._main or code == EXIT_CANNOT_START:
+            self._exit_code = self._exit_code or code
+            self._stopping.set()
+
+    async def _stop_all(self) -> None:
+        children = [self._main, *self._workers.values()]
+        await asyncio.gather(*(self._stop(child) for child in children))
+
+    async def _stop(self, child: Child) -> None:
+        if child.keeper is None:
+            return
+        child.keeper.cancel()
+        process = child.process
+        if process is not None and process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    await process.wait()
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    # Listening to them
+
+    async def _listen(self, notifications: NotifySocket) -> None:
+        while True:
+            message = await notifications.receive()
+            child = self._child_of(message)
+            if child is None:
+                continue
+            child.heard = time.monotonic()
+            child.ready = child.ready or message.values.get("READY") == "1"
+            if child is self._main and "X_WORKERS" in message.values:
+                await self._have_workers(message.values["X_WORKERS"].split(), notifications.address)
+
+    def _child_of(self, message: Message) -> Child | None:
+        for child in (self._main, *self._workers.values()):
+            if child.process is not None and child.process.pid == message.pid:
+                return child
+        return None
+
+    async def _have_workers(self, names: Sequence[str], address: str) -> None:
+        for name in sorted(set(self._workers) - set(names)):
+            await self._stop(self._workers.pop(name))
+        for name in sorted(set(names) - set(self._workers)):
+            self._workers[name] = Child(f"the worker {name}", ["worker", name], None)
+            self._keep(self._workers[name], address)
+
+    async def _watch(self) -> None:
+        """End the main process when its watchdog message stays away; its exit tells who held it up."""
+        while True:
+            await asyncio.sleep(min(0.5, self._stall_seconds / 4))
+            child = self._main
+            silent = time.monotonic() - child.heard
+            if child.ready and child.process is not None and silent > self._stall_seconds:
+                self._say(f"{child.name.capitalize()} has stood still for {silent:.0f} seconds and is ended.")
+                child.ready = False
+                await _abort(child.process)
+
+
+async def _abort(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGABRT)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ABORT_SECONDS):
+            await process.wait()
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+
+
+def _how(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,179 @@
+"""What every request passes before a page answers, and every answer before it leaves. Deny is the default.
+
+From outside to inside: security headers (on every answer, also errors, 304 and static files), error pages in words,
+the host name, who asks, that forms come from our own pages, and the permission that the route declares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from appliance.errors import ApplianceError
+from appliance.hookspecs import Page, Permission, Site
+from appliance.web.assets import CACHEABLE
+from appliance.web.deadline import SlowBody
+from appliance.web.error_pages import ErrorPages
+from appliance.web.pages import ACTOR, SESSION, Context
+from appliance.web.sites import site_of
+
+COOKIE = "__Host-session"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110 section 9.2.1)."""
+
+SECURITY_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' blob:",
+            "font-src 'none'",
+            "connect-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": ", ".join(
+        f"{feature}=()"
+        for feature in (
+            *("accelerometer", "autoplay", "browsing-topics", "camera", "display-capture"),
+            *("fullscreen", "geolocation", "gyroscope", "hid", "idle-detection", "magnetometer", "microphone", "midi"),
+            *("payment", "picture-in-picture", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking"),
+        )
+    ),
+}
+STRICT_TRANSPORT = "max-age=31536000"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A route, as its page declared it. ``owner`` is the plugin, empty for the core."""
+
+    owner: str
+    page: Page
+
+
+Routes = Mapping[web.AbstractRoute, Declared]
+
+
+class Guard:
+    """The middlewares and the header signal of one web server. ``routes`` may still be filled until it starts."""
+
+    def __init__(self, context: Context, routes: Routes, errors: ErrorPages) -> None:
+        self._context = context
+        self._routes = routes
+        self._errors = errors
+        domain = context.appliance.config.settings.web.domain
+        self._strict_transport = domain != "localhost" and not domain.endswith(".localhost")
+
+    def middlewares(self) -> tuple[Middleware, ...]:
+        """Outermost first."""
+        return (self.words, self.place, self.identify, self.same_origin, self.permit)
+
+    # On every answer
+
+    async def add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Signal ``on_response_prepare``: runs for every answer that aiohttp sends for a route, errors included."""
+        self.secure(response)
+
+    def secure(self, response: web.StreamResponse) -> None:
+        """Set the headers; what a plugin set otherwise is overwritten."""
+        response.headers.update(SECURITY_HEADERS)
+        if not response.get(CACHEABLE, False):
+            response.headers["Cache-Control"] = "no-store"
+        if self._strict_transport:
+            response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+        response.headers.popall("Server", None)
+
+    # Middlewares
+
+    @web.middleware
+    async def words(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn every error that we know into a page that says what happened and what to do."""
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return self._errors.of_status(request, error.status, error.headers)
+        except SlowBody:
+            return self._errors.of_status(request, 408)
+        except ApplianceError as error:
+            return self._errors.of_error(request, error, self._owner(request))
+
+    @web.middleware
+    async def place(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse names that are not ours, and bodies that are too big, before anything is read."""
+        if self._site(request) is None:
+            return self._errors.misdirected()
+        if (request.content_length or 0) > request.client_max_size:
+            raise web.HTTPRequestEntityTooLarge(request.client_max_size)
+        return await handler(request)
+
+    @web.middleware
+    async def identify(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Find out who asks. Only the staff site knows sessions."""
+        session_id = request.cookies.get(COOKIE)
+        if session_id and self._site(request) == "staff":
+            found = await self._context.staff.session(session_id)
+            if found is not None:
+                request[ACTOR] = found
+                request[SESSION] = session_id
+        return await handler(request)
+
+    @web.middleware
+    async def same_origin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """What changes something must come from a page of the same site (no token: the browser says where from).
+
+        The endpoint site knows no cookies and is not talked to by pages, so there is nothing to forge.
+        """
+        if request.method not in SAFE_METHODS and self._site(request) != "endpoint" and not _is_same_origin(request):
+            return self._errors.foreign_form(request)
+        return await handler(request)
+
+    @web.middleware
+    async def permit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let through what the route's permission allows, and nothing else."""
+        declared = self._routes.get(request.match_info.route)
+        if declared is not None and declared.page.permission is Permission.PUBLIC:
+            return await handler(request)
+        found = request.get(ACTOR)
+        if self._site(request) == "staff" and found is None:
+            return self._errors.closed(request)
+        if declared is None:
+            # No page has declared this route: it is aiohttp's own 404 or 405, which raises, or it must not be there.
+            if request.match_info.http_exception is not None:
+                raise request.match_info.http_exception
+            raise web.HTTPForbidden
+        if found is None or not found.may(declared.page.permission):
+            raise web.HTTPForbidden
+        return await handler(request)
+
+    def _site(self, request: web.Request) -> Site | None:
+        return site_of(request, self._context.hosts)
+
+    def _owner(self, request: web.Request) -> str:
+        declared = self._routes.get(request.match_info.route)
+        return declared.owner if declared is not None else ""
+
+
+def _is_same_origin(request: web.Request) -> bool:
+    """By Fetch Metadata; a browser without it says at least the origin (RFC 6454). Neither is no browser of today."""
+    fetch_site = request.headers.get("Sec-Fetch-Site")
+    if fetch_site is not None:
+        return fetch_site == "same-origin"
+    origin = request.headers.get("Origin")
+    host = request.headers.get("Host", "")
+    return origin is not None and origin.lower() == f"{request.scheme}://{host}".lower()

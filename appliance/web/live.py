@@ -1,0 +1,72 @@
+"""The live stream: one response that stays open and carries what happens now (server-sent events, WHATWG HTML 9.2).
+
+Every message is JSON with ``topic`` and ``data``. The stream ends by itself when the appliance stops and when the
+session is no longer good; the browser's script connects again after a pause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+from aiohttp import web
+
+from appliance.live import Subscriber
+from appliance.web.pages import SESSION, actor, context_of
+
+HEARTBEAT_SECONDS = 15.0
+HEARTBEAT = b": still here\n\n"
+DROPPED = "appliance.dropped"
+"""Topic of the message that says how many messages did not fit; the page tells its reader to load it again."""
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """``GET /live``: everything that this session may see, until it ends."""
+    context = context_of(request)
+    live, session = context.appliance.live, request[SESSION]
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    async with live.subscribe(actor(request).permissions) as subscriber:
+        await response.prepare(request)
+        await _first_to_end(_write(response, subscriber), live.closing(), context.staff.over(session))
+    return response
+
+
+async def _write(response: web.StreamResponse, subscriber: Subscriber) -> None:
+    # Browsers that lose the stream together must not all come back in the same moment.
+    await response.write(f"retry: {random.randint(2000, 6000)}\n\n".encode())  # noqa: S311 - nothing to guess here
+    while True:
+        await response.write(await _next(subscriber))
+
+
+async def _next(subscriber: Subscriber) -> bytes:
+    """The next piece of the stream: a message, the news that some were dropped, or a sign of life."""
+    if subscriber.dropped:
+        count, subscriber.dropped = subscriber.dropped, 0
+        return _message(DROPPED, json.dumps({"count": count}))
+    try:
+        async with asyncio.timeout(HEARTBEAT_SECONDS):
+            topic, data = await subscriber.messages.get()
+    except TimeoutError:
+        return HEARTBEAT
+    return _message(topic, data)
+
+
+def _message(topic: str, data: str) -> bytes:
+    """``data`` is JSON already, and has no line breaks."""
+    return f'data: {{"topic":{json.dumps(topic)},"data":{data}}}\n\n'.encode()
+
+
+async def _first_to_end(*works: Coroutine[Any, Any, None]) -> None:
+    """Run all until one ends, then end the others. A client that has gone away is an end like any other."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        for failed in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(failed, Exception) and not isinstance(failed, ConnectionError):
+                raise failed

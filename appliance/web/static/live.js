@@ -1,0 +1,175 @@
+// Live lists. One tab of the browser holds the stream and passes on what comes; where a browser cannot agree on that
+// between its tabs, each tab holds a stream of its own.
+//
+//   <tbody data-live-list="dns_filter.queries" data-limit="200">
+//     <template><tr><td data-field="name"></td><td><b data-when="verdict=blocked">Blocked</b></td></tr></template>
+//     <tr data-live-empty><td colspan="2">Nothing yet.</td></tr>
+//   </tbody>
+//
+// [data-field] gets the text of that field; [data-when="field=value"] is left out of rows where it does not hold.
+"use strict";
+(() => {
+  const ANNOUNCE_MS = 10000;
+  const RETRY_MS = 3000;
+  const RETRY_MOST_MS = 60000;
+  const bodies = document.querySelectorAll("[data-live-list]");
+  if (bodies.length === 0) return;
+
+  class LiveList {
+    constructor(body) {
+      this.body = body;
+      this.topic = body.dataset.liveList;
+      this.limit = Number(body.dataset.limit) || 200;
+      this.template = body.querySelector("template");
+      this.waiting = [];
+      this.paused = false;
+      this.unsaid = 0;
+      this.saidAt = 0;
+      this.makeBar();
+    }
+
+    makeBar() {
+      const bar = document.createElement("div");
+      bar.className = "live-bar";
+      this.button = document.createElement("button");
+      this.button.type = "button";
+      this.button.className = "button secondary small";
+      this.button.addEventListener("click", () => this.setPaused(!this.paused));
+      this.state = document.createElement("span");
+      this.state.className = "live-state";
+      this.note = document.createElement("span");
+      this.note.className = "hint";
+      this.voice = document.createElement("span");
+      this.voice.className = "visually-hidden";
+      this.voice.setAttribute("role", "status");
+      bar.append(this.button, this.state, this.note, this.voice);
+      this.body.closest("table").before(bar);
+      this.setPaused(false);
+      this.setState("connecting");
+    }
+
+    setPaused(paused) {
+      this.paused = paused;
+      this.button.textContent = paused ? "Go on" : "Pause";
+      if (!paused) this.add(this.waiting.splice(0));
+      this.showState();
+    }
+
+    setState(state) {
+      this.connection = state;
+      this.showState();
+    }
+
+    showState() {
+      const live = this.connection === "live" && !this.paused;
+      this.state.dataset.state = live ? "live" : "still";
+      if (this.paused) this.state.textContent = `Paused, ${rows(this.waiting.length)} waiting`;
+      else this.state.textContent = this.connection === "live" ? "Live" : "Connecting…";
+    }
+
+    take(data) {
+      const fresh = Array.isArray(data) ? data : [data];
+      this.waiting.push(...fresh);
+      if (this.waiting.length > this.limit) this.waiting.splice(0, this.waiting.length - this.limit);
+      if (!this.paused) this.add(this.waiting.splice(0));
+      this.showState();
+    }
+
+    add(fresh) {
+      if (fresh.length === 0) return;
+      const empty = this.body.querySelector("[data-live-empty]");
+      if (empty) empty.remove();
+      for (const row of fresh) this.template.after(this.make(row));
+      while (this.body.rows.length > this.limit) this.body.rows[this.body.rows.length - 1].remove();
+      this.say(fresh.length);
+    }
+
+    make(row) {
+      const made = this.template.content.cloneNode(true);
+      for (const node of made.querySelectorAll("[data-when]")) {
+        const [name, wanted] = node.dataset.when.split("=");
+        if (String(row[name]) !== wanted) node.remove();
+      }
+      for (const node of made.querySelectorAll("[data-field]")) {
+        const value = row[node.dataset.field];
+        node.textContent = value === null || value === undefined ? "" : String(value);
+      }
+      for (const child of made.children) child.classList.add("live-row");
+      return made;
+    }
+
+    // A screen reader hears how many rows came, at most every ten seconds; never the rows themselves.
+    say(count) {
+      this.unsaid += count;
+      if (this.timer) return;
+      const pause = Math.max(0, this.saidAt + ANNOUNCE_MS - Date.now());
+      this.timer = setTimeout(() => {
+        this.timer = null;
+        this.saidAt = Date.now();
+        this.voice.textContent = `${rows(this.unsaid, "new ")}`;
+        this.unsaid = 0;
+      }, pause);
+    }
+
+    missed() {
+      this.note.textContent = "Some rows were missed. Load the page again to see them.";
+    }
+  }
+
+  const rows = (count, kind = "") => `${count} ${kind}${count === 1 ? "row" : "rows"}`;
+  const lists = Array.from(bodies, (body) => new LiveList(body));
+  const channel = "BroadcastChannel" in window ? new BroadcastChannel("appliance-live") : null;
+
+  function show(message) {
+    if (message.state) lists.forEach((list) => list.setState(message.state));
+    else if (message.topic === "appliance.dropped") lists.forEach((list) => list.missed());
+    else lists.filter((list) => list.topic === message.topic).forEach((list) => list.take(message.data));
+  }
+
+  function tell(message) {
+    show(message);
+    if (channel) channel.postMessage(message);
+  }
+
+  function hold() {
+    let pause = RETRY_MS;
+    let opened = false;
+    let state = "connecting";
+    const connect = () => {
+      const source = new EventSource("/live");
+      source.addEventListener("open", () => {
+        pause = RETRY_MS;
+        state = "live";
+        tell({ state });
+        if (opened) tell({ topic: "appliance.dropped", data: {} });
+        opened = true;
+      });
+      source.addEventListener("message", (event) => tell(JSON.parse(event.data)));
+      source.addEventListener("error", () => {
+        state = "connecting";
+        tell({ state });
+        if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+        setTimeout(connect, pause * (1 + Math.random()));
+        pause = Math.min(pause * 2, RETRY_MOST_MS);
+      });
+      addEventListener("pagehide", () => source.close(), { once: true });
+    };
+    if (channel) {
+      channel.addEventListener("message", ({ data }) => {
+        if (data.ask) channel.postMessage({ state });
+      });
+    }
+    connect();
+  }
+
+  if (channel && navigator.locks) {
+    channel.addEventListener("message", ({ data }) => {
+      if (!data.ask) show(data);
+    });
+    channel.postMessage({ ask: true });
+    // Held for as long as this page lives; the next tab in line gets it then.
+    navigator.locks.request("appliance-live", () => { hold(); return new Promise(() => {}); });
+  } else {
+    hold();
+  }
+})();

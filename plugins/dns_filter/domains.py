@@ -1,0 +1,92 @@
+"""Domain names as this plugin compares them: lower case, ASCII, no final dot.
+
+Two sources write names: people (lists, settings), who may use capitals, umlauts and a final dot, and devices, whose
+queries carry labels of arbitrary bytes (RFC 2181 section 11). Both end in the same form: comparing is comparing text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import idna
+
+LONGEST_NAME = 253
+"""Characters of a name as text: 255 octets on the wire (RFC 1035 section 2.3.4) less the first length and the root."""
+
+LONGEST_LABEL = 63
+"""Octets of one label (RFC 1035 section 2.3.4)."""
+
+_PLAIN_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z0-9_-]{1,63}")
+_PLAIN_LABEL = re.compile(rb"[a-z0-9_-]*")
+_ODD_CHARACTER = re.compile(r"[^a-z0-9_.-]")
+
+
+class NotADomain(ValueError):
+    """The text is not a domain name that a list or a setting can hold; the words say why."""
+
+
+def normalise(text: str) -> str:
+    """``"BÜCHER.example."`` -> ``"xn--bcher-kva.example"``.
+
+    Names outside ASCII become punycode as browsers do it (IDNA 2008 with UTS 46, RFC 5890). One final dot is dropped.
+    Raises ``NotADomain`` for addresses, for names of a single label (``com`` would catch half of the internet) and for
+    whatever breaks the lengths of RFC 1035.
+    """
+    name = text.strip().lower().removesuffix(".")
+    if not name.isascii():
+        name = _punycode(name)
+    if not _PLAIN_NAME.fullmatch(name) or len(name) > LONGEST_NAME or _ends_in_number(name):
+        raise NotADomain(_why_not(name))
+    return name
+
+
+def from_labels(labels: Sequence[bytes]) -> str:
+    """The labels of a query as text: lower case, joined by dots; ``""`` is the root.
+
+    Octets that are neither letter, digit, hyphen nor underscore are written ``\\DDD`` (RFC 4343 section 2.1), so no two
+    names look alike and nothing a device sends can reach a page or a file as a control character.
+    """
+    return ".".join(_label_text(label.lower()) for label in labels)
+
+
+def with_parents(name: str) -> Iterator[str]:
+    """The name itself, then each parent domain: ``a.b.c`` -> ``a.b.c``, ``b.c``, ``c``. The root yields nothing."""
+    while name:
+        yield name
+        name = name.partition(".")[2]
+
+
+def _punycode(name: str) -> str:
+    try:
+        return idna.encode(name, uts46=True, transitional=False).decode("ascii")
+    except idna.IDNAError as error:
+        raise NotADomain(f"cannot be written as an international domain name ({error})") from error
+
+
+def _ends_in_number(name: str) -> bool:
+    return name.rpartition(".")[2].isdigit()
+
+
+def _why_not(name: str) -> str:  # noqa: PLR0911 - a table with conditions
+    """Why a name in lower-case ASCII was refused: the first of the rules that it breaks."""
+    labels = name.split(".")
+    if not name:
+        return "is empty"
+    if odd := _ODD_CHARACTER.search(name):
+        return f"holds {odd.group()!r}, which no domain name has"
+    if "" in labels:
+        return "has an empty part between two dots"
+    if len(name) > LONGEST_NAME:
+        return f"is longer than {LONGEST_NAME} characters"
+    if max(map(len, labels)) > LONGEST_LABEL:
+        return f"has a part longer than {LONGEST_LABEL} characters"
+    if _ends_in_number(name):
+        return "is a number or an address, not a name"
+    return "is a single word, which would stand for a whole top-level domain"
+
+
+def _label_text(label: bytes) -> str:
+    if _PLAIN_LABEL.fullmatch(label):
+        return label.decode("ascii")
+    return "".join(chr(octet) if _PLAIN_LABEL.fullmatch(bytes([octet])) else f"\\{octet:03d}" for octet in label)

@@ -1,0 +1,165 @@
+"""The plugin in the main process, with the real services around it: what it publishes, keeps and shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from appliance_plugins.dns_filter import LIVE_ROWS
+from appliance_plugins.dns_filter.views import KIND, TOPIC
+
+from appliance.clock import now, stamp
+from appliance.errors import Refused
+from appliance.hookspecs import HomeCard, Permission, State
+
+PATIENCE = 10.0
+WORKER = "dns_filter.dns"
+
+
+async def everything_heard(house: Any) -> None:
+    """Return when no listener has an event before it any more."""
+    async with asyncio.timeout(PATIENCE):
+        while await house.appliance.bus.waiting():
+            pass
+
+
+async def test_the_snapshot_says_who_gets_what(house: Any) -> None:
+    snapshot = house.snapshot()
+    assert snapshot["exempt"] == ["help.example"]
+    assert snapshot["port"] == 5300
+    assert house.names_in_force() == {"ads.example", "help.example"}
+    assert [house.profile_at(address) for address in ("10.7.1.1", "10.7.2.1", "10.9.0.1", "10.1.1.1")] == [
+        "pupil",
+        "pupil",
+        "staff",
+        "pupil",
+    ]
+
+
+async def test_a_group_that_is_given_another_profile_has_it_at_once(house: Any) -> None:
+    assignments = house.appliance.assignments
+    await assignments.assign("Sam", KIND, "year7", "exam", "Mock exams", None)
+    await everything_heard(house)
+    assert house.profile_at("10.7.2.1") == "exam"
+    assert house.profile_at("10.7.1.1") == "exam"  # the lab lies inside
+    await assignments.assign("Sam", KIND, "lab", "staff", "Maintenance", None)
+    await everything_heard(house)
+    assert house.profile_at("10.7.1.1") == "staff"
+    (newest, *_) = await assignments.history(KIND)
+    await assignments.undo("Sam", newest["id"])
+    await everything_heard(house)
+    assert house.profile_at("10.7.1.1") == "exam"
+
+
+async def test_what_applies_agrees_with_the_one_resolver(house: Any) -> None:
+    assignments = house.appliance.assignments
+    await assignments.assign("Sam", KIND, "year7", "exam", "Mock exams", None)
+    await house.plugin.publish()
+    for address in ("10.7.1.1", "10.7.2.1", "10.9.0.1", "10.1.1.1", "127.0.0.1"):
+        assert house.profile_at(address) == assignments.effective(KIND, address).value
+
+
+async def test_what_the_file_fixes_cannot_be_changed(house: Any) -> None:
+    with pytest.raises(Refused, match="settings file fixes"):
+        await house.appliance.assignments.assign("Sam", KIND, "office", "pupil", "No reason", None)
+
+
+async def test_the_page_says_where_a_profile_comes_from(house: Any) -> None:
+    until_then = now() + timedelta(days=1)
+    await house.appliance.assignments.assign("Sam", KIND, "year7", "exam", "Mock exams", until_then)
+    rows = {row.name: row for row in await house.plugin.groups.rows()}
+    assert [(name, row.profile, row.origin, row.fixed) for name, row in rows.items()] == [
+        ("year7", "exam", "set by Sam: Mock exams", False),
+        ("lab", "exam", "the wider group around it", False),
+        ("office", "staff", "the settings file", True),
+    ]
+    assert rows["year7"].row_id
+    assert rows["year7"].until == stamp(until_then)
+    assert rows["lab"].row_id == ""
+    assert house.plugin.groups.default_row().profile == "pupil"
+
+
+async def test_records_are_kept_and_shown_live(house: Any) -> None:
+    records = [_record(name=f"n{number}.example") for number in range(LIVE_ROWS + 10)]
+    live = house.appliance.live
+    async with (
+        live.subscribe(frozenset({Permission.SEE_ACTIVITY})) as allowed,
+        live.subscribe(frozenset({Permission.OPERATE})) as other,
+    ):
+        await house.plugin.receive(records, 0)
+        topic, text = allowed.messages.get_nowait()
+        assert other.messages.empty()
+    rows = json.loads(text)
+    assert (topic, len(rows)) == (TOPIC, LIVE_ROWS)
+    assert rows[-1]["name"] == records[-1]["name"]
+    assert rows[-1]["verdict"] == "would block"
+    card = await _card(house)
+    assert (card["summary"].answered, card["summary"].would_block) == (len(records), len(records))
+
+
+async def test_a_list_that_changes_is_in_force_after_the_job(house: Any) -> None:
+    (house.folder / "lists" / "ads.txt").write_text("new.example\nmore.example\n")
+    await house.plugin.refresh()
+    assert house.names_in_force() == {"new.example", "more.example"}
+
+
+async def test_a_list_that_goes_is_red_and_its_last_copy_stays(house: Any) -> None:
+    (house.folder / "lists" / "ads.txt").unlink()
+    await house.plugin.refresh()
+    assert house.names_in_force() == {"ads.example", "help.example"}
+    (check_,) = [each for each in await house.appliance.plugins.checks() if each.name == "Web filter list ads"]
+    assert check_.state is State.BROKEN
+    assert "ads.txt cannot be read" in check_.words
+    assert "last good copy stays" in check_.words
+    assert "Put it back" in check_.todo
+
+
+async def test_a_list_that_is_gone_at_the_next_start_stays_in_force(settings_file: Any, run_house: Any) -> None:
+    config_file = settings_file()
+    async with run_house(config_file) as house:
+        before = house.names_in_force()
+    (config_file.parent / "lists" / "ads.txt").unlink()
+    async with run_house(config_file) as house:
+        assert house.names_in_force() == before
+
+
+async def test_a_list_that_never_was_there_does_not_stop_the_filter(settings_file: Any, run_house: Any) -> None:
+    config_file = settings_file()
+    (config_file.parent / "lists" / "ads.txt").unlink()
+    async with run_house(config_file) as house:
+        assert house.snapshot()["lists"] == {}
+        assert [check_.state for check_ in await house.plugin.health()] == [State.BROKEN, State.BROKEN]
+
+
+async def test_an_unchanged_snapshot_is_not_published_again(house: Any) -> None:
+    path = house.appliance.workers.folder(WORKER) / "snapshot.json"
+    before = path.stat().st_mtime_ns
+    await house.plugin.refresh()
+    assert path.stat().st_mtime_ns == before
+
+
+async def test_old_rows_are_declared_for_deletion(house: Any) -> None:
+    (data,) = house.plugin.register_data()
+    assert (data.table, data.keep_days, data.time_column, data.store) == (
+        "dns_filter_queries",
+        90,
+        "minute",
+        "activity",
+    )
+
+
+def _record(**parts: Any) -> dict[str, Any]:
+    return {
+        "t": stamp(), "client": "10.7.0.1", "group": "year7", "name": "ads.example", "type": "A",
+        "verdict": "would block", "list": "ads", "profile": "pupil", "ms": 1.0, **parts,
+    }  # fmt: skip
+
+
+async def _card(house: Any) -> Mapping[str, Any]:
+    ((_, card),) = house.appliance.plugins.panels(HomeCard)
+    data: Callable[[], Awaitable[Mapping[str, Any]]] = card.data
+    return await data()

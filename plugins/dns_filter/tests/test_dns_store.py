@@ -1,0 +1,116 @@
+"""The table of queries: counted per minute, filtered, summed up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from appliance_plugins import dns_filter
+from appliance_plugins.dns_filter.store import Filters, Store, Summary, aggregate
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.db import Database
+from appliance.migrate import migrate
+
+MIGRATIONS = Path(dns_filter.__file__).parent / "migrations" / "activity"
+EVERYTHING = Filters()
+LONG_AGO = "2026-01-01T00:00:00.000Z"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    activity = Database(tmp_path / "activity.db", "normal")
+    await activity.open()
+    await migrate(activity, "dns_filter", MIGRATIONS)
+    yield Store(activity)
+    await activity.close()
+
+
+def record(second: str = "09:30:01", **parts: Any) -> dict[str, Any]:
+    return {
+        "t": f"2026-11-24T{second}.000Z", "client": "10.0.0.1", "group": "year7", "name": "www.example.org",
+        "type": "A", "verdict": "allowed", "list": "", "profile": "pupil", "ms": 1.5, **parts,
+    }  # fmt: skip
+
+
+def test_equal_queries_of_a_minute_are_one_row() -> None:
+    rows = aggregate([record("09:30:01"), record("09:30:59", ms=9.0), record("09:30:30", ms=2.0), record("09:31:00")])
+    assert [(row.minute, row.count, row.last_at, row.slowest_ms) for row in rows] == [
+        ("2026-11-24T09:30:00.000Z", 3, "2026-11-24T09:30:59.000Z", 9.0),
+        ("2026-11-24T09:31:00.000Z", 1, "2026-11-24T09:31:00.000Z", 1.5),
+    ]
+
+
+async def test_batches_add_up(store: Store) -> None:
+    await store.add(aggregate([record("09:30:01"), record("09:30:40", ms=7.0)]))
+    await store.add(aggregate([record("09:30:20"), record("09:30:21", verdict="blocked", list="ads")]))
+    rows = await store.recent(10, EVERYTHING, LONG_AGO)
+    assert [(row.verdict, row.list, row.count, row.last_at[11:19], row.slowest_ms) for row in rows] == [
+        ("allowed", "", 3, "09:30:40", 7.0),
+        ("blocked", "ads", 1, "09:30:21", 1.5),
+    ]
+
+
+async def test_the_newest_come_first_and_not_more_than_asked_for(store: Store) -> None:
+    await store.add(aggregate([record(f"09:{minute}:00") for minute in (30, 45, 31, 44)]))
+    rows = await store.recent(3, EVERYTHING, LONG_AGO)
+    assert [row.minute[11:16] for row in rows] == ["09:45", "09:44", "09:31"]
+    assert await store.recent(3, EVERYTHING, "2026-11-24T09:46:00.000Z") == []
+
+
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        (Filters(), ["d", "c", "b", "a"]),
+        (Filters(verdict="allowed"), ["c", "a"]),
+        (Filters(verdict="blocked"), ["b"]),
+        (Filters(verdict="would block"), ["d"]),
+        (Filters(who="10.0.0.2"), ["c"]),
+        (Filters(who="office"), ["d", "c"]),
+        (Filters(verdict="allowed", who="office"), ["c"]),
+        (Filters(who="' OR 1=1 --"), []),
+    ],
+)
+async def test_filters(store: Store, filters: Filters, names: list[str]) -> None:
+    await store.add(
+        aggregate(
+            [
+                record("09:30:01", name="a"),
+                record("09:31:01", name="b", verdict="blocked"),
+                record("09:32:01", name="c", client="10.0.0.2", group="office"),
+                record("09:33:01", name="d", client="10.0.0.3", group="office", verdict="would block"),
+            ]
+        )
+    )
+    assert [row.name for row in await store.recent(10, filters, LONG_AGO)] == names
+
+
+async def test_the_summary_counts_queries_not_rows(store: Store) -> None:
+    assert await store.summary(LONG_AGO) == Summary(0, 0, 0)
+    await store.add(
+        aggregate(
+            [
+                record("08:30:00"),
+                *[record("09:30:00")] * 5,
+                *[record("09:31:00", verdict="blocked")] * 2,
+                record("09:32:00", verdict="would block"),
+            ]
+        )
+    )
+    assert await store.summary("2026-11-24T09:30:45.000Z") == Summary(8, 2, 1)
+
+
+async def test_rows_come_back_as_they_went_in(store: Store) -> None:
+    rows = aggregate([record(name="ä\\000.example", group="")])
+    await store.add(rows)
+    assert await store.recent(1, EVERYTHING, LONG_AGO) == rows
+
+
+@given(st.lists(st.tuples(st.integers(0, 59), st.sampled_from(["a", "b"]), st.sampled_from(["allowed", "blocked"]))))
+def test_nothing_is_lost_by_counting(queries: list[tuple[int, str, str]]) -> None:
+    rows = aggregate([record(f"09:30:{second:02}", name=name, verdict=verdict) for second, name, verdict in queries])
+    assert sum(row.count for row in rows) == len(queries)
+    assert len({row.key for row in rows}) == len(rows)

@@ -1,0 +1,186 @@
+"""Asks the name servers that we forward to.
+
+One connected UDP socket per query, so that each leaves from a port of its own that only its upstream can reach
+(RFC 5452 section 9.2); TCP when the answer does not fit; the next upstream when one is silent. What is unanswered is
+bounded: a dead uplink must not fill the memory of the box.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import secrets
+import struct
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from . import messages
+from .messages import BadMessage, Query
+
+DNS_PORT = 53
+
+QUERIES_AT_ONCE = 500
+"""Queries that may wait for upstreams; more are answered with SERVFAIL at once. Each holds one socket."""
+
+REST_SECONDS = 30.0
+"""How long an upstream that did not answer is asked last."""
+
+_ANOTHER_MAY_KNOW = frozenset({messages.SERVFAIL, messages.REFUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A name server's address and port."""
+
+    host: str
+    port: int = DNS_PORT
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DNS_PORT else f"{host}:{self.port}"
+
+
+class NoAnswer(Exception):
+    """No upstream answered; the words say which were tried and what each did."""
+
+
+def endpoint(text: str) -> Endpoint:
+    """``"10.0.0.1"``, ``"10.0.0.1:5353"``, ``"fd00::1"`` or ``"[fd00::1]:5353"``. Raises ``ValueError`` in words."""
+    host, port = text.strip(), str(DNS_PORT)
+    if host.startswith("["):
+        host, _, rest = host[1:].partition("]")
+        port = rest.removeprefix(":") if rest else port
+    elif host.count(":") == 1:
+        host, _, port = host.partition(":")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an address like 192.168.1.1, 192.168.1.1:53 or [fd00::1]:53") from None
+    if address.is_unspecified:
+        raise ValueError(f"{text!r} stands for every address; name the server's own")
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise ValueError(f"{text!r} does not end in a port from 1 to 65535")
+    return Endpoint(str(address), int(port))
+
+
+@dataclass(slots=True)
+class _Upstream:
+    """One server, and until when (clock of the loop) it is asked last because it was silent."""
+
+    endpoint: Endpoint
+    resting_until: float = 0.0
+
+
+@dataclass(slots=True)
+class Upstreams:
+    """The name servers in the order in which they are asked. ``timeout``: seconds for each.
+
+    ``on_state`` is called with words when none of them answered, and with ``""`` when one does.
+    """
+
+    endpoints: Sequence[Endpoint]
+    timeout: float
+    on_state: Callable[[str], None]
+    _servers: list[_Upstream] = field(init=False)
+    _waiting: int = 0
+
+    def __post_init__(self) -> None:
+        self._servers = [_Upstream(endpoint) for endpoint in self.endpoints]
+
+    async def ask(self, query: Query) -> bytes:
+        """The answer as the device gets it, whatever its size. Raises ``NoAnswer``."""
+        if not self._servers:
+            raise NoAnswer("there is no name server to ask")
+        if self._waiting >= QUERIES_AT_ONCE:
+            raise NoAnswer(f"{QUERIES_AT_ONCE} queries wait already")
+        self._waiting += 1
+        try:
+            return await self._ask_in_turn(query)
+        finally:
+            self._waiting -= 1
+
+    async def _ask_in_turn(self, query: Query) -> bytes:
+        loop = asyncio.get_running_loop()
+        second_best: bytes | None = None
+        silent = []
+        for server in sorted(self._servers, key=lambda each: each.resting_until > loop.time()):
+            try:
+                answer = await self._ask_one(server.endpoint, query)
+            except (OSError, TimeoutError, BadMessage) as error:
+                server.resting_until = loop.time() + REST_SECONDS
+                silent.append(f"{server.endpoint} {_what_it_did(error)}")
+                continue
+            server.resting_until = 0.0
+            if messages.rcode_of(answer) not in _ANOTHER_MAY_KNOW:
+                self.on_state("")
+                return answer
+            second_best = answer
+        if second_best is not None:
+            return second_best
+        words = ", ".join(silent)
+        self.on_state(words)
+        raise NoAnswer(words)
+
+    async def _ask_one(self, server: Endpoint, query: Query) -> bytes:
+        message_id = secrets.randbits(16)
+        async with asyncio.timeout(self.timeout):
+            answer = await _over_udp(server, query, message_id)
+            if messages.is_truncated(answer):
+                answer = await _over_tcp(server, query, message_id)
+        return messages.relayed(query, answer)
+
+
+class _Exchange(asyncio.DatagramProtocol):
+    """Waits for the one datagram that answers the query; others are somebody guessing, and are not heard."""
+
+    def __init__(self, query: Query, message_id: int) -> None:
+        self._query = query
+        self._message_id = message_id
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        del addr  # the socket is connected: the kernel lets only the upstream through
+        if not self.answer.done() and messages.answers(self._query, self._message_id, data):
+            self.answer.set_result(data)
+
+    def error_received(self, exc: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(exc)
+
+
+async def _over_udp(server: Endpoint, query: Query, message_id: int) -> bytes:
+    loop = asyncio.get_running_loop()
+    transport, exchange = await loop.create_datagram_endpoint(
+        lambda: _Exchange(query, message_id), remote_addr=(server.host, server.port)
+    )
+    with closing(transport):
+        transport.sendto(messages.question_for_upstream(query, message_id))
+        return await exchange.answer
+
+
+async def _over_tcp(server: Endpoint, query: Query, message_id: int) -> bytes:
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    with closing(writer):
+        question = messages.question_for_upstream(query, message_id)
+        writer.write(struct.pack("!H", len(question)) + question)
+        await writer.drain()
+        try:
+            (length,) = struct.unpack("!H", await reader.readexactly(2))
+            answer = await reader.readexactly(length)
+        except asyncio.IncompleteReadError:
+            raise BadMessage("ended the connection in the middle of its answer") from None
+    if not messages.answers(query, message_id, answer):
+        raise BadMessage("answered something else over TCP")
+    return answer
+
+
+def _what_it_did(error: Exception) -> str:
+    """A phrase after the name of the server."""
+    if isinstance(error, TimeoutError):
+        return "was silent"
+    if isinstance(error, ConnectionRefusedError):
+        return "refused the connection"
+    if isinstance(error, OSError):
+        return f"could not be reached ({error.strerror or error})"
+    return f"sent {error}"

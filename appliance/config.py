@@ -401,7 +401,8 @@ class Config:
     def export(self) -> str:
         """YAML of everything that is not a built-in default, each with its origin. Put in a file it gives the same."""
         tree: dict[str, Any] = {}
-        _hang(tree, self.branches[0])
+        for checked in self.branches[:1]:
+            _hang(tree, checked)
         for name, section in self.settings.plugins.items():
             plugin = _grow(tree, (PLUGINS, name))
             if name not in self.plugins:

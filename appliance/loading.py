@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from appliance.config import Config, ConfigError, PageValue, Place, Source, check, read_source
 from appliance.control import PageState, read_page_state
-from appliance.plugin_finder import Found, find_plugins, import_plugin, settings_model
+from appliance.plugin_finder import Found, find_plugins, forget, import_plugin, settings_model
 from appliance.probe import Trouble, probe
 
 
@@ -25,17 +25,26 @@ class Loaded:
     troubles: Mapping[str, Trouble]
 
 
-async def load(place: Place, page_values: Sequence[PageValue] | None = None, *, use_store: bool = True) -> Loaded:
+async def load(
+    place: Place,
+    page_values: Sequence[PageValue] | None = None,
+    *,
+    use_store: bool = True,
+    running: Collection[str] = (),
+) -> Loaded:
     """Read and check everything; raises ``ConfigError`` with every mistake there is.
 
     ``page_values``: instead of those in the store (a change that is being considered). ``use_store=False`` looks at the
-    files alone.
+    files alone. ``running``: plugins that run in this process; the code of all others is read anew.
     """
     source = read_source(place)
     found = find_plugins(place.drop_in_dir)
     state = page_state(source) if use_store else PageState()
     named = [name for name in source.plugin_names if name in found]
     troubles = await _try_all([name for name in named if name not in state.plugins_off], found, source)
+    for name in named:
+        if name not in running:
+            forget(found[name])
     models = _models(found, [name for name in named if _may_import(name, troubles, state)], place)
     values = state.page_values if page_values is None else page_values
     unknown = {name: "" for name in source.plugin_names if name not in found}

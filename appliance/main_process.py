@@ -210,7 +210,8 @@ class MainProcess:
         """Check everything without touching what runs. Raises ``ConfigError`` or ``Refused``."""
         if self._swap is not None and not self._swap.done() and asyncio.current_task() is not self._swap:
             raise Refused("Another change is being applied.", "Try again in a moment.")
-        loaded = await load(self._place, page_values)
+        running = [state.name for state in self.appliance.plugins.states() if state.state != "off"]
+        loaded = await load(self._place, page_values, running=running)
         before, after = self.appliance.config.settings, loaded.config.settings
         if before.storage != after.storage:
             raise Refused(

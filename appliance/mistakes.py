@@ -53,12 +53,19 @@ def mistakes_in(error: ValidationError, model: type[BaseModel], data: Any, place
     """Every mistake of a failed check of ``data`` against ``model``, each path and each message once."""
     seen: set[tuple[PathKeys, str]] = set()
     for details in error.errors(include_url=False):
+        if _counts_only_what_is_right(details):
+            continue
         path, several = _clean(details["loc"], data, details["type"])
         for wrong in _wrongs(details, path, model):
             key = (path, "" if several else wrong.message)
             if key not in seen and not any(is_secret(str(name)) for name in path):
                 seen.add(key)
                 yield place((*path, *wrong.at), wrong)
+
+
+def _counts_only_what_is_right(details: ErrorDetails) -> bool:
+    """pydantic calls a list too short whose entries are wrong, which is told already."""
+    return details["type"] == "too_short" and len(details["input"]) >= details.get("ctx", {}).get("min_length", 0)
 
 
 def _clean(loc: Sequence[Key], data: Any, kind: str) -> tuple[PathKeys, bool]:
@@ -91,9 +98,19 @@ def _wrongs(details: ErrorDetails, path: PathKeys, model: type[BaseModel]) -> It
     if details["loc"][-1:] == ("[key]",):
         return [_wrong_key(path, model)]
     shape = _shape(model, path)
-    message = _MESSAGES.get(kind) if details["input"] is not None or kind == "missing" else "there is no value"
-    words = (message or "this is {what}").format(value=shown(details["input"]), what=_what(details["input"]))
-    return [Wrong(words, (), _expected(shape, details["input"], kind), _near_value(shape, details["input"]))]
+    value = details["input"]
+    return [Wrong(_message(kind, value), (), _expected(shape, value, kind), _near_value(shape, value))]
+
+
+def _message(kind: str, value: Any) -> str:
+    message = _MESSAGES.get(kind, "{value}")
+    if "{value}" not in message:
+        return message
+    if value is None:
+        return "there is no value"
+    if kind not in _MESSAGES or isinstance(value, list | dict):
+        return f"this is {_what(value)}"
+    return message.format(value=shown(value))
 
 
 def _shape(model: type[BaseModel], path: PathKeys) -> Shape | None:
@@ -146,10 +163,10 @@ def _wrong_key(path: PathKeys, model: type[BaseModel]) -> Wrong:
     return Wrong("this key cannot be used here", (), keys.words(), nearest(str(path[-1]), keys.choices))
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that is most like this one, or nothing."""
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """The known name that is most like this one (1: the same but for case), or nothing."""
     plain = {other.lower().replace("-", "_"): other for other in known}
-    found = get_close_matches(name.lower().replace("-", "_"), plain, n=1)
+    found = get_close_matches(name.lower().replace("-", "_"), plain, n=1, cutoff=likeness)
     return plain[found[0]] if found else ""
 
 

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import re
 import stat
+import sys
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -78,10 +79,17 @@ def _refusal(folder: Path, taken: bool) -> str:
 
 
 def open_drop_ins(drop_ins: Path) -> None:
-    """Let ``import appliance_plugins.<name>`` find drop-ins."""
+    """Let ``import appliance_plugins.<name>`` find drop-ins, after the bundled plugins."""
     package = importlib.import_module(PACKAGE)
-    if str(drop_ins) not in package.__path__:
-        package.__path__.append(str(drop_ins))
+    package.__path__[1:] = [str(drop_ins)]
+    importlib.invalidate_caches()
+
+
+def forget(found: Found) -> None:
+    """Forget the code of a drop-in that does not run, so that the next import reads what its author has mended."""
+    if found.source == "drop-in":
+        for name in [name for name in sys.modules if f"{name}.".startswith(f"{found.module}.")]:
+            del sys.modules[name]
 
 
 def import_plugin(found: Found, drop_ins: Path) -> type[Any]:

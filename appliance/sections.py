@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -161,13 +161,18 @@ class Shape:
         return None
 
     @property
-    def choices(self) -> tuple[str, ...]:
-        """The texts to choose from, for a ``Literal`` or an enumeration of texts."""
-        if get_origin(self.type) is Literal and all(isinstance(choice, str) for choice in get_args(self.type)):
+    def options(self) -> tuple[Any, ...]:
+        """The values of a ``Literal`` or an enumeration."""
+        if get_origin(self.type) is Literal:
             return get_args(self.type)
-        if isinstance(self.type, type) and issubclass(self.type, StrEnum):
+        if isinstance(self.type, type) and issubclass(self.type, Enum):
             return tuple(member.value for member in self.type)
         return ()
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The options if all of them are texts, which is what pages can offer."""
+        return self.options if all(isinstance(option, str) for option in self.options) else ()
 
     def below(self, key: str | int) -> Shape | None:
         """What stands under a key or an index, if anything may."""
@@ -191,8 +196,8 @@ class Shape:
         return " or ".join(dict.fromkeys(member._own_words() for member in self.members))
 
     def _own_words(self) -> str:  # noqa: PLR0911 - a table with conditions
-        if self.choices:
-            return f"one of: {', '.join(self.choices)}"
+        if self.options:
+            return f"one of: {', '.join(map(str, self.options))}"
         if self.section is not None or (self.entry is not None and self.entry[1].type is Any):
             return "a section (`key: value` lines)"
         if self.entry is not None:
@@ -216,8 +221,8 @@ _PLAIN_WORDS: Mapping[Any, str] = {
     date: "a date such as 2026-09-01",
     time: "a time of day such as 08:30",
     timedelta: "a length of time such as PT5M",
-    type(None): "null",
-    None: "null",
+    type(None): "nothing",
+    None: "nothing",
 }
 
 

@@ -25,7 +25,7 @@ def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, not a name at all, a folder of the time zone files
-        near = nearest(name, available_timezones())
+        near = nearest(name, sorted(available_timezones()), likeness=0.75)
         raise WrongSettings(Wrong(f"there is no time zone {name!r}", (), "one such as Europe/London", near)) from None
     return name
 
@@ -182,9 +182,9 @@ class WebSettings(Section):
     body_seconds: float = setting(
         30.0, "How long a browser may take to send the rest of a request.", unit="seconds", gt=0, le=3600
     )
-    connections: int = setting(2500, "Most connections at the same time.", ge=10, le=100_000)
+    connections: int = setting(2500, "Most connections at the same time.", ge=1, le=100_000)
     max_body_kib: int = setting(
-        1024, "Largest request that is accepted, pictures aside.", unit="KiB", ge=16, le=1024 * 1024
+        1024, "Largest request that is accepted, pictures aside.", unit="KiB", ge=1, le=1024 * 1024
     )
 
 
@@ -209,26 +209,27 @@ class ExemptSettings(Section):
 
 
 class EventSettings(Section):
-    """How events are delivered within the appliance."""
+    """Messages between the parts of the appliance."""
 
     retry_pauses: tuple[Pause, ...] = setting(
         (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0),
-        "How long to wait before each new try to deliver an event. After the last one it is parked and shown in red.",
+        "How long to wait before each new try to deliver a message that a part of the appliance could not take. After "
+        "the last try it is put aside and shown in red.",
         unit="seconds",
     )
-    keep_days: int = setting(30, "How long delivered events are kept.", unit="days", ge=1, le=3650)
+    keep_days: int = setting(30, "How long delivered messages are kept.", unit="days", ge=1, le=3650)
 
 
 class LimitSettings(Section):
     """How long parts of the appliance may take."""
 
     hook_seconds: float = setting(10.0, "How long a plugin may take to answer.", unit="seconds", ge=0.1, le=600)
-    probe_seconds: float = setting(20.0, "How long a plugin may take to be loaded.", unit="seconds", ge=1, le=600)
+    probe_seconds: float = setting(20.0, "How long a plugin may take to be loaded.", unit="seconds", ge=0.1, le=600)
     stall_seconds: float = setting(
         10.0,
         "How long the main process may stand still before it is started again without the plugin at fault.",
         unit="seconds",
-        ge=2,
+        ge=1,
         le=600,
     )
 

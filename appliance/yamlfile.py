@@ -176,7 +176,7 @@ _SCHEMA = (
     ("int", _INT, list("-+0123456789")),
     ("float", _FLOAT, list("-+.0123456789")),
 )
-_WORDS = {"null": "null", "bool": "true or false", "int": "a whole number", "float": "a number"}
+_WORDS = {"null": "nothing", "bool": "true or false", "int": "a whole number", "float": "a number"}
 
 
 class _Refused(Exception):

@@ -28,6 +28,7 @@ from appliance.config import (
     Row,
     Section,
     Settings,
+    Source,
     Wrong,
     WrongSettings,
     check,
@@ -68,6 +69,7 @@ class Probe(Section):
     ratio: float = setting(0.5, "A share.")
     word: str = setting("x", "A word.")
     mode: Literal["slow", "fast"] = setting("slow", "A choice.")
+    level: Literal[1, 2] = setting(1, "A choice of numbers.")
     colour: Colour = setting(Colour.RED, "A colour.")
     names: tuple[str, ...] = setting(("a",), "Words.")
     ports: tuple[Annotated[int, Field(ge=1)], ...] = setting((), "Numbers.", max_length=3)
@@ -213,7 +215,7 @@ def row(config: Config, path: str) -> Row:
         ),
         (
             "plugins: {probe: {maybe: x}}\n",
-            '1: plugins.probe.maybe: this is text ("x"), expected a whole number or null',
+            '1: plugins.probe.maybe: this is text ("x"), expected a whole number or nothing',
         ),
         (
             "plugins: [probe]\n",
@@ -250,6 +252,10 @@ def row(config: Config, path: str) -> Row:
         (
             "plugins: {probe: {colour: green}}\n",
             '1: plugins.probe.colour: "green" is not one of the choices, expected one of: red, blue',
+        ),
+        (
+            "plugins: {probe: {level: 3}}\n",
+            "1: plugins.probe.level: 3 is not one of the choices, expected one of: 1, 2",
         ),
         (
             "plugins: {probe: {modes: [fast, 5]}}\n",
@@ -299,8 +305,7 @@ def row(config: Config, path: str) -> Row:
         ),
         (
             "school: {timezone: Europe}\n",
-            "1: school.timezone: there is no time zone 'Europe', expected one such as Europe/London; "
-            "did you mean Eire?",
+            "1: school.timezone: there is no time zone 'Europe', expected one such as Europe/London",
         ),
         (
             "web:\n  listen:\n    - 0.0.0.0\n    - localhost\n",
@@ -391,20 +396,20 @@ plugins:
 
 def test_words_never_come_from_pydantic() -> None:
     """Every type of error that our kinds of settings can raise has words of ours."""
-    bad = {
+    bad: dict[str, list[Any]] = {
         name: [None, True, 5, -1e9, 1.5, "", "x" * 200, [], [[]], [None] * 9, {}, {"a": []}, {"name": "a"}]
         for name in Probe.model_fields
     }
-    source = read_source(Place(ETC / "appliance.yaml"))
+    place = Place(Path("x.yaml"))
     for name, values in bad.items():
         for value in values:
             data = {"plugins": {"probe": {name: value}}}
             with suppress(ConfigError):
-                check(type(source)(source.place, data), MODELS)
+                check(Source(place, data), MODELS)
                 continue
             with pytest.raises(ConfigError) as caught:
-                check(type(source)(source.place, data), MODELS)
-            assert not re.search(r"Input should|valid|pydantic|null\b(?!$)|type=", str(caught.value)), str(caught.value)
+                check(Source(place, data), MODELS)
+            assert not re.search(r"Input|valid|pydantic|type=", str(caught.value)), str(caught.value)
 
 
 def test_unknown_plugins_are_named_with_the_nearest(write: Write) -> None:
@@ -748,6 +753,7 @@ def test_rows_cover_every_setting_and_say_all_about_it(write: Write) -> None:
         ("ratio", "float", True, ()),
         ("word", "text", True, ()),
         ("mode", "choice", True, ("slow", "fast")),
+        ("level", "other", False, ()),
         ("colour", "choice", True, ("red", "blue")),
         ("names", "list", True, ()),
         ("ports", "list", True, ()),
@@ -885,7 +891,7 @@ plugins:
     )
 
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 NAME = st.from_regex(r"[a-z]{1,8}", fullmatch=True)
 DAY_TEXT = st.dates(date(2000, 1, 1), date(2100, 1, 1)).map(str)
 TIME_TEXT = st.times().map(lambda moment: moment.strftime("%H:%M"))
@@ -946,7 +952,10 @@ def test_what_is_exported_gives_the_same_settings(
     before = load(file, values, trial)
     file.write_text(before.export(), encoding="utf-8")
     after = load(file, (), trial)
-    assert (after.settings, after.plugins) == (before.settings, before.plugins)
+    assert after.settings.model_dump(exclude={"plugins"}) == before.settings.model_dump(exclude={"plugins"})
+    assert list(after.settings.plugins) == list(before.settings.plugins)
+    assert after.settings.plugins.get("other") == before.settings.plugins.get("other")
+    assert after.plugins == before.plugins
 
 
 # Place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
@@ -12,15 +13,24 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from appliance.clock import now, stamp
-from appliance.config import ConfigError, Mistake, Row
+from appliance.config import Config, ConfigError, Mistake, Row
 from appliance.db import Row as StoreRow
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
 from appliance.web.applying import applying, latest
 from appliance.web.pages import Context, actor, context_of, read_form, render
+from appliance.web.templating import sentence
 
+TITLES: Mapping[str, str] = {
+    "web": "Web pages",
+    "exempt": "Help-seeking sites",
+    "events": "News between parts",
+    "limits": "Limits for plugins",
+}
+"""Sections whose key is no title."""
 LONG_TEXT = 80
 """A value longer than this is typed into a larger field."""
+_FULL_MINUTE = re.compile(r"^(\d\d:\d\d):00$")
 
 
 def pages() -> tuple[Page, ...]:
@@ -110,7 +120,9 @@ def _section(path: str) -> str:
 
 def _title(section: str, titles: Mapping[str, str]) -> str:
     plugin = section.removeprefix("plugins.")
-    return f"Plugin {titles.get(plugin, plugin)}" if plugin != section else section.replace("_", " ").capitalize()
+    if plugin != section:
+        return f"Plugin: {titles.get(plugin, plugin)}"
+    return TITLES.get(section, sentence(section.replace("_", " ")))
 
 
 def _shown(row: Row) -> Shown:
@@ -127,13 +139,15 @@ def value_lines(value: Any, unit: str = "") -> list[str]:
         return [f"{_words(key)}: {_one_line(inner)}" for key, inner in value.items()]
     if isinstance(value, list | tuple):
         return [_one_line(item) for item in value]
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = f"{value:g}" if isinstance(value, float) else _FULL_MINUTE.sub(r"\1", str(value))
     return [f"{text} {unit}".strip()]
 
 
 def _one_line(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{_words(key)} {_one_line(inner)}" for key, inner in value.items() if inner not in ("", None))
+        return ", ".join(
+            f"{_words(key)}: {_one_line(inner)}" for key, inner in value.items() if inner not in ("", None)
+        )
     if isinstance(value, list | tuple):
         return ", ".join(map(_one_line, value)) or "none"
     return "".join(value_lines(value))
@@ -157,7 +171,7 @@ async def change(request: web.Request) -> web.StreamResponse:
     context, form = context_of(request), await read_form(request)
     row = _find(context, form.get("path", ""))
     entry = Entry(form.get("value", ""), form.get("reason", ""), form.get("last_day", "").strip())
-    errors, until = _look_through(entry, ZoneInfo(context.appliance.config.settings.school.timezone))
+    errors, until = _look_through(entry, context.appliance.config, row.path)
     if not errors:
         try:
             outcome = await context.appliance.control.set_value(
@@ -204,15 +218,19 @@ def _choices(row: Row) -> tuple[tuple[str, str], ...]:
     return tuple((choice, choice) for choice in row.choices) if row.kind == "choice" else ()
 
 
-def _look_through(entry: Entry, zone: ZoneInfo) -> tuple[dict[str, str], datetime | None]:
-    """What is wrong with reason and last day, and the moment at which the change ends."""
-    errors = {}
+def _look_through(entry: Entry, config: Config, path: str) -> tuple[dict[str, str], datetime | None]:
+    """What is wrong with the fields, all at once, and the moment at which the change ends."""
+    errors: dict[str, str] = {}
+    try:
+        config.parse_page_text(path, entry.value)
+    except ConfigError as error:
+        errors |= _by_field(error.mistakes, path)
     if not entry.reason.strip():
         errors["reason"] = "Say why, so that the next person understands."
     until = None
     if entry.last_day:
         try:
-            until = _end_of(date.fromisoformat(entry.last_day), zone)
+            until = _end_of(date.fromisoformat(entry.last_day), ZoneInfo(config.settings.school.timezone))
         except (ValueError, OverflowError):
             errors["last_day"] = "Give the last day as year, month and day, such as 2026-11-27, or leave it empty."
         else:
@@ -239,7 +257,7 @@ def _by_field(mistakes: Sequence[Mistake], path: str) -> dict[str, str]:
 
 def mistake_words(mistake: Mistake) -> str:
     """``8443x is not a number. Expected: a whole number from 1 to 65535.``"""
-    words = f"{mistake.message[:1].upper()}{mistake.message[1:]}."
+    words = f"{sentence(mistake.message)}."
     if mistake.expected:
         words += f" Expected: {mistake.expected}."
     if mistake.nearest:

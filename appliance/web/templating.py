@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import jinja2
+from markupsafe import Markup, escape
 
 from appliance.clock import now, parse
 from appliance.web.assets import Assets
@@ -16,6 +18,7 @@ from appliance.web.assets import Assets
 _FOLDER = Path(__file__).parent / "templates"
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_BACKTICKS = re.compile(r"`([^`]+)`")
 _STEPS = ((60.0, 1.0, "second"), (3600.0, 60.0, "minute"), (86400.0, 3600.0, "hour"), (math.inf, 86400.0, "day"))
 
 
@@ -36,6 +39,7 @@ def make_environment(folders: Mapping[str, Path], assets: Assets, timezone: str)
     environment.filters["ago"] = lambda value: ago(value, now())
     environment.filters["plural"] = plural
     environment.filters["sentence"] = sentence
+    environment.filters["code_spans"] = code_spans
     environment.globals["static_url"] = assets.url
     return environment
 
@@ -75,6 +79,11 @@ def plural(number: int, one: str, many: str = "") -> str:
 def sentence(words: str) -> str:
     """The words with a capital at the start; unlike Jinja's ``capitalize`` it leaves the others alone."""
     return words[:1].upper() + words[1:]
+
+
+def code_spans(words: str) -> Markup:
+    """What stands between backticks, as code."""
+    return Markup(_BACKTICKS.sub(r"<code>\1</code>", str(escape(words))))  # noqa: S704 - escaped just here
 
 
 def _moment(value: str | datetime) -> datetime:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from appliance.db import Row
 from appliance.errors import PluginError, PluginOff, Refused
 from appliance.hookspecs import Check, HomeCard, Page, Permission, Site, State
+from appliance.migrate import CORE
 from appliance.staff import SESSION_LIFE
 from appliance.web import live, settings_views
 from appliance.web.applying import applying, applying_page, latest
@@ -152,6 +153,7 @@ async def status(request: web.Request) -> web.StreamResponse:
         undelivered=await appliance.bus.parked(),
         waiting=await appliance.bus.waiting(),
         runs=await appliance.schedule.runs(),
+        core=CORE,
         authority=context.authority,
         certificate=context.certificate,
         latest=latest(request),

@@ -129,8 +129,8 @@ class Plugin:
 
     @hook
     async def health(self) -> list[Check]:
-        connected = self.appliance.workers.connected(WORKER)
-        return [_worker_check(connected, self.settings.port), *map(_list_check, self.list_states())]
+        # Whether the worker runs, what troubles it and what it had to drop is a line of the core's.
+        return [_list_check(state) for state in self.list_states()]
 
     async def on_assignment_changed(self, event: AssignmentChanged) -> None:
         """Another profile applies somewhere."""
@@ -169,17 +169,6 @@ class Plugin:
 
     def _digests(self) -> dict[str, str]:
         return self._catalogue.digests() if self._catalogue is not None else {}
-
-
-def _worker_check(connected: bool, port: int) -> Check:
-    if connected:
-        return Check("Web filter", State.GOOD, f"Its process is connected; it answers on port {port}.")
-    return Check(
-        "Web filter",
-        State.BROKEN,
-        "Its process is not connected: what devices ask for is not recorded, and perhaps not answered.",
-        f"It is started again by itself; if it stays away, look at the log of the worker {WORKER}.",
-    )
 
 
 def _list_check(state: ListState) -> Check:

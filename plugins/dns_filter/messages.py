@@ -302,23 +302,34 @@ def _add_address(record: DNSRecord, query: Query, addresses: tuple[str, str], tt
 # Asking an upstream and passing its answer on
 
 
-def question_for_upstream(query: Query, message_id: int) -> bytes:
-    """The query under an id of ours and with an OPT record of ours; what else the device's OPT said stays here."""
+def question_for_upstream(query: Query, message_id: int, *, edns: bool = True) -> bytes:
+    """The query under an id of ours and with an OPT record of ours; what else the device's OPT said stays here.
+
+    ``edns=False`` is for servers that do not know EDNS (RFC 6891 section 7).
+    """
     record = DNSRecord(
         DNSHeader(id=message_id, bitmap=query.flags & (_RD | _AD | _CD)),
         questions=[DNSQuestion(_owner(query), query.qtype, query.qclass)],
     )
-    record.add_ar(_opt(query.edns is not None and query.edns.dnssec, 0))
+    if edns:
+        record.add_ar(_opt(query.edns is not None and query.edns.dnssec, 0))
     return bytes(record.pack())
 
 
 def answers(query: Query, message_id: int, message: bytes) -> bool:
-    """Whether the message answers exactly what was asked: same id, same question whatever its case (RFC 5452)."""
+    """Whether the message answers exactly what was asked: same id, same question whatever its case (RFC 5452).
+
+    A server that cannot read a query may leave the question out of its FORMERR.
+    """
     if len(message) < _HEADER.size:
         return False
     their_id, flags, questions, *_ = _HEADER.unpack_from(message)
+    if their_id != message_id or not flags & _QR:
+        return False
+    if questions == 0:
+        return rcode_of(message) == FORMERR
     asked = message[_HEADER.size : _HEADER.size + len(query.question)]
-    return their_id == message_id and bool(flags & _QR) and questions == 1 and _same_question(asked, query.question)
+    return questions == 1 and _same_question(asked, query.question)
 
 
 def is_truncated(message: bytes) -> bool:

@@ -143,7 +143,7 @@ class Listener:
         udp = _bound(endpoint, socket.SOCK_DGRAM)
         self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self._take_datagram), sock=udp)
         tcp = _bound(endpoint, socket.SOCK_STREAM)
-        self._tcp = await asyncio.start_server(self._serve_connection, sock=tcp)
+        self._tcp = await asyncio.start_server(self._serve_connection, sock=tcp, backlog=TCP_CONNECTIONS)
 
     # UDP
 
@@ -161,7 +161,11 @@ class Listener:
     # TCP
 
     async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        address = str(writer.get_extra_info("peername")[0])
+        peer = writer.get_extra_info("peername")
+        if peer is None:  # it was reset before we could look
+            writer.close()
+            return
+        address = str(peer[0])
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._tasks.add(task)
         self._connections[address] += 1
@@ -210,6 +214,8 @@ def _bound(endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:
             # Connections of the process before us may linger for a minute; they must not keep us from the port.
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((endpoint.host, endpoint.port))
+        if kind == socket.SOCK_STREAM:
+            bound.listen(TCP_CONNECTIONS)
     except OSError:
         bound.close()
         raise

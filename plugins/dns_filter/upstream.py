@@ -107,7 +107,7 @@ class Upstreams:
         for server in sorted(self._servers, key=lambda each: each.resting_until > loop.time()):
             try:
                 answer = await self._ask_one(server.endpoint, query)
-            except (OSError, TimeoutError, BadMessage) as error:
+            except (OSError, BadMessage) as error:  # silence is a TimeoutError, which is an OSError
                 server.resting_until = loop.time() + REST_SECONDS
                 silent.append(f"{server.endpoint} {_what_it_did(error)}")
                 continue
@@ -123,11 +123,10 @@ class Upstreams:
         raise NoAnswer(words)
 
     async def _ask_one(self, server: Endpoint, query: Query) -> bytes:
-        message_id = secrets.randbits(16)
         async with asyncio.timeout(self.timeout):
-            answer = await _over_udp(server, query, message_id)
-            if messages.is_truncated(answer):
-                answer = await _over_tcp(server, query, message_id)
+            answer = await _fetch(server, query, edns=True)
+            if messages.rcode_of(answer) == messages.FORMERR:
+                answer = await _fetch(server, query, edns=False)
         return messages.relayed(query, answer)
 
 
@@ -149,20 +148,29 @@ class _Exchange(asyncio.DatagramProtocol):
             self.answer.set_exception(exc)
 
 
-async def _over_udp(server: Endpoint, query: Query, message_id: int) -> bytes:
+async def _fetch(server: Endpoint, query: Query, *, edns: bool) -> bytes:
+    """The whole answer: over UDP, or over TCP if it does not fit. Raises ``OSError`` or ``BadMessage``."""
+    message_id = secrets.randbits(16)
+    question = messages.question_for_upstream(query, message_id, edns=edns)
+    answer = await _over_udp(server, query, message_id, question)
+    if messages.is_truncated(answer):
+        answer = await _over_tcp(server, query, message_id, question)
+    return answer
+
+
+async def _over_udp(server: Endpoint, query: Query, message_id: int, question: bytes) -> bytes:
     loop = asyncio.get_running_loop()
     transport, exchange = await loop.create_datagram_endpoint(
         lambda: _Exchange(query, message_id), remote_addr=(server.host, server.port)
     )
     with closing(transport):
-        transport.sendto(messages.question_for_upstream(query, message_id))
+        transport.sendto(question)
         return await exchange.answer
 
 
-async def _over_tcp(server: Endpoint, query: Query, message_id: int) -> bytes:
+async def _over_tcp(server: Endpoint, query: Query, message_id: int, question: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(server.host, server.port)
     with closing(writer):
-        question = messages.question_for_upstream(query, message_id)
         writer.write(struct.pack("!H", len(question)) + question)
         await writer.drain()
         try:

@@ -103,7 +103,8 @@ class Views:
         if errors:
             return await self._groups_page(request, replace(form, errors=errors), status=422)
         await self._publish()
-        flash(request, f"{form.group} now has the profile {form.profile}.")
+        titles = {row.name: row.title for row in await self._groups.rows()}
+        flash(request, f"{titles[form.group]} now has the profile {form.profile}.")
         return redirect("/dns_filter/groups")
 
     async def undo(self, request: web.Request) -> web.Response:
@@ -130,7 +131,7 @@ class Views:
     def live_row(self, row: QueryRow) -> dict[str, Any]:
         """A row as the page shows it; open pages get the same."""
         return {
-            "time": f"{parse(row.last_at).astimezone(self._zone):%H:%M:%S}",
+            "time": self._time(row.last_at),
             "client": row.client,
             "group": row.group or "no group",
             "name": row.name,
@@ -140,6 +141,12 @@ class Views:
             "profile": row.profile,
             "count": row.count,
         }
+
+    def _time(self, moment: str) -> str:
+        """The time on the school's clocks; with the weekday if it was not today."""
+        local = parse(moment).astimezone(self._zone)
+        today = now().astimezone(self._zone).date()
+        return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%a %H:%M:%S}"
 
     async def _groups_page(self, request: web.Request, form: GroupForm, status: int = 200) -> web.Response:
         rows = await self._groups.rows()

@@ -53,7 +53,7 @@ class Service:
     """Holds the listeners and the rules in force, and changes them with each snapshot and with the machine."""
 
     def __init__(self, context: WorkerContext) -> None:
-        self.server = Server(_silence)
+        self.server = Server(self._answer_when_ready)
         self._context = context
         self._troubles = Troubles(context)
         self._changing = asyncio.Lock()
@@ -62,6 +62,7 @@ class Service:
         self._clients: Clients | None = None
         self._upstreams = Upstreams((), 0.0, self._upstreams_are)
         self._failed: list[NotListening] = []
+        self._in_force = asyncio.Event()
 
     async def apply(self, mapping: Mapping[str, Any]) -> None:
         """Put a snapshot in force. One that cannot be used is named on the status page, and the one before stays."""
@@ -98,7 +99,8 @@ class Service:
     async def _fit_to_machine(self, snapshot: Snapshot) -> None:
         addresses = addresses_to_listen_on(snapshot.listen, local_addresses())
         self._failed = await self.server.listen([Endpoint(address, snapshot.port) for address in addresses])
-        self._troubles.set("listen", " ".join(dict.fromkeys(map(not_listening, self._failed))))
+        words = await asyncio.to_thread(_not_listening, self._failed)
+        self._troubles.set("listen", words)
         self._ask(self._usable_upstreams(snapshot), snapshot.upstream_timeout)
         self._answer_by(snapshot)
         if self.server.endpoints:
@@ -108,6 +110,12 @@ class Service:
         assert self._clients is not None, "clients come with the snapshot"
         answering = Answering(self._clients, self._upstreams, snapshot.block_ttl, self._context.report)
         self.server.answer = answering.answer
+        self._in_force.set()
+
+    async def _answer_when_ready(self, packet: bytes, address: str, *, over_udp: bool) -> bytes | None:
+        """For queries that come between the first socket and the first rules."""
+        await self._in_force.wait()
+        return await self.server.answer(packet, address, over_udp=over_udp)
 
     def _usable_upstreams(self, snapshot: Snapshot) -> list[Endpoint]:
         """The configured upstreams, or the machine's own resolvers, without ourselves: that would be a loop."""
@@ -130,6 +138,11 @@ class Service:
         self._troubles.set("upstreams", words)
 
 
+def _not_listening(failures: Sequence[NotListening]) -> str:
+    """All failures in words, each reason once. Looks through /proc for who holds a port."""
+    return " ".join(dict.fromkeys(map(not_listening, failures)))
+
+
 def not_listening(failure: NotListening) -> str:
     """Why an address cannot be listened on, and what to do."""
     where, number = failure.endpoint, failure.error.errno
@@ -145,8 +158,3 @@ def not_listening(failure: NotListening) -> str:
 
 def _loop(ourselves: Endpoint) -> str:
     return f"The name server {ourselves} is this filter itself and is not asked. Set another one in `upstreams`."
-
-
-async def _silence(packet: bytes, address: str, *, over_udp: bool) -> None:
-    """Until the first snapshot nobody listens, so nobody hears this."""
-    del packet, address, over_udp

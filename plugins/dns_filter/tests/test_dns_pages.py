@@ -104,7 +104,7 @@ async def test_a_group_is_given_a_profile_and_it_is_undone(house: Any, browser: 
     assert "Year 7" in page
     assert '<option value="office"' not in page  # the file fixes it
     page = await browser.post("/dns_filter/groups", group="year7", profile="exam", reason="Mock exams", last_day="")
-    assert "year7 now has the profile exam" in page
+    assert "Year 7 now has the profile exam" in page
     assert "Mock exams" in page
     assert house.profile_at("10.7.2.1") == "exam"
     (change,) = await house.appliance.assignments.history(KIND)
@@ -143,6 +143,12 @@ def test_the_last_day_ends_at_the_schools_midnight() -> None:
     assert until == datetime(2026, 7, 1, 23, tzinfo=UTC)
     assert look_through(form, LONDON, until - timedelta(seconds=1))[0] == {}
     assert "last_day" in look_through(form, LONDON, until)[0]
+
+
+async def test_a_row_of_another_day_says_so(house: Any) -> None:
+    (today, earlier) = aggregate([record(), record(t=stamp(now() - timedelta(days=3)))])
+    assert len(house.plugin.views.live_row(today)["time"]) == len("09:30:00")
+    assert len(house.plugin.views.live_row(earlier)["time"]) == len("Tue 09:30:00")
 
 
 async def test_lists_show_what_was_left_out(house: Any, browser: Browser) -> None:

@@ -173,6 +173,20 @@ async def test_an_upstream_that_fails_over_tcp_has_failed(
     assert rdata(await upstreams.ask(QUERY)) == ["192.0.2.53"]
 
 
+@pytest.mark.parametrize("with_question", [True, False])
+async def test_an_upstream_that_does_not_know_edns_is_asked_without(start_upstream: Start, with_question: bool) -> None:
+    def script(query: DNSRecord, over_tcp: bool) -> bytes:
+        if not query.ar:
+            return answer(query, over_tcp)
+        packet = with_rcode(messages.FORMERR)(query, over_tcp)
+        return packet if with_question else packet[:4] + bytes(8)
+
+    server = await start_upstream(script)
+    upstreams, _ = asking(server)
+    assert rdata(await upstreams.ask(QUERY)) == ["192.0.2.53"]
+    assert len(server.asked) == 2
+
+
 async def test_an_answer_that_is_cut_short_is_none(start_upstream: Start) -> None:
     broken = await start_upstream(lambda query, over_tcp: answer(query, over_tcp)[:-1])
     upstreams, _ = asking(broken, await start_upstream(answer))

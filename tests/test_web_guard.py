@@ -1,0 +1,375 @@
+"""Every answer carries the headers, every route its permission, every form comes from our own pages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+import aiohttp
+import pytest
+
+from appliance.hookspecs import Page, Permission
+from appliance.testing import Home, Running
+from appliance.web.assets import Assets
+from appliance.web.guard import COOKIE, SECURITY_HEADERS
+from appliance.web.views import core_pages
+
+Start = Callable[[Home], Awaitable[Running]]
+
+PLUGIN = '''
+import asyncio
+from aiohttp import web
+from appliance.api import *
+
+class Plugin:
+    """Tries everything."""
+
+    class Settings(Section):
+        """Nothing to set."""
+
+    def __init__(self, appliance, settings):
+        self.appliance = appliance
+
+    @hook
+    def register_pages(self):
+        pages = [
+            Page("staff", "GET", "/tries/hello", self.hello, Permission.OPERATE),
+            Page("staff", "POST", "/tries/form", self.form, Permission.OPERATE),
+            Page("staff", "GET", "/tries/public", self.hello, Permission.PUBLIC),
+            Page("staff", "GET", "/tries/loose", self.loose, Permission.OPERATE),
+            Page("staff", "GET", "/tries/{broken", self.hello, Permission.OPERATE),
+            Page("pupil", "GET", "/tries/hello", self.hello, Permission.PUBLIC),
+            Page("pupil", "POST", "/tries/form", self.form, Permission.PUBLIC),
+            Page("pupil", "GET", "/tries/staff_only", self.hello, Permission.OPERATE),
+            Page("endpoint", "GET", "/tries/hello", self.hello, Permission.PUBLIC),
+            Page("endpoint", "POST", "/tries/form", self.form, Permission.PUBLIC),
+        ]
+        for site in ("staff", "pupil", "endpoint"):
+            pages.append(Page(site, "GET", "/tries/fails", self.fails, Permission.PUBLIC))
+        return pages
+
+    async def hello(self, request):
+        return web.Response(text="hello from a plugin")
+
+    async def form(self, request):
+        return web.json_response(await read_form(request))
+
+    async def loose(self, request):
+        return web.Response(text="loose", headers={
+            "Content-Security-Policy": "default-src *", "Cache-Control": "public", "Server": "mine"})
+
+    async def fails(self, request):
+        raise LookupError("the biscuit tin")
+'''
+
+
+@pytest.fixture
+def with_plugin(appliance_home: Home) -> Home:
+    appliance_home.add_plugin(PLUGIN, "tries")
+    appliance_home.write("plugins: {tries: {}}\n")
+    return appliance_home
+
+
+@pytest.fixture
+async def running(with_plugin: Home, start_appliance: Start) -> Running:
+    return await start_appliance(with_plugin)
+
+
+async def ask(
+    running: Running, method: str, path: str, headers: Mapping[str, str], data: bytes | None = None
+) -> tuple[int, Mapping[str, str], str]:
+    """Ask as a stranger with just these headers."""
+    url = f"http://127.0.0.1:{running.port}{path}"
+    async with (
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False) as session,
+        session.request(method, url, headers=headers, data=data, allow_redirects=False) as response,
+    ):
+        return response.status, response.headers, await response.text()
+
+
+def host(running: Running, site: str = "staff") -> str:
+    return f"{site}.localhost:{running.port}"
+
+
+def pages(running: Running) -> Iterator[Page]:
+    yield from core_pages(Assets({}))
+    yield from (page for _, page in running.appliance.plugins.pages() if "{broken" not in page.path)
+
+
+def filled(path: str) -> str:
+    return path.replace("{name:.+}", "app.css")
+
+
+def assert_secured(headers: Mapping[str, str]) -> None:
+    for name, value in SECURITY_HEADERS.items():
+        assert headers.get(name) == value
+    assert "Server" not in headers
+    assert "Strict-Transport-Security" not in headers  # the domain is localhost
+
+
+async def test_every_answer_of_every_route_carries_the_headers(running: Running) -> None:
+    for page in pages(running):
+        if page.path == "/live":
+            continue  # it never ends; its own test looks
+        for signed_in in (False, True):
+            method = running.get if page.method == "GET" else running.post
+            answer = await method(filled(page.path), page.site, signed_in=signed_in)
+            assert_secured(answer.headers)
+            if not page.path.startswith(("/static", "/favicon")):
+                assert answer.headers["Cache-Control"] == "no-store", page.path
+
+
+@pytest.mark.parametrize("site", ["staff", "pupil", "endpoint"])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("POST", "/", 405),
+        ("GET", "/tries/fails", 500),
+        ("GET", "/%00", 404),
+        ("BREW", "/", 405),
+        ("OPTIONS", "/", 405),
+    ],
+)
+async def test_errors_carry_the_headers_and_the_words_of_their_site(
+    running: Running, site: str, method: str, path: str, status: int
+) -> None:
+    headers = {"Host": host(running, site), "Sec-Fetch-Site": "same-origin", "Cookie": f"{COOKIE}={running.cookie}"}
+    found, answered, text = await ask(running, method, path, headers)
+    assert found == status
+    assert_secured(answered)
+    assert answered["Cache-Control"] == "no-store"
+    assert answered["Content-Type"].startswith("application/json" if site == "endpoint" else "text/html")
+    assert "biscuit" not in text or site == "staff"
+    if status == 405:
+        assert "GET" in answered["Allow"]
+
+
+async def test_an_answer_that_says_nothing_new_carries_the_headers(running: Running) -> None:
+    url = running.appliance and (await running.get("/")).text.split('href="/static/app.css')[1].split('"')[0]
+    path = f"/static/app.css{url}"
+    first = await running.get(path)
+    assert first.status == 200
+    assert "immutable" in first.headers["Cache-Control"]
+    status, headers, text = await ask(
+        running, "GET", path, {"Host": host(running), "If-None-Match": first.headers["ETag"]}
+    )
+    assert (status, text) == (304, "")
+    assert_secured(headers)
+    assert "immutable" in headers["Cache-Control"]
+    without_hash = await running.get("/static/app.css?v=old")
+    assert "immutable" not in without_hash.headers["Cache-Control"]
+
+
+async def test_what_cannot_be_read_as_a_request_carries_the_headers(running: Running) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.0 400") or answer.startswith(b"HTTP/1.1 400")
+    for name, value in SECURITY_HEADERS.items():
+        assert f"{name}: {value}".encode() in answer
+    assert b"Server:" not in answer
+
+
+async def test_a_plugin_cannot_loosen_the_headers(running: Running) -> None:
+    answer = await running.get("/tries/loose")
+    assert answer.text == "loose"
+    assert_secured(answer.headers)
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_without_a_session_only_public_pages_answer(running: Running) -> None:
+    for page in pages(running):
+        method = running.get if page.method == "GET" else running.post
+        answer = await method(filled(page.path), page.site, signed_in=False)
+        if page.permission is Permission.PUBLIC:
+            assert "These are the staff pages" not in answer.text, page.path
+            assert answer.status != 403 or page.path == "/set-up", page.path
+        else:
+            assert answer.status == 403, page.path
+            assert "hello from a plugin" not in answer.text
+
+
+async def test_the_staff_site_says_how_to_come_in_whatever_was_asked(running: Running) -> None:
+    for path in ("/", "/nothing", "/status", "/tries/hello", "/tries/nothing"):
+        answer = await running.get(path, signed_in=False)
+        assert answer.status == 403
+        assert "set-up link that was printed where the appliance was started" in answer.text
+        assert "appliance setup-link" in answer.text
+
+
+async def test_a_page_of_another_site_is_not_there(running: Running) -> None:
+    assert (await running.get("/status", "pupil")).status == 404
+    assert (await running.get("/tries/loose", "pupil")).status == 404
+    assert (await running.get("/set-up", "endpoint")).status == 404
+    assert (await running.get("/static/app.css", "endpoint")).status == 404
+
+
+async def test_a_staff_session_counts_on_no_other_site(running: Running) -> None:
+    assert (await running.get("/tries/staff_only", "pupil")).status == 403
+
+
+@pytest.mark.parametrize("name", ["evil.example", "staff.localhost.evil.example", "", "127.0.0.2.evil", "10.9.8.7"])
+async def test_a_name_that_is_not_ours_gets_421_in_words(running: Running, name: str) -> None:
+    headers = {"Host": name, "Cookie": f"{COOKIE}={running.cookie}"}
+    for path in ("/", "/robots.txt", "/nothing", "/static/app.css"):
+        status, answered, text = await ask(running, "GET", path, headers)
+        assert status == 421
+        assert "does not belong to the safeguarding appliance" in text
+        assert "staff.localhost" in text
+        assert_secured(answered)
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST."])
+async def test_this_machines_own_addresses_lead_to_the_staff_site(running: Running, name: str) -> None:
+    status, _, text = await ask(running, "GET", "/", {"Host": f"{name}:{running.port}"})
+    assert status == 403
+    assert "These are the staff pages" in text
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize(
+    ("told", "taken"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example"}, True),  # no browser sends this
+        ({"Sec-Fetch-Site": "same-site"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "none"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "OWN"}, False),
+        ({"Origin": "OWN"}, True),
+        ({"Origin": "null"}, False),
+        ({"Origin": "http://pupil.localhost"}, False),
+        ({"Origin": "https://evil.example"}, False),
+        ({}, False),
+    ],
+)
+async def test_forms_are_taken_from_our_own_pages_only(
+    running: Running, told: Mapping[str, str], taken: bool
+) -> None:
+    for site in ("staff", "pupil"):
+        own = {name: value.replace("OWN", f"http://{host(running, site)}") for name, value in told.items()}
+        headers = {"Host": host(running, site), "Cookie": f"{COOKIE}={running.cookie}", **FORM, **own}
+        status, _, text = await ask(running, "POST", "/tries/form", headers, b"a=b")
+        assert status == (200 if taken else 403), site
+        assert ('"a": "b"' in text) == taken
+    headers = {"Host": host(running, "endpoint"), **FORM, **told}
+    assert (await ask(running, "POST", "/tries/form", headers, b"a=b"))[0] == 200
+
+
+async def test_every_page_that_changes_something_refuses_a_foreign_form(running: Running) -> None:
+    for page in pages(running):
+        if page.method == "POST" and page.site != "endpoint":
+            headers = {
+                "Host": host(running, page.site),
+                "Sec-Fetch-Site": "cross-site",
+                "Cookie": f"{COOKIE}={running.cookie}",
+            }
+            assert (await ask(running, "POST", page.path, headers))[0] == 403, page.path
+
+
+@pytest.mark.parametrize(
+    ("sent", "headers", "status"),
+    [
+        (b"a=b&c=d%20e", FORM, 200),
+        (b"", FORM, 200),
+        (b"a=b", {"Content-Type": "text/plain"}, 400),
+        (b"{}", {"Content-Type": "application/json"}, 400),
+        (b"a=\xff", FORM, 400),
+        (b"a=%ff", FORM, 400),
+        (b"a=%00", FORM, 400),
+        (b"&".join(b"a=b" for _ in range(1000)), FORM, 400),
+        (b"a=" + b"b" * 2_000_000, FORM, 413),
+    ],
+)
+async def test_what_is_no_form_is_refused_in_words(
+    running: Running, sent: bytes, headers: Mapping[str, str], status: int
+) -> None:
+    sent_headers = {"Host": host(running, "pupil"), "Sec-Fetch-Site": "same-origin", **headers}
+    found, answered, _ = await ask(running, "POST", "/tries/form", sent_headers, sent)
+    assert found == status
+    assert_secured(answered)
+
+
+async def test_a_body_that_grows_too_big_on_the_way_is_refused(running: Running) -> None:
+    async def endless() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        head = (
+            f"POST /tries/form HTTP/1.1\r\nHost: {host(running, 'pupil')}\r\nSec-Fetch-Site: same-origin\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        writer.write(head.encode())
+        chunk = b"10000\r\n" + b"a" * 0x10000 + b"\r\n"
+        for _ in range(40):
+            writer.write(chunk)
+        answer = await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+        assert b"413" in answer
+
+    await endless()
+
+
+async def test_a_form_that_comes_too_slowly_is_answered_in_words(with_plugin: Home, start_appliance: Start) -> None:
+    with_plugin.write(
+        "plugins: {tries: {}}\n",
+        web=f'web: {{listen: ["127.0.0.1"], port: {with_plugin.web_port}, body_seconds: 0.3}}\n'
+        "exempt: {help_seeking_file: help_seeking.yaml}\n",
+    )
+    running = await start_appliance(with_plugin)
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    head = (
+        f"POST /tries/form HTTP/1.1\r\nHost: {host(running, 'pupil')}\r\nSec-Fetch-Site: same-origin\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\na=b"
+    )
+    writer.write(head.encode())
+    answer = await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+    assert b"408" in answer
+
+
+async def test_a_page_that_cannot_be_added_is_left_out_alone_and_shown(running: Running) -> None:
+    assert (await running.get("/tries/hello")).text == "hello from a plugin"
+    status = await running.get("/status")
+    assert "The page /tries/{broken is left out" in status.text
+
+
+async def test_the_log_names_no_client_and_no_address(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        for path in ("/", "/nothing", "/tries/fails", "/status?secret=1"):
+            await running.get(path)
+        await ask(running, "GET", "/", {"Host": "evil.example", "User-Agent": "a-browser-to-remember"})
+    told = "\n".join(record.getMessage() for record in caplog.records if record.name != "asyncio")
+    for word in ("127.0.0.1", "a-browser-to-remember", "secret", "evil.example", running.cookie):
+        assert word not in told
+
+
+async def test_the_cookie_is_bound_to_this_host_and_out_of_reach_of_scripts(running: Running) -> None:
+    from appliance.staff import Staff
+
+    staff = Staff(running.appliance.records, running.appliance.audit)
+    code = await staff.new_link()
+    answer = await running.post("/set-up", {"code": f"https://staff.localhost/set-up#{code}"}, signed_in=False)
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-session=")
+    for attribute in ("Secure", "HttpOnly", "SameSite=Strict", "Path=/"):
+        assert attribute in cookie
+    assert "Domain" not in cookie
+
+
+async def test_elsewhere_than_on_localhost_browsers_are_told_to_stay_with_tls(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    appliance_home.write(
+        "",
+        web=f'web: {{listen: ["127.0.0.1"], port: {appliance_home.web_port}, domain: box.internal}}\n'
+        "exempt: {help_seeking_file: help_seeking.yaml}\n",
+    )
+    running = await start_appliance(appliance_home)
+    status, headers, _ = await ask(running, "GET", "/", {"Host": "pupil.box.internal"})
+    assert status == 200
+    assert headers["Strict-Transport-Security"].startswith("max-age=31536000")

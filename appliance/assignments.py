@@ -16,10 +16,13 @@ from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import new_id, now, stamp
 from appliance.config import GroupSettings
-from appliance.db import Database, Row
+from appliance.db import Database, Row, Transaction
 from appliance.errors import ApplianceError, Refused
 from appliance.events import AssignmentChanged
 
+_IN_FORCE = (
+    "SELECT * FROM assignments WHERE undone_at IS NULL AND (until IS NULL OR until > ?) ORDER BY set_at, id"
+)
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -56,11 +59,15 @@ class Assignments:
 
     async def start(self) -> None:
         """Read what pages have set."""
-        rows = await self._records.fetch(
-            "SELECT * FROM assignments WHERE undone_at IS NULL AND (until IS NULL OR until > ?) ORDER BY set_at, id",
-            (stamp(),),
-        )
+        self._take(await self._records.fetch(_IN_FORCE, (stamp(),)))
+
+    def _take(self, rows: Sequence[Row]) -> None:
         self._rows = {(row["kind"], row["group"]): row for row in rows}
+
+    async def _take_after_commit(self, tx: Transaction) -> None:
+        """Let listeners find what they are told of: called before ``publish``, whose wake-up then comes second."""
+        rows = await tx.fetch(_IN_FORCE, (stamp(),))
+        tx.after_commit.append(lambda: self._take(rows))
 
     def declare(self, kind: str, default: str, fixed: Mapping[str, str], options: Sequence[str]) -> None:
         """Make ``kind`` assignable. ``fixed`` is what the settings file says, group by group."""
@@ -125,8 +132,8 @@ class Assignments:
             )
             detail = {"value": value, "reason": reason, "until": ends}
             await self._audit.record(tx, actor, "assigned", f"{kind} of {group}", detail)
+            await self._take_after_commit(tx)
             await self._bus.publish(tx, AssignmentChanged(kind=kind, group=group))
-        await self.start()
 
     async def undo(self, actor: str, row_id: str) -> None:
         """Take back what a page set. Raises ``Refused`` if it was undone already."""
@@ -138,8 +145,8 @@ class Assignments:
                 "UPDATE assignments SET undone_at = ?, undone_by = ? WHERE id = ?", (stamp(), actor, row_id)
             )
             await self._audit.record(tx, actor, "undid assignment", f"{row['kind']} of {row['group']}", {"id": row_id})
+            await self._take_after_commit(tx)
             await self._bus.publish(tx, AssignmentChanged(kind=row["kind"], group=row["group"]))
-        await self.start()
 
     async def end_what_is_over(self) -> None:
         """Publish ``AssignmentChanged`` for what came to its end since the last call (a job, every minute)."""
@@ -147,12 +154,12 @@ class Assignments:
         if not over:
             return
         async with self._records.transaction() as tx:
+            await self._take_after_commit(tx)
             for row in over:
                 await self._audit.record(
                     tx, "the appliance", "assignment ended", f"{row['kind']} of {row['group']}", {"id": row["id"]}
                 )
                 await self._bus.publish(tx, AssignmentChanged(kind=row["kind"], group=row["group"]))
-        await self.start()
 
     def _check(self, kind: str, group: str, value: str, reason: str, until: datetime | None) -> None:
         declared = self.kind(kind)

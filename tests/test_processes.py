@@ -190,8 +190,19 @@ async def test_a_held_port_is_named_with_the_program_that_holds_it(filter_home: 
     assert "web.port" in box.printed()
     with held(socket.SOCK_DGRAM, filter_home.dns_port):
         box = start_box(filter_home)
-        assert await asyncio.to_thread(box.process.wait, 30) == 78
-    assert re.search(rf"[Pp]ort {filter_home.dns_port} .*held by \S+ \(process {os.getpid()}\)", box.printed())
+        held_by = rf"[Pp]ort {filter_home.dns_port} .*held by \S+ \(process {os.getpid()}\)"
+
+        async def named() -> bool:
+            return re.search(held_by, box.printed()) is not None
+
+        await box.ready()
+        await box.until(named)
+        await box.sign_in()
+
+        async def shown() -> bool:
+            return re.search(held_by, (await box.get("/status")).text) is not None
+
+        await box.until(shown)
 
 
 async def test_a_second_appliance_on_the_same_folder_is_refused(appliance_home: Home, start_box: StartBox) -> None:

@@ -24,6 +24,7 @@ ACCEPTED = {
     "PrivateNetwork": "it serves the network",
     "RestrictAddressFamilies_AF_INET_INET6": "it serves the network",
     "RestrictAddressFamilies_AF_UNIX": "main process and workers talk over a Unix socket",
+    "RestrictAddressFamilies_AF_NETLINK": "asking the kernel for this machine's addresses",
     "IPAddressDeny": "devices, upstream resolvers and list servers are the school's to choose",
     "UMask": "workers read what was written for them through the group",
     "DeviceAllow": "ProtectClock itself allows reading the clock chip",

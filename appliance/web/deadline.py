@@ -4,9 +4,9 @@ What aiohttp lacks (3.14, to which the project is pinned): a deadline for slow r
 for clients that never read, and a cap on connections. Five hundred slow clients held an aiohttp server's connections
 for as long as they liked; here each of them is gone after ``Limits.header_seconds``.
 
-``Connection`` reads these private parts of ``aiohttp.web_protocol.RequestHandler``, and nothing else in the project
-reads any: ``_waiter`` (a pending future while it waits for a request), ``_request_count`` and ``_messages`` (requests
-whose headers are complete). The tests of this module use real sockets, so that an aiohttp that changes them is noticed.
+``Connection`` reads these private parts of ``aiohttp.web_protocol.RequestHandler``: ``_waiter`` (a pending future while
+it waits for a request), ``_request_count`` and ``_messages`` (requests whose headers are complete). The tests of this
+module use real sockets, so that an aiohttp that changes them is noticed.
 """
 
 from __future__ import annotations
@@ -37,6 +37,14 @@ ErrorPage = Callable[[web.BaseRequest, int], web.Response]
 """``error_page(request, status)``: what to answer when there is no route to ask, or when a core page failed."""
 
 log = logging.getLogger(__name__)
+
+
+class BareResponse(web.Response):
+    """An answer without the name and version of aiohttp, for where no signal of an application takes it out."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.popall("Server", None)
 
 
 class SlowBody(TimeoutError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from appliance.errors import ApplianceError, PluginError, PluginOff, Refused, StoreBusy
+from appliance.web.deadline import BareResponse
 from appliance.web.pages import ACTOR, Context, render
 from appliance.web.sites import site_of
 
@@ -116,12 +118,13 @@ class ErrorPages:
         address = f"https://staff.{web_settings.domain}{port}/"
         return web.Response(status=421, text=_MISDIRECTED.format(address=address))
 
-    def without_route(self, request: web.BaseRequest, status: int) -> web.Response:
+    def without_route(self, request: web.BaseRequest, status: int) -> BareResponse:
         """For the door: what could not be read as a request, or a core page that failed. Needs no template to work."""
-        if status >= 500 and site_of(request, self._context.hosts) == "endpoint":
-            return web.json_response({"error": FAULTS[500].what, "status": status}, status=status)
         fault = FAULTS.get(status, FAULTS[500])
-        return web.Response(status=status, text=f"{status} - {fault.title}\n\n{fault.what}\n{fault.todo}\n")
+        if status >= 500 and site_of(request, self._context.hosts) == "endpoint":
+            answer = json.dumps({"error": f"{fault.title}. {fault.what}", "status": status})
+            return BareResponse(status=status, text=answer, content_type="application/json")
+        return BareResponse(status=status, text=f"{status} - {fault.title}\n\n{fault.what}\n{fault.todo}\n")
 
     def _page(
         self,

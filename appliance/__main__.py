@@ -1,6 +1,7 @@
 """The command line. ``appliance --help`` lists the commands; errors say what happened and what to do next.
 
-Exit codes: 0 done, 1 it did not work, 2 the settings have mistakes (nothing was started), 78 it cannot start.
+Exit codes: 0 done, 1 it did not work, 2 the settings have mistakes (nothing was started), 75 it
+cannot start now (a held port, a store in use).
 """
 
 from __future__ import annotations
@@ -125,8 +126,7 @@ def parser() -> argparse.ArgumentParser:
 def _trial(_options: argparse.Namespace, place: Place) -> int:
     if place.trial_dir is None:
         raise CannotStart("This is no checkout.", "Give a folder for the trial: appliance --trial FOLDER trial")
-    seconds = _core_settings(place).limits.stall_seconds
-    return asyncio.run(Supervisor(place, seconds, lambda words: print(words, file=sys.stderr, flush=True)).run())
+    return asyncio.run(Supervisor(place, lambda words: print(words, file=sys.stderr, flush=True)).run())
 
 
 def _run(_options: argparse.Namespace, place: Place) -> int:

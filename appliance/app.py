@@ -57,6 +57,7 @@ def build(
     settings = config.settings
     state_dir, run_dir = settings.storage.state_dir, settings.storage.run_dir
     plugins = Plugins(found, containment)
+    health = Health()
     records = Database(state_dir / "records.db", "full")
     activity = Database(state_dir / "activity.db", "normal")
     audit = Audit(records)
@@ -67,12 +68,12 @@ def build(
         activity=activity,
         audit=audit,
         bus=bus,
-        health=Health(),
+        health=health,
         exempt=Exempt.load(config.place.resolve(settings.exempt.help_seeking_file)),
         timetable=Timetable(settings.timetable, settings.school.timezone),
         assignments=Assignments(records, bus, audit, settings.groups),
         schedule=Schedule(settings.school.timezone, records, plugins.run),
-        workers=Workers(state_dir, run_dir, plugins.run),
+        workers=Workers(state_dir, run_dir, plugins.run, health.refresh_soon),
         live=Live(),
         plugins=plugins,
         control=Control(config, records, audit, bus, reloader),

@@ -20,9 +20,7 @@ from appliance.db import Database, Row, Transaction
 from appliance.errors import ApplianceError, Refused
 from appliance.events import AssignmentChanged
 
-_IN_FORCE = (
-    "SELECT * FROM assignments WHERE undone_at IS NULL AND (until IS NULL OR until > ?) ORDER BY set_at, id"
-)
+_IN_FORCE = "SELECT * FROM assignments WHERE undone_at IS NULL AND (until IS NULL OR until > ?) ORDER BY set_at, id"
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

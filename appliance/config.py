@@ -366,8 +366,9 @@ class Config:
         """
         checked, leaf = self._settable(path)
         try:
-            value = leaf.read(text.encode("utf-8").decode("utf-8"))
-        except ValueError:  # UnicodeEncodeError is one too
+            text.encode("utf-8")  # halves of characters, which no file and no database can hold, are refused here
+            value = leaf.read(text)
+        except ValueError:
             raise ConfigError(
                 [Mistake(None, None, path, f"{shown(text)} cannot be used", leaf.shape.words())]
             ) from None

@@ -9,6 +9,8 @@ from contextlib import suppress
 from appliance.hookspecs import Check, State
 
 PERIOD_SECONDS = 30.0
+PAUSE_SECONDS = 0.2
+"""Between two rounds at the least, however much changes."""
 Provider = Callable[[], Awaitable[Sequence[Check]]]
 
 _ORDER = {State.BROKEN: 0, State.WARNING: 1, State.GOOD: 2}
@@ -21,6 +23,7 @@ class Health:
         self._providers: list[Provider] = []
         self._checks: tuple[Check, ...] = ()
         self._task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
 
     def add(self, provider: Provider) -> None:
         """Ask ``provider`` from now on."""
@@ -46,6 +49,10 @@ class Health:
             found.extend(answers)
         self._checks = tuple(sorted(found, key=lambda check: (_ORDER[check.state], check.name)))
 
+    def refresh_soon(self) -> None:
+        """Ask everybody at once: something has changed. Many calls in a row cost one round."""
+        self._changed.set()
+
     def checks(self) -> tuple[Check, ...]:
         """The latest answers, the worst first."""
         return self._checks
@@ -56,5 +63,9 @@ class Health:
 
     async def _loop(self) -> None:
         while True:
-            await asyncio.sleep(PERIOD_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PERIOD_SECONDS):
+                    await self._changed.wait()
+            self._changed.clear()
             await self.refresh()
+            await asyncio.sleep(PAUSE_SECONDS)

@@ -77,15 +77,22 @@ class MainProcess:
         _make_folders(settings)
         self._sockets = self._bind(settings)
         self._watch(settings)
+        try:
+            await self._serve(loaded)
+        finally:  # also after a start that failed half-way: the stores' threads would keep the process alive
+            await self._stop_generation()
+            for listening in self._sockets:
+                listening.close()
+
+    async def _serve(self, loaded: Loaded) -> None:
         await self._start_generation(loaded)
-        commands = await serve_commands(settings.storage.run_dir, self._commands())
-        await self._say_ready()
-        await self._beat_until_stopped()
-        notify("STOPPING=1")
-        commands.close()
-        await self._stop_generation()
-        for listening in self._sockets:
-            listening.close()
+        commands = await serve_commands(loaded.config.settings.storage.run_dir, self._commands())
+        try:
+            await self._say_ready()
+            await self._beat_until_stopped()
+        finally:
+            notify("STOPPING=1")
+            commands.close()
 
     def stop_soon(self) -> None:
         """Let ``run`` come to its end."""
@@ -341,7 +348,8 @@ class MainProcess:
 
     async def _say_ready(self) -> None:
         await self._announce_workers()
-        notify("READY=1")
+        stall = self.appliance.config.settings.limits.stall_seconds
+        notify("READY=1", f"WATCHDOG_USEC={int(stall * 1_000_000)}")
         self._announce(await self._banner())
 
     async def _announce_workers(self) -> None:
@@ -365,7 +373,9 @@ class MainProcess:
             "  The browser will warn, because it does not know this box yet. Compare the certificate's fingerprint:",
         ]
         lines += [f"  SHA-256 {self._certificate.fingerprint}", ""]
-        if await self._staff.has_session():
+        if self._place.trial_dir is None:  # this goes to the journal, where no code belongs
+            lines.append("  `appliance setup-link` makes a link that opens the staff pages.")
+        elif await self._staff.has_session():
             lines.append(
                 "  The staff pages are open in one browser. `appliance setup-link` makes a link for another one."
             )
@@ -375,7 +385,9 @@ class MainProcess:
             lines.append(f"  {self.staff_address()}/set-up#{token}")
         broken = [check for check in self.appliance.health.checks() if check.state is State.BROKEN]
         lines += ["", *(f"  ! {check.name}: {check.words} {check.todo}" for check in broken if not _comes_later(check))]
-        return "\n".join([*lines, "  Ctrl-C stops everything.", ""])
+        if self._place.trial_dir is not None:
+            lines += ["  Ctrl-C stops everything.", ""]
+        return "\n".join(lines)
 
 
 def _comes_later(check: Check) -> bool:

@@ -22,11 +22,13 @@ from appliance.notify import Message, NotifySocket
 STOP_SECONDS = 3.0
 """From SIGTERM to SIGKILL: Ctrl-C must have stopped everything within five seconds."""
 ABORT_SECONDS = 2.0
+STALL_SECONDS = 10.0
+"""Until the main process has said what ``limits.stall_seconds`` is."""
 RESTART_PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
 STEADY_SECONDS = 30.0
 EXIT_BAD_SETTINGS = 2
-EXIT_CANNOT_START = 78
-"""EX_CONFIG of sysexits.h: starting again cannot help."""
+EXIT_CANNOT_START = 75
+"""EX_TEMPFAIL of sysexits.h: a held port, a store in use. systemd tries again; the trial ends and says why."""
 FINAL = (0, EXIT_BAD_SETTINGS, EXIT_CANNOT_START)
 
 
@@ -46,11 +48,11 @@ class Child:
 class Supervisor:
     """Runs the main process and whatever workers it names until it is told to stop, or one of them cannot start."""
 
-    def __init__(self, place: Place, stall_seconds: float, say: Callable[[str], None]) -> None:
+    def __init__(self, place: Place, say: Callable[[str], None]) -> None:
         self._place = place
-        self._stall_seconds = stall_seconds
+        self._stall_seconds = STALL_SECONDS
         self._say = say
-        self._main = Child("the main process", ["run"], stall_seconds)
+        self._main = Child("the main process", ["run"], STALL_SECONDS)
         self._workers: dict[str, Child] = {}
         self._stopping = asyncio.Event()
         self._exit_code = 0
@@ -134,6 +136,8 @@ class Supervisor:
                 continue
             child.heard = time.monotonic()
             child.ready = child.ready or message.values.get("READY") == "1"
+            if message.values.get("WATCHDOG_USEC", "").isdecimal():
+                self._stall_seconds = int(message.values["WATCHDOG_USEC"]) / 1_000_000
             if child is self._main and "X_WORKERS" in message.values:
                 await self._have_workers(message.values["X_WORKERS"].split(), notifications.address)
 

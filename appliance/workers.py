@@ -54,10 +54,13 @@ class _Link:
 class Workers:
     """The main process's side: snapshots out, records in."""
 
-    def __init__(self, state_dir: Path, run_dir: Path, runner: Runner) -> None:
+    def __init__(
+        self, state_dir: Path, run_dir: Path, runner: Runner, on_change: Callable[[], None] = lambda: None
+    ) -> None:
         self._folder = state_dir / "workers"
         self._socket = run_dir / "workers.sock"
         self._runner = runner
+        self._on_change = on_change
         self._links: dict[str, _Link] = {}
         self._server: asyncio.Server | None = None
 
@@ -117,7 +120,7 @@ class Workers:
             return Check(title, State.BROKEN, link.problem)
         if link.writer is None or not link.ready:
             todo = (
-                f"If it stays away, look at its log: journalctl -u appliance-worker@{name} (in the trial: this window)."
+                f"If it stays away, look at its log: journalctl -u appliance-{link.worker.name} (trial: this window)."
             )
             return Check(title, State.BROKEN, "It does not run, or has not answered.", todo)
         if link.dropped:
@@ -148,6 +151,7 @@ class Workers:
         finally:
             if link is not None and link.writer is writer:
                 link.writer = None
+                self._on_change()
             writer.close()
 
     async def _take(self, link: _Link, message: Mapping[str, Any]) -> None:
@@ -155,6 +159,7 @@ class Workers:
             link.ready = bool(message["ready"])
         if "problem" in message:
             link.problem = str(message["problem"])[:500]
+            self._on_change()
         if "records" in message:
             records, dropped = message["records"], int(message.get("dropped", 0))
             link.dropped += dropped

@@ -52,7 +52,8 @@ async def test_a_row_is_kept_with_its_change_or_not_at_all(records: Database) ->
     [
         "UPDATE audit SET actor = 'eve' WHERE seq = 2",
         "DELETE FROM audit WHERE seq = 3",
-        "INSERT OR REPLACE INTO audit SELECT seq, at, 'eve', action, subject, detail, previous, hash FROM audit WHERE seq = 2",
+        "INSERT OR REPLACE INTO audit SELECT seq, at, 'eve', action, subject, detail, previous, hash FROM audit"
+        " WHERE seq = 2",
         "INSERT INTO audit VALUES (9, '', 'eve', '', '', '', '', 'x')",
         "INSERT INTO audit VALUES (6, '', 'eve', '', '', '', 'wrong', 'x')",
     ],

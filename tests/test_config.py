@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from appliance_plugins.dns_filter.settings import Settings as DnsFilterSettings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -40,6 +39,7 @@ from appliance.config import (
 from appliance.errors import ApplianceError
 from appliance.sections import is_secret, leaves
 from appliance.yamlfile import dump_yaml, load_yaml
+from appliance_plugins.dns_filter.settings import Settings as DnsFilterSettings
 
 ETC = Path(__file__).resolve().parent.parent / "etc"
 

@@ -345,7 +345,7 @@ def test_a_class_without_hooks_is_fine() -> None:
 
     check_hooks(Plain)
     with pytest.raises(PluginError):
-        from appliance.hookspecs import hook  # noqa: PLC0415
+        from appliance.hookspecs import hook
 
         class Misspelt:
             @hook

@@ -185,7 +185,7 @@ def held(kind: int, port: int) -> Iterator[None]:
 async def test_a_held_port_is_named_with_the_program_that_holds_it(filter_home: Home, start_box: StartBox) -> None:
     with held(socket.SOCK_STREAM, filter_home.web_port):
         box = start_box(filter_home)
-        assert await asyncio.to_thread(box.process.wait, 30) == 78
+        assert await asyncio.to_thread(box.process.wait, 30) == 75
     assert re.search(rf"[Pp]ort {filter_home.web_port} .*held by \S+ \(process {os.getpid()}\)", box.printed())
     assert "web.port" in box.printed()
     with held(socket.SOCK_DGRAM, filter_home.dns_port):
@@ -210,7 +210,7 @@ async def test_a_second_appliance_on_the_same_folder_is_refused(appliance_home: 
     await box.ready()
     appliance_home.write("", web=f"web: {{listen: ['127.0.0.1'], port: {appliance_home.dns_port}}}\n")
     second = start_box(appliance_home)
-    assert await asyncio.to_thread(second.process.wait, 30) == 78
+    assert await asyncio.to_thread(second.process.wait, 30) == 75
     assert "is in use by another appliance" in second.printed()
 
 
@@ -349,7 +349,10 @@ class Plugin:
 
     async def on_written(self, event):
         async with self.appliance.records.transaction() as tx:
-            await tx.execute("INSERT INTO ledger_heard (number) VALUES (?) ON CONFLICT DO UPDATE SET times = times + 1", (event.number,))
+            await tx.execute(
+                "INSERT INTO ledger_heard (number) VALUES (?) ON CONFLICT DO UPDATE SET times = times + 1",
+                (event.number,),
+            )
 '''
 LEDGER_SQL = """
 CREATE TABLE ledger_written (number INTEGER PRIMARY KEY);
@@ -404,7 +407,7 @@ async def write_until_it_dies(box: Box, numbers: Iterator[int], acknowledged: se
 
 
 async def wait_until_all_is_heard(home: Home, box: Box) -> tuple[set[int], set[int]]:
-    from appliance.db import Database  # noqa: PLC0415
+    from appliance.db import Database
 
     records = Database(home.state / "records.db", read_only=True)
     await records.open()

@@ -85,13 +85,20 @@ async def test_a_wrong_code_opens_nothing_and_uses_nothing_up(staff: Staff, toke
     assert await staff.redeem(right) is not None
 
 
-async def test_a_link_made_in_a_unit_of_work_that_fails_was_never_made(staff: Staff, records: Database) -> None:
-    token = ""
-    with pytest.raises(LookupError):
+async def test_a_link_is_kept_or_lost_with_the_unit_of_work_that_made_it(staff: Staff, records: Database) -> None:
+    async with records.transaction() as tx:
+        kept = await staff.new_link(tx)
+    lost = []
+
+    async def fail() -> None:
         async with records.transaction() as tx:
-            token = await staff.new_link(tx)
+            lost.append(await staff.new_link(tx))
             raise LookupError
-    assert await staff.redeem(token) is None
+
+    with pytest.raises(LookupError):
+        await fail()
+    assert await staff.redeem(lost[0]) is None
+    assert await staff.redeem(kept) is not None
 
 
 async def test_codes_and_sessions_are_long_and_never_the_same(staff: Staff) -> None:

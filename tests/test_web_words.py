@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from appliance.clock import stamp
+from appliance.errors import ApplianceError
+from appliance.web.assets import Assets
+from appliance.web.pages import Flashes, redirect
 from appliance.web.settings_views import value_lines
 from appliance.web.templating import ago, code_spans, local_date, local_time, plural, sentence
 from appliance.web.texts import Texts
@@ -124,3 +127,24 @@ def test_every_language_has_the_same_texts() -> None:
 def shape(words: Any) -> Any:
     """The keys of a tree of texts, without the texts."""
     return {key: shape(inner) for key, inner in words.items()} if isinstance(words, dict) else type(words).__name__
+
+
+def test_assets_that_are_not_there_are_named() -> None:
+    with pytest.raises(ApplianceError, match=r"nothing\.css"):
+        Assets({}).url("nothing.css")
+
+
+@pytest.mark.parametrize("location", ["https://evil.example/", "//evil.example/", "/\\evil.example", "evil", ""])
+def test_redirects_stay_on_this_site(location: str) -> None:
+    with pytest.raises(ApplianceError):
+        redirect(location)
+
+
+def test_words_for_the_next_page_are_few_and_for_one_session() -> None:
+    flashes = Flashes()
+    for number in range(20):
+        flashes.add("a", str(number))
+    flashes.add("b", "new")
+    assert flashes.take("a") == []
+    assert flashes.take("b") == ["new"]
+    assert flashes.take("b") == []

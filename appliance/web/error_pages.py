@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from appliance.errors import ApplianceError, PluginError, PluginOff, Refused, StoreBusy
+from appliance.errors import ApplianceError, NotReady, PluginError, PluginOff, Refused, StoreBusy
 from appliance.web.deadline import BareResponse
 from appliance.web.pages import ACTOR, Context, render
 from appliance.web.sites import site_of
@@ -48,7 +48,7 @@ FAULTS: Mapping[int, Fault] = {
         "This page failed. The appliance has noted what happened; everything else goes on.",
         "Try again. If it happens once more, tell whoever looks after the appliance.",
     ),
-    503: Fault("Busy", "The appliance cannot answer at this moment.", "Try again in a minute."),
+    503: Fault("Not at this moment", "The appliance cannot answer at this moment.", "Try again in a minute."),
 }
 _FOREIGN = Fault(
     "That came from another page",
@@ -87,8 +87,8 @@ class ErrorPages:
                 return self._plugin_failed(request, error, owner)
             case Refused():
                 return self._page(request, 409, Fault("This cannot be done", error.what, error.todo))
-            case StoreBusy():
-                return self._page(request, 503, Fault("Busy", error.what, error.todo))
+            case StoreBusy() | NotReady():
+                return self._page(request, 503, Fault("Not at this moment", error.what, error.todo))
         log.error("A page failed: %s %s: %s", request.method, request.rel_url.raw_path, error)
         return self._page(request, 500, Fault("Something has gone wrong", error.what, error.todo))
 

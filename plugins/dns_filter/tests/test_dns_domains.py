@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from appliance_plugins.dns_filter.domains import NotADomain, from_labels, normalise, with_parents
 from hypothesis import given
 from hypothesis import strategies as st
+
+from appliance_plugins.dns_filter.domains import NotADomain, from_labels, normalise, with_parents
 
 LABEL_63 = "a" * 63
 NAME_253 = ".".join([LABEL_63, LABEL_63, LABEL_63, "a" * 61])

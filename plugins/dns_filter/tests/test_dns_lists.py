@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 
 import pytest
-from appliance_plugins.dns_filter.lists import EXAMPLES_KEPT, LONGEST_LINE, Format, ListReader, Rejected, lines_of
 from hypothesis import given
 from hypothesis import strategies as st
+
+from appliance_plugins.dns_filter.lists import EXAMPLES_KEPT, LONGEST_LINE, Format, ListReader, Rejected, lines_of
 
 
 def read(text: bytes, format_: Format) -> tuple[list[str], ListReader]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from appliance_plugins.dns_filter.catalogue import Catalogue
 from appliance_plugins.dns_filter.compiled import (
     ListUnreadable,

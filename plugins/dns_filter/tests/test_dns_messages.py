@@ -7,12 +7,13 @@ from typing import Any
 
 import dnslib
 import pytest
-from appliance_plugins.dns_filter import messages
-from appliance_plugins.dns_filter.messages import BadMessage, Query, Unanswerable
-from appliance_plugins.dns_filter.policy import Answer, Profile
 from dnslib import EDNS0, QTYPE, RR, DNSHeader, DNSLabel, DNSQuestion, DNSRecord, EDNSOption
 from hypothesis import given
 from hypothesis import strategies as st
+
+from appliance_plugins.dns_filter import messages
+from appliance_plugins.dns_filter.messages import BadMessage, Query, Unanswerable
+from appliance_plugins.dns_filter.policy import Answer, Profile
 
 
 def ask(name: str = "www.Example.org", qtype: str = "A", *, edns: dict[str, Any] | None = None, **header: int) -> bytes:

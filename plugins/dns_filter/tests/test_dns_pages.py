@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
-from appliance_plugins.dns_filter.groups import KIND
-from appliance_plugins.dns_filter.store import aggregate
-from appliance_plugins.dns_filter.views import GroupForm, look_through
 
 from appliance.clock import now, stamp
 from appliance.staff import Staff
 from appliance.trust import Authority, ServerCertificate
 from appliance.web.server import WebServer
+from appliance_plugins.dns_filter.groups import KIND
+from appliance_plugins.dns_filter.store import aggregate
+from appliance_plugins.dns_filter.views import GroupForm, look_through
 
 LONDON = ZoneInfo("Europe/London")
 

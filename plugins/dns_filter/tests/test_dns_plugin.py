@@ -9,12 +9,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from appliance_plugins.dns_filter import LIVE_ROWS
-from appliance_plugins.dns_filter.views import KIND, TOPIC
 
 from appliance.clock import now, stamp
 from appliance.errors import Refused
 from appliance.hookspecs import HomeCard, Permission, State
+from appliance_plugins.dns_filter import LIVE_ROWS
+from appliance_plugins.dns_filter.views import KIND, TOPIC
 
 PATIENCE = 10.0
 WORKER = "dns_filter.dns"

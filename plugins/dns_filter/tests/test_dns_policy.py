@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from appliance_plugins.dns_filter.policy import Decision, Mode, NamedList, Profile, decide
 from hypothesis import given
 from hypothesis import strategies as st
+
+from appliance_plugins.dns_filter.policy import Decision, Mode, NamedList, Profile, decide
 
 ADS = NamedList("ads", frozenset({"ads.example", "deep.cdn.example", "video.example", "help.example", "both.example"}))
 GAMES = NamedList("games", frozenset({"games.example", "cdn.example", "both.example"}))

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from appliance_plugins.dns_filter import server
-from appliance_plugins.dns_filter.server import addresses_to_listen_on
 
 from appliance.api import local_addresses
+from appliance_plugins.dns_filter import server
+from appliance_plugins.dns_filter.server import addresses_to_listen_on
 
 Start = Callable[..., Awaitable[Any]]
 LOCAL = ["127.0.0.1", "192.168.1.2", "::1", "fd00::2", "fe80::1"]

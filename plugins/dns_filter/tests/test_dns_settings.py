@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from appliance_plugins.dns_filter.settings import Settings
 from pydantic import ValidationError
+
+from appliance_plugins.dns_filter.settings import Settings
 
 LISTS = [{"name": "ads", "file": "ads.txt"}, {"name": "games", "file": "games.hosts", "format": "hosts"}]
 

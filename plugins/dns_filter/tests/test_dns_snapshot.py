@@ -7,6 +7,9 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from appliance_plugins.dns_filter.settings import Settings
 from appliance_plugins.dns_filter.snapshot import (
     CLIENTS_REMEMBERED,
@@ -18,8 +21,6 @@ from appliance_plugins.dns_filter.snapshot import (
     read,
     resolve_ranges,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 SETTINGS = Settings(
     allow_from=("10.0.0.0/8", "fe80::/10"),

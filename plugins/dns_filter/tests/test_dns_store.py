@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from appliance_plugins import dns_filter
-from appliance_plugins.dns_filter.store import Filters, Store, Summary, aggregate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.db import Database
 from appliance.migrate import migrate
+from appliance_plugins import dns_filter
+from appliance_plugins.dns_filter.store import Filters, Store, Summary, aggregate
 
 MIGRATIONS = Path(dns_filter.__file__).parent / "migrations" / "activity"
 EVERYTHING = Filters()

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from dnslib import QTYPE, RR, TXT, DNSQuestion, DNSRecord
+
 from appliance_plugins.dns_filter import messages, upstream
 from appliance_plugins.dns_filter.upstream import Endpoint, NoAnswer, Upstreams, endpoint
-from dnslib import QTYPE, RR, TXT, DNSQuestion, DNSRecord
 
 Start = Callable[..., Awaitable[Any]]
 QUERY = messages.parse(bytes(DNSRecord(q=DNSQuestion("www.example.org")).pack()))

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from appliance_plugins.dns_filter import worker
-from appliance_plugins.dns_filter.compiled import FOLDER
-from appliance_plugins.dns_filter.settings import Settings
-from appliance_plugins.dns_filter.snapshot import build
 from dnslib import QTYPE, RR, TXT, DNSRecord
 
 from appliance.hookspecs import Worker
 from appliance.workers import WorkerContext, Workers
+from appliance_plugins.dns_filter import worker
+from appliance_plugins.dns_filter.compiled import FOLDER
+from appliance_plugins.dns_filter.settings import Settings
+from appliance_plugins.dns_filter.snapshot import build
 
 Start = Callable[..., Awaitable[Any]]
 PATIENCE = 10.0

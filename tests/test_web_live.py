@@ -1,0 +1,183 @@
+"""The live stream, and a server that stops in time whatever clients do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from appliance.hookspecs import Permission
+from appliance.live import QUEUE_LIMIT, Subscriber
+from appliance.staff import Staff
+from appliance.testing import Home, Running
+from appliance.web import live
+from appliance.web.guard import COOKIE, SECURITY_HEADERS
+
+Start = Callable[[Home], Awaitable[Running]]
+
+PATIENCE = 20.0
+STOP_SECONDS = 2.0
+
+PLUGIN = """
+import asyncio
+from aiohttp import web
+from appliance.api import *
+
+class Plugin:
+    class Settings(Section):
+        pass
+
+    def __init__(self, appliance, settings):
+        pass
+
+    @hook
+    def register_pages(self):
+        return [Page("staff", "GET", "/stuck", self.stuck, Permission.PUBLIC)]
+
+    async def stuck(self, request):
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                pass
+"""
+
+
+class Stream:
+    """An open ``/live``, as a browser holds it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.head = b""
+
+    async def piece(self) -> str:
+        """The next piece up to an empty line, without the framing of chunks."""
+        while True:
+            found = await asyncio.wait_for(self.reader.readuntil(b"\n\n"), PATIENCE)
+            text = found.split(b"\r\n")[-1].decode().strip()
+            if text:
+                return text
+
+    async def message(self) -> tuple[str, object]:
+        """The next message: its topic and data."""
+        while True:
+            piece = await self.piece()
+            if piece.startswith("data: "):
+                sent = json.loads(piece.removeprefix("data: "))
+                return sent["topic"], sent["data"]
+
+    async def ended(self) -> None:
+        """Wait until the server ends the stream."""
+        await asyncio.wait_for(self.reader.read(), PATIENCE)
+
+
+@asynccontextmanager
+async def opened(running: Running, cookie: str | None = None) -> AsyncIterator[Stream]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    cookie = running.cookie if cookie is None else cookie
+    writer.write(
+        f"GET /live HTTP/1.1\r\nHost: staff.localhost:{running.port}\r\nCookie: {COOKIE}={cookie}\r\n\r\n".encode()
+    )
+    stream = Stream(reader, writer)
+    stream.head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+    yield stream
+    writer.close()
+
+
+async def test_what_happens_comes_at_once_and_only_what_may_be_seen(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    running = await start_appliance(appliance_home)
+    async with opened(running) as stream:
+        assert b"200 OK" in stream.head
+        assert b"text/event-stream" in stream.head
+        for name, value in SECURITY_HEADERS.items():
+            assert f"{name}: {value}".encode() in stream.head
+        assert b"Cache-Control: no-store" in stream.head
+        assert (await stream.piece()).startswith("retry: ")
+        running.appliance.live.publish("visitors.arrived", {"name": "line\nbreak </script>"}, Permission.OPERATE)
+        running.appliance.live.publish("visitors.left", [{"name": "Bo"}], Permission.SEE_ACTIVITY)
+        assert await stream.message() == ("visitors.arrived", {"name": "line\nbreak </script>"})
+        assert await stream.message() == ("visitors.left", [{"name": "Bo"}])
+
+
+async def test_nobody_without_a_session_gets_a_stream(appliance_home: Home, start_appliance: Start) -> None:
+    running = await start_appliance(appliance_home)
+    async with opened(running, cookie="wrong") as stream:
+        assert b"403" in stream.head
+
+
+async def test_a_stream_ends_when_its_session_does(appliance_home: Home, start_appliance: Start) -> None:
+    running = await start_appliance(appliance_home)
+    code = await Staff(running.appliance.records, running.appliance.audit).new_link()
+    async with opened(running) as stream:
+        await stream.piece()
+        assert (await running.post("/set-up", {"code": code}, signed_in=False)).status == 303
+        await stream.ended()
+
+
+async def test_a_stream_ends_when_the_appliance_stops(appliance_home: Home, start_appliance: Start) -> None:
+    running = await start_appliance(appliance_home)
+    async with opened(running) as stream:
+        await stream.piece()
+        running.appliance.live.close()
+        await stream.ended()
+
+
+async def test_whoever_reads_too_slowly_is_told_that_something_is_missing() -> None:
+    subscriber = Subscriber(frozenset(Permission))
+    for number in range(QUEUE_LIMIT):
+        subscriber.messages.put_nowait(("visitors.arrived", json.dumps(number)))
+    subscriber.dropped = 7
+    first = await live._next(subscriber)
+    assert json.loads(first.removeprefix(b"data: ")) == {"topic": live.DROPPED, "data": {"count": 7}}
+    second = await live._next(subscriber)
+    assert json.loads(second.removeprefix(b"data: ")) == {"topic": "visitors.arrived", "data": 0}
+
+
+async def test_a_quiet_stream_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.01)
+    assert await live._next(Subscriber(frozenset())) == live.HEARTBEAT
+
+
+async def test_the_server_stops_in_time_with_streams_and_stuck_clients(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    appliance_home.add_plugin(PLUGIN, "stuck")
+    appliance_home.write("plugins: {stuck: {}}\n")
+    running = await start_appliance(appliance_home)
+    head = f"Host: staff.localhost:{running.port}\r\n\r\n".encode()
+    silent = await asyncio.open_connection("127.0.0.1", running.port)
+    half = await asyncio.open_connection("127.0.0.1", running.port)
+    half[1].write(b"GET / HTTP/1.1\r\nHost:")
+    waiting = await asyncio.open_connection("127.0.0.1", running.port)
+    waiting[1].write(b"GET /stuck HTTP/1.1\r\n" + head)
+    unread = await asyncio.open_connection("127.0.0.1", running.port)
+    unread[1].transport.pause_reading()  # type: ignore[attr-defined]
+    async with opened(running) as first, opened(running) as second:
+        unread[1].write((b"GET /static/app.css HTTP/1.1\r\n" + head) * 500)
+        await first.piece()
+        await second.piece()
+        begun = time.monotonic()
+        await running._web.stop()
+        assert time.monotonic() - begun < STOP_SECONDS
+        await first.ended()
+        await second.ended()
+    for reader, writer in (silent, half, waiting):
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+        writer.close()
+    unread[1].transport.abort()
+
+
+async def test_the_listening_socket_outlives_the_server(appliance_home: Home, start_appliance: Start) -> None:
+    running = await start_appliance(appliance_home)
+    await running._web.stop()
+    with socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE) as waiting:
+        assert waiting.getpeername()[1] == running.port
+    await running._web.stop()  # nothing happens a second time

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,3 +16,11 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
     if path.is_relative_to(ROOT / "plugins"):
         return pytest.Dir.from_parent(parent, path=path)
     return None
+
+
+@pytest.fixture(autouse=True)
+def no_store_is_left_open() -> Iterator[None]:
+    """A connection that nobody closed has a thread that keeps the whole process alive after its end."""
+    yield
+    left = [thread.name for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
+    assert not left, "a store was left open"

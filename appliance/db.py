@@ -346,8 +346,8 @@ class Database:
 
     async def _connect_writer(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(self.path, isolation_level=None)
-        connection.row_factory = Row
-        for pragma in (
+        return await _prepared(
+            connection,
             "journal_mode=WAL",
             f"synchronous={self.durability.upper()}",
             "foreign_keys=ON",
@@ -357,16 +357,25 @@ class Database:
             "cell_size_check=ON",
             "journal_size_limit=67108864",
             "busy_timeout=5000",
-        ):
-            await connection.execute(f"PRAGMA {pragma}")
-        return connection
+        )
 
     async def _connect_reader(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(f"file:{_uri_path(self.path)}?mode=ro", uri=True, isolation_level=None)
-        connection.row_factory = Row
-        for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON", "busy_timeout=5000"):
+        return await _prepared(
+            connection, "query_only=ON", "trusted_schema=OFF", "cell_size_check=ON", "busy_timeout=5000"
+        )
+
+
+async def _prepared(connection: aiosqlite.Connection, *pragmas: str) -> aiosqlite.Connection:
+    """The connection with its settings made; closed if the file refuses, because its thread would live on."""
+    connection.row_factory = Row
+    try:
+        for pragma in pragmas:
             await connection.execute(f"PRAGMA {pragma}")
-        return connection
+    except sqlite3.Error:
+        await connection.close()
+        raise
+    return connection
 
 
 def _not_kept(error: sqlite3.Error) -> StoreError:

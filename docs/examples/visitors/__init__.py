@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import time
 from typing import Any
 
 from appliance.api import (
@@ -38,14 +39,14 @@ class Plugin:
     class Settings(Section):
         """The visitors' book."""
 
-        sign_out_at: SignOutTime = setting("18:00", "When everybody who is still signed in is signed out.")
+        sign_out_at: SignOutTime = setting(time(18, 0), "When everybody who is still signed in is signed out.")
         keep_days: int = setting(365, "How long visits are kept.", unit="days", ge=1, le=3650)
 
     def __init__(self, appliance: Appliance, settings: Settings) -> None:
         self.appliance = appliance
         self.settings = settings
         self.clock = Clock(appliance.config.settings.school.timezone)
-        self.store = Store(appliance.records, appliance.bus, appliance.audit)
+        self.store = Store(appliance)
         self.views = Views(self.store, self.clock)
 
     # What there is

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from appliance.api import Database, Event, Row, new_id, stamp
-
-if TYPE_CHECKING:
-    from appliance.api import Audit, Bus
+from appliance.api import Appliance, Event, Row, new_id, stamp
 
 
 class VisitorArrived(Event):
@@ -32,10 +28,10 @@ class Visit:
 class Store:
     """The book."""
 
-    def __init__(self, records: Database, bus: Bus, audit: Audit) -> None:
-        self._records = records
-        self._bus = bus
-        self._audit = audit
+    def __init__(self, appliance: Appliance) -> None:
+        self._records = appliance.records
+        self._bus = appliance.bus
+        self._audit = appliance.audit
 
     async def sign_in(self, actor: str, name: str, host: str) -> None:
         """Write a visit down; the event and the row in the record are kept with it, or none of them is."""

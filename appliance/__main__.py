@@ -23,6 +23,7 @@ from typing import Any
 from appliance import __version__
 from appliance.app import try_plugin
 from appliance.audit import Audit, verify
+from appliance.belongings import belongings, remove_belongings
 from appliance.bus import parked
 from appliance.command_socket import Reply, ask
 from appliance.config import ConfigError, Place, Settings, Source, check, find_place, json_schema, read_source
@@ -32,7 +33,6 @@ from appliance.loading import load, page_state, resource
 from appliance.main_process import MainProcess
 from appliance.migrate import CORE, migrate
 from appliance.plugin_finder import find_plugins, import_plugin, settings_model
-from appliance.plugins import belongings, remove_belongings
 from appliance.probe import report
 from appliance.trial import EXIT_BAD_SETTINGS, EXIT_CANNOT_START, Supervisor
 from appliance.workers import WorkerContext

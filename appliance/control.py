@@ -7,11 +7,9 @@ the same process, on the same listening sockets. If the next one does not start 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from appliance.audit import Audit
@@ -21,11 +19,10 @@ from appliance.config import Config, ConfigError, Mistake, PageValue
 from appliance.db import Database, Row
 from appliance.errors import ApplianceError, Refused
 from appliance.events import SettingChanged
+from appliance.page_state import IN_FORCE
 
 if TYPE_CHECKING:
     from appliance.loading import Loaded
-
-IN_FORCE = "undone_at IS NULL AND (until IS NULL OR until > ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,34 +45,6 @@ class Reloader(Protocol):
 
     def last_outcome(self) -> Outcome | None:
         """What became of the latest swap."""
-
-
-@dataclass(frozen=True, slots=True)
-class PageState:
-    """What pages have set and which plugins are off, as the store says before the appliance runs."""
-
-    page_values: tuple[PageValue, ...] = ()
-    plugins_off: frozenset[str] = frozenset()
-
-
-def read_page_state(records: Path) -> PageState:
-    """Read from the file of the record store without opening it for writing; empty when there is none yet."""
-    if not records.is_file():
-        return PageState()
-    connection = sqlite3.connect(f"file:{records}?mode=ro", uri=True)
-    try:
-        values = connection.execute(
-            "SELECT path, value, author, reason, set_at, until FROM page_values"  # noqa: S608 - a constant
-            f" WHERE {IN_FORCE} ORDER BY set_at, id",
-            (stamp(),),
-        ).fetchall()
-        off = connection.execute("SELECT name FROM plugins_off").fetchall()
-    except sqlite3.DatabaseError:  # no store of ours yet, or a broken one: opening it for real says so in words
-        return PageState()
-    finally:
-        connection.close()
-    found = {row[0]: PageValue(row[0], json.loads(row[1]), *row[2:]) for row in values}
-    return PageState(tuple(found.values()), frozenset(row[0] for row in off))
 
 
 class Control:

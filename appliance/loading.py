@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from appliance.config import Config, ConfigError, PageValue, Place, Source, check, read_source
-from appliance.control import PageState, read_page_state
+from appliance.page_state import PageState, read_page_state
 from appliance.plugin_finder import Found, find_plugins, forget, import_plugin, settings_model
 from appliance.probe import Trouble, probe
 

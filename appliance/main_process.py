@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from appliance.app import Appliance, build, open_stores, start, stop
+from appliance.belongings import remove_belongings
 from appliance.clock import stamp
 from appliance.command_socket import Command, Reply, serve_commands
 from appliance.config import ConfigError, PageValue, Place, Settings, check, read_source
@@ -25,7 +26,7 @@ from appliance.loading import Loaded, load, resource
 from appliance.migrate import CORE, migrate
 from appliance.net import bind_all, lan_addresses
 from appliance.notify import notify, watchdog_seconds
-from appliance.plugins import TODO, PluginState, remove_belongings, write_off
+from appliance.plugins import TODO, PluginState, write_off
 from appliance.staff import Staff
 from appliance.trust import Authority, ServerCertificate, ssl_context
 from appliance.web.server import WebServer

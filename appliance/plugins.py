@@ -10,42 +10,38 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pluggy
 from aiohttp import web
 
+from appliance.belongings import tables_of
 from appliance.clock import stamp
 from appliance.containment import Containment, PassThrough, PluginFailure
 from appliance.errors import ApplianceError, MigrationError, NotReady, PluginError, PluginOff
-from appliance.events import Event, PluginSwitchedOff
+from appliance.events import PluginSwitchedOff
 from appliance.hookspecs import (
     PROJECT,
     Check,
     Data,
     HomeCard,
     Hooks,
-    Job,
     Menu,
     Page,
-    Panel,
-    Permission,
     State,
     View,
-    Worker,
 )
 from appliance.migrate import migrate
 from appliance.plugin_finder import Found, implemented_hooks, import_plugin
 from appliance.probe import Trouble
-from appliance.workers import check_worker
+from appliance.registered import Registered, check_registered
 
 if TYPE_CHECKING:
     from appliance.app import Appliance
-    from appliance.audit import Audit
-    from appliance.db import Database, Row, Transaction
+    from appliance.db import Row, Transaction
 
 T = TypeVar("T")
 PanelType = TypeVar("PanelType", Menu, HomeCard)
@@ -86,25 +82,6 @@ class Failure:
     doing: str
     reason: str
     at: str
-
-
-@dataclass(eq=False)
-class Registered:
-    """A plugin that was let in, and its answers to the ``register_*`` hooks."""
-
-    name: str
-    plugin: Any
-    folder: Path
-    module: str
-    hooks: tuple[str, ...]
-    pages: tuple[Page, ...] = ()
-    panels: tuple[Panel, ...] = ()
-    events: tuple[type[Event], ...] = ()
-    listeners: Mapping[type[Event], Callable[[Any], Awaitable[None]]] = field(default_factory=dict)
-    jobs: tuple[Job, ...] = ()
-    workers: tuple[Worker, ...] = ()
-    data: tuple[Data, ...] = ()
-    started: bool = False
 
 
 class Plugins:
@@ -410,114 +387,9 @@ class Plugins:
         return self._appliance
 
 
-def check_registered(registered: Registered, known_events: Mapping[str, type[Event]]) -> None:
-    """The rules for what a plugin registers. Raises ``PluginError``."""
-    name = registered.name
-    _all_are(registered.pages, Page, "register_pages")
-    _all_are(registered.panels, Menu | HomeCard, "register_panels")
-    _all_are(registered.jobs, Job, "register_jobs")
-    _all_are(registered.workers, Worker, "register_workers")
-    _all_are(registered.data, Data, "register_data")
-    for page in registered.pages:
-        if page.path != f"/{name}" and not page.path.startswith(f"/{name}/"):
-            raise PluginError(f"The page {page.path} must lie under /{name}.")
-        if not isinstance(page.permission, Permission):
-            raise PluginError(f"The page {page.path} names no permission.", "Use one of Permission.")
-    _no_twice([(page.site, page.method, page.path) for page in registered.pages], "page")
-    _no_twice([job.name for job in registered.jobs], "job")
-    _no_twice([worker.name for worker in registered.workers], "worker")
-    for event in registered.events:
-        if not (isinstance(event, type) and issubclass(event, Event)):
-            raise PluginError(f"{event!r} is no event class.", "Make it a subclass of Event.")
-    allowed = {*known_events.values(), *registered.events}
-    for event, listener in registered.listeners.items():
-        if event not in allowed:
-            raise PluginError(f"It listens for {event!r}, which is neither the core's event nor its own.")
-        if not asyncio.iscoroutinefunction(listener):
-            raise PluginError(f"The listener for {event.__name__} must be written with `async def`.")
-    for worker in registered.workers:
-        check_worker(registered.module, worker)
-    for data in registered.data:
-        if not data.table.startswith(f"{name}_"):
-            raise PluginError(f"The table {data.table} must be named {name}_*.")
-
-
-def _all_are(items: Sequence[Any], wanted: Any, hook: str) -> None:
-    for item in items:
-        if not isinstance(item, wanted):
-            raise PluginError(f"{hook} returned {item!r}.", f"It must return {wanted}.")
-
-
-def _no_twice(items: Sequence[Any], what: str) -> None:
-    for item in items:
-        if items.count(item) > 1:
-            raise PluginError(f"The {what} {item} is registered twice.")
-
-
-async def tables_of(database: Database, owner: str) -> list[str]:
-    """The tables of a plugin in one store."""
-    pattern = owner.replace("_", r"\_") + r"\_%"
-    rows = await database.fetch(
-        r"SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE ? ESCAPE '\' ORDER BY name", (pattern,)
-    )
-    return [row["name"] for row in rows]
-
-
 async def write_off(tx: Transaction, state: PluginState) -> None:
     """Remember over restarts that a plugin is off."""
     await tx.execute(
         "INSERT OR REPLACE INTO plugins_off (name, reason, todo, trace, since) VALUES (?, ?, ?, ?, ?)",
         (state.name, state.reason, state.todo, state.trace, state.since),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Belongings:
-    """What ``plugin remove`` would delete: rows per table, by store; settings set on pages; events that wait."""
-
-    tables: tuple[tuple[str, str, int], ...]
-    page_values: int
-    waiting_events: int
-    folder: Path | None
-
-    def words(self) -> list[str]:
-        """One line for each kind of thing."""
-        lines = [f"table {table} ({store}): {rows} rows" for store, table, rows in self.tables]
-        if self.page_values:
-            lines.append(f"{self.page_values} settings that were set on pages")
-        if self.waiting_events:
-            lines.append(f"{self.waiting_events} events that wait for it")
-        if self.folder is not None:
-            lines.append(f"its worker's files in {self.folder}")
-        return lines or ["nothing: it keeps no data"]
-
-
-async def belongings(records: Database, activity: Database, state_dir: Path, name: str) -> Belongings:
-    """What a plugin keeps at this moment."""
-    tables = []
-    for store, database in (("records", records), ("activity", activity)):
-        for table in await tables_of(database, name):
-            row = await database.fetch_one(f'SELECT count(*) AS n FROM "{table}"')  # noqa: S608 - a name from sqlite_master
-            tables.append((store, table, row["n"] if row else 0))
-    values = await records.fetch_one("SELECT count(*) AS n FROM page_values WHERE path LIKE ?", (f"plugins.{name}.%",))
-    waiting = await records.fetch_one("SELECT count(*) AS n FROM deliveries WHERE owner = ?", (name,))
-    folders = sorted((state_dir / "workers").glob(f"{name}.*"))
-    return Belongings(
-        tuple(tables), values["n"] if values else 0, waiting["n"] if waiting else 0, folders[0] if folders else None
-    )
-
-
-async def remove_belongings(records: Database, activity: Database, audit: Audit, actor: str, name: str) -> None:
-    """Delete everything that a plugin keeps in the stores. It must not be running."""
-    for database in (activity, records):
-        tables = await tables_of(database, name)
-        async with database.transaction(schema=True) as tx:
-            for table in tables:
-                await tx.execute(f'DROP TABLE "{table}"')
-            await tx.execute("DELETE FROM migrations WHERE owner = ?", (name,))
-    async with records.transaction() as tx:
-        await tx.execute("DELETE FROM deliveries WHERE owner = ?", (name,))
-        await tx.execute("DELETE FROM subscriptions WHERE owner = ?", (name,))
-        await tx.execute("DELETE FROM page_values WHERE path LIKE ?", (f"plugins.{name}.%",))
-        await tx.execute("DELETE FROM plugins_off WHERE name = ?", (name,))
-        await audit.record(tx, actor, "removed plugin", name)

@@ -15,9 +15,10 @@ PLUGINS = sorted(path for path in (ROOT / "plugins").rglob("*.py") if "tests" no
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "clock"),
     ("hookspecs", "events", "yamlfile", "mistakes", "sections", "settings", "schema", "config", "db", "net", "notify"),
-    ("live", "migrate", "containment", "bus", "plugin_finder", "probe", "workers", "plugins"),
+    ("live", "migrate", "containment", "bus", "plugin_finder", "probe", "workers", "registered", "audit", "belongings",
+     "page_state", "plugins"),
     (
-        "audit", "health", "timetable", "exempt", "trust", "schedule", "assignments", "staff", "upkeep", "control",
+        "health", "timetable", "exempt", "trust", "schedule", "assignments", "staff", "upkeep", "control",
         "loading",
     ),
     ("app",),
@@ -41,7 +42,8 @@ BROAD_CATCHES = {
     "appliance/__main__.py": "the outermost loop of a process",
 }
 SQL_HOMES = {
-    "db", "migrate", "bus", "audit", "plugins", "assignments", "staff", "schedule", "upkeep", "control",
+    "db", "migrate", "bus", "audit", "plugins", "belongings", "page_state", "assignments",
+    "staff", "schedule", "upkeep", "control",
     "__main__", "main_process",
 }  # fmt: skip
 

@@ -1,0 +1,77 @@
+"""What a plugin registers, and the rules for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import PluginError
+from appliance.events import Event
+from appliance.hookspecs import Data, HomeCard, Job, Menu, Page, Panel, Permission, Worker
+from appliance.workers import check_worker
+
+
+@dataclass(eq=False)
+class Registered:
+    """A plugin that was let in, and its answers to the ``register_*`` hooks."""
+
+    name: str
+    plugin: Any
+    folder: Path
+    module: str
+    hooks: tuple[str, ...]
+    pages: tuple[Page, ...] = ()
+    panels: tuple[Panel, ...] = ()
+    events: tuple[type[Event], ...] = ()
+    listeners: Mapping[type[Event], Callable[[Any], Awaitable[None]]] = field(default_factory=dict)
+    jobs: tuple[Job, ...] = ()
+    workers: tuple[Worker, ...] = ()
+    data: tuple[Data, ...] = ()
+    started: bool = False
+
+
+def check_registered(registered: Registered, known_events: Mapping[str, type[Event]]) -> None:
+    """The rules for what a plugin registers. Raises ``PluginError``."""
+    name = registered.name
+    _all_are(registered.pages, Page, "register_pages")
+    _all_are(registered.panels, Menu | HomeCard, "register_panels")
+    _all_are(registered.jobs, Job, "register_jobs")
+    _all_are(registered.workers, Worker, "register_workers")
+    _all_are(registered.data, Data, "register_data")
+    for page in registered.pages:
+        if page.path != f"/{name}" and not page.path.startswith(f"/{name}/"):
+            raise PluginError(f"The page {page.path} must lie under /{name}.")
+        if not isinstance(page.permission, Permission):
+            raise PluginError(f"The page {page.path} names no permission.", "Use one of Permission.")
+    _no_twice([(page.site, page.method, page.path) for page in registered.pages], "page")
+    _no_twice([job.name for job in registered.jobs], "job")
+    _no_twice([worker.name for worker in registered.workers], "worker")
+    for event in registered.events:
+        if not (isinstance(event, type) and issubclass(event, Event)):
+            raise PluginError(f"{event!r} is no event class.", "Make it a subclass of Event.")
+    allowed = {*known_events.values(), *registered.events}
+    for event, listener in registered.listeners.items():
+        if event not in allowed:
+            raise PluginError(f"It listens for {event!r}, which is neither the core's event nor its own.")
+        if not asyncio.iscoroutinefunction(listener):
+            raise PluginError(f"The listener for {event.__name__} must be written with `async def`.")
+    for worker in registered.workers:
+        check_worker(registered.module, worker)
+    for data in registered.data:
+        if not data.table.startswith(f"{name}_"):
+            raise PluginError(f"The table {data.table} must be named {name}_*.")
+
+
+def _all_are(items: Sequence[Any], wanted: Any, hook: str) -> None:
+    for item in items:
+        if not isinstance(item, wanted):
+            raise PluginError(f"{hook} returned {item!r}.", f"It must return {wanted}.")
+
+
+def _no_twice(items: Sequence[Any], what: str) -> None:
+    for item in items:
+        if items.count(item) > 1:
+            raise PluginError(f"The {what} {item} is registered twice.")

@@ -2,6 +2,8 @@
 
 from appliance.app import Appliance
 from appliance.assignments import Effective
+from appliance.audit import Audit
+from appliance.bus import Bus
 from appliance.clock import new_id, now, parse, random_id, stamp
 from appliance.config import Section, setting
 from appliance.db import Database, Row, Transaction
@@ -23,14 +25,19 @@ from appliance.hookspecs import (
     Worker,
     hook,
 )
+from appliance.live import Live
 from appliance.net import local_addresses, port_holder, resolver_addresses
+from appliance.staff import Actor
 from appliance.web.pages import actor, flash, read_form, redirect, render
 from appliance.workers import WorkerContext, write_atomically
 
 __all__ = [
+    "Actor",
     "Appliance",
     "ApplianceError",
     "AssignmentChanged",
+    "Audit",
+    "Bus",
     "CannotStart",
     "Check",
     "Daily",
@@ -42,6 +49,7 @@ __all__ = [
     "ExemptPlace",
     "HomeCard",
     "Job",
+    "Live",
     "Menu",
     "NotReady",
     "Page",

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from appliance.errors import PluginError
 from appliance.hookspecs import PROJECT, Hooks
@@ -117,6 +117,13 @@ def settings_model(plugin: type[Any]) -> type[BaseModel]:
     model = getattr(plugin, "Settings", None)
     if not (inspect.isclass(model) and issubclass(model, BaseModel)):
         raise PluginError("The class Plugin has no inner class Settings.", "Use `class Settings(Section): ...`.")
+    try:
+        model.model_validate({})
+    except ValidationError as error:
+        for fault in error.errors():
+            if fault["type"] != "missing":  # what the school must fill in is no fault of the plugin
+                where = ".".join(map(str, fault["loc"])) or "a rule between its settings"
+                raise PluginError(f"The default of {where} in its Settings is wrong: {fault['msg']}.") from None
     return model
 
 

@@ -29,6 +29,7 @@ from appliance.hookspecs import (
     Data,
     HomeCard,
     Hooks,
+    Job,
     Menu,
     Page,
     State,
@@ -110,10 +111,13 @@ class Plugins:
         off = {row["name"]: row for row in await appliance.records.fetch("SELECT * FROM plugins_off")}
         for name in names:
             self._states[name] = self._first_state(name, off.get(name))
-        for name in names:
-            if name not in off:
-                await self._let_in(name, troubles.get(name))
+        refused = [await self._let_in(name, troubles.get(name)) for name in names if name not in off]
+        for registered in self._registered.values():  # before anything is published that they may want to hear of
+            await appliance.bus.subscribe(registered.name, registered.listeners)
         await appliance.bus.keep_only(set(names))
+        for failure in refused:
+            if failure is not None:
+                await self._switch_off(failure.owner, failure.reason, failure.trace)
         await asyncio.gather(*(self._start_one(self._registered[name]) for name in names if name in self._registered))
 
     def _first_state(self, name: str, off: Row | None) -> PluginState:
@@ -124,20 +128,19 @@ class Plugins:
         reason, todo, trace, since = off["reason"], off["todo"], off["trace"], off["since"]
         return replace(state, state="off", reason=reason, todo=todo, trace=trace, since=since)
 
-    async def _let_in(self, name: str, trouble: Trouble | None) -> None:
-        appliance = self._services
+    async def _let_in(self, name: str, trouble: Trouble | None) -> PluginFailure | None:
+        """Load one plugin and make its tables; what stands in its way is returned, not raised."""
         if trouble is not None:
-            await self._switch_off(name, trouble.reason, trouble.trace)
-            return
+            return PluginFailure(name, "being tried", trouble.reason, trouble.trace)
         try:
-            registered = self._containment.call(name, "being loaded", lambda: self.load(name, appliance))
+            registered = self._containment.call(name, "being loaded", lambda: self.load(name, self._services))
             await self._migrate(registered)
         except PluginFailure as failure:
-            await self._switch_off(name, failure.reason, failure.trace)
+            return failure
         except (MigrationError, PluginError) as error:
-            await self._switch_off(name, str(error))
-        else:
-            self._admit(registered)
+            return PluginFailure(name, "being loaded", str(error))
+        self._admit(registered)
+        return None
 
     def load(self, name: str, appliance: Appliance) -> Registered:
         """Import, make and ask one plugin, without starting it. Raises ``PluginError`` or the plugin's own errors."""
@@ -210,8 +213,8 @@ class Plugins:
             task = asyncio.create_task(self._try_again(registered), name=f"startup of {registered.name}")
             self._waiting.add(task)
             task.add_done_callback(self._waiting.discard)
-        except PluginFailure as failure:
-            await self._switch_off(registered.name, failure.reason, failure.trace)
+        except PluginError as error:
+            await self._switch_off(registered.name, _reason(error), _trace(error))
 
     async def _try_again(self, registered: Registered) -> None:
         tries = 0
@@ -222,15 +225,14 @@ class Plugins:
                 await self._startup(registered)
             except NotReady as reason:
                 self._states[registered.name] = replace(self._states[registered.name], reason=str(reason))
-            except PluginFailure as failure:
-                await self._switch_off(registered.name, failure.reason, failure.trace)
+            except PluginError as error:
+                await self._switch_off(registered.name, _reason(error), _trace(error))
                 return
             else:
                 return
 
     async def _startup(self, registered: Registered) -> None:
         name, appliance = registered.name, self._services
-        await appliance.bus.subscribe(name, registered.listeners)
         await self._hook(registered, "startup")
         registered.started = True
         for job in registered.jobs:
@@ -316,6 +318,10 @@ class Plugins:
         """What every plugin that was let in keeps, for retention and for the pages."""
         return [(name, data) for name, registered in self._registered.items() for data in registered.data]
 
+    def job(self, owner: str, name: str) -> Job:
+        """A job that a plugin registered."""
+        return next(job for job in self._registered[owner].jobs if job.name == name)
+
     async def run(self, owner: str, doing: str, call: Callable[[], Awaitable[T]], seconds: float | None = None) -> T:
         """Run a plugin's code contained. A failure is noted for the status page and raised as ``PluginError``."""
         if owner in self._states and self._states[owner].state == "off":
@@ -385,6 +391,14 @@ class Plugins:
     def _services(self) -> Appliance:
         assert self._appliance is not None, "start comes first"
         return self._appliance
+
+
+def _reason(error: PluginError) -> str:
+    return error.reason if isinstance(error, PluginFailure) else str(error)
+
+
+def _trace(error: PluginError) -> str:
+    return error.trace if isinstance(error, PluginFailure) else ""
 
 
 async def write_off(tx: Transaction, state: PluginState) -> None:

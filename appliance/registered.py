@@ -11,6 +11,7 @@ from typing import Any
 from appliance.errors import PluginError
 from appliance.events import Event
 from appliance.hookspecs import Data, HomeCard, Job, Menu, Page, Panel, Permission, Worker
+from appliance.schedule import check_job
 from appliance.workers import check_worker
 
 
@@ -48,6 +49,8 @@ def check_registered(registered: Registered, known_events: Mapping[str, type[Eve
             raise PluginError(f"The page {page.path} names no permission.", "Use one of Permission.")
     _no_twice([(page.site, page.method, page.path) for page in registered.pages], "page")
     _no_twice([job.name for job in registered.jobs], "job")
+    for job in registered.jobs:
+        check_job(name, job)
     _no_twice([worker.name for worker in registered.workers], "worker")
     for event in registered.events:
         if not (isinstance(event, type) and issubclass(event, Event)):

@@ -127,7 +127,7 @@ class Schedule:
 
     def add(self, owner: str, job: Job) -> None:
         """Plan a job; before or after ``start``. Raises ``PluginError`` for a second one of the same name."""
-        _check(owner, job)
+        check_job(owner, job)
         entry = _Entry(owner, job)
         if entry.key in self._entries:
             raise PluginError(f"{owner} has two jobs called {job.name!r}.", "Give each its own name.")
@@ -430,7 +430,8 @@ def _jump_check(seconds: float) -> Check:
     )
 
 
-def _check(owner: str, job: Job) -> None:
+def check_job(owner: str, job: Job) -> None:
+    """The rules for a job's times. Raises ``PluginError``."""
     if isinstance(job.when, Every) and job.when.interval <= timedelta(0):
         raise PluginError(f"The job {job.name!r} of {owner} has no interval.", "Give Every a length above zero.")
     if isinstance(job.when, Daily) and job.when.at.tzinfo is not None:

@@ -133,6 +133,16 @@ class Running:
         ):
             return Answer(response.status, await response.text(), dict(response.headers))
 
+    async def delivered(self) -> None:
+        """Wait until every event has been delivered or given up."""
+        async with asyncio.timeout(START_SECONDS):
+            while await self.appliance.bus.waiting():
+                await asyncio.sleep(0.01)
+
+    async def run_job(self, plugin: str, name: str) -> None:
+        """Run a plugin's job now, as its time would."""
+        await self.appliance.plugins.run(plugin, f"job {name}", self.appliance.plugins.job(plugin, name).run)
+
     async def stop(self) -> None:
         """Stop everything; nothing happens a second time."""
         await self._web.stop()

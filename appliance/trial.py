@@ -85,9 +85,11 @@ class Supervisor:
             if code in FINAL:
                 self._end(child, code)
                 return code
-            tries = 0 if time.monotonic() - started > STEADY_SECONDS else tries + 1
+            if time.monotonic() - started > STEADY_SECONDS:
+                tries = 0
             self._say(f"{child.name.capitalize()} ended ({_how(code)}) and is started again.")
-            await asyncio.sleep(RESTART_PAUSES[min(tries, len(RESTART_PAUSES)) - 1])
+            await asyncio.sleep(RESTART_PAUSES[min(tries, len(RESTART_PAUSES) - 1)])
+            tries += 1
 
     async def _run_once(self, child: Child, address: str) -> int:
         environment = {**os.environ, "NOTIFY_SOCKET": address, "APPLIANCE_SUPERVISOR": str(os.getpid())}

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.bus import Runner
-from appliance.errors import ApplianceError, PluginError
+from appliance.errors import ApplianceError, PluginError, PluginOff
 from appliance.hookspecs import Check, State, Worker
 from appliance.net import open_unix, start_unix_server
 from appliance.notify import notify
@@ -163,7 +163,7 @@ class Workers:
         if "records" in message:
             records, dropped = message["records"], int(message.get("dropped", 0))
             link.dropped += dropped
-            with suppress(PluginError):  # the runner has recorded it
+            with suppress(PluginError, PluginOff):  # the runner has recorded it; a plugin that is off keeps nothing
                 await self._runner(
                     link.owner, f"records of {link.worker.name}", lambda: link.worker.receive(records, dropped)
                 )

@@ -15,10 +15,12 @@ PLUGINS = sorted(path for path in (ROOT / "plugins").rglob("*.py") if "tests" no
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "clock"),
     ("hookspecs", "events", "yamlfile", "mistakes", "sections", "settings", "schema", "config", "db", "net", "notify"),
-    ("live", "migrate", "containment", "bus", "plugin_finder", "probe", "workers", "registered", "audit", "belongings",
-     "page_state", "plugins"),
     (
-        "health", "timetable", "exempt", "trust", "schedule", "assignments", "staff", "upkeep", "control",
+        "live", "migrate", "containment", "bus", "plugin_finder", "probe", "workers", "schedule", "registered",
+        "audit", "belongings", "page_state", "plugins",
+    ),
+    (
+        "health", "timetable", "exempt", "trust", "assignments", "staff", "upkeep", "control",
         "loading",
     ),
     ("app",),

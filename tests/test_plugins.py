@@ -150,6 +150,16 @@ _REFUSED = {
         "        return [Page('staff', 'GET', '/bad', self.x, None)]\n    async def x(self, r): pass",
         "names no permission",
     ),
+    "job without interval": (
+        HEAD + "    @hook\n    def register_jobs(self):\n"
+        "        from datetime import timedelta\n        return [Job('x', Every(timedelta(0)), self.x)]\n"
+        "    async def x(self): pass",
+        "has no interval",
+    ),
+    "wrong default": (
+        HEAD.replace('"""Nothing to set."""', "many: int = setting('x', 'How many.')"),
+        "The default of many in its Settings is wrong",
+    ),
     "table without migration": (
         HEAD + "    @hook\n    def register_data(self): return [Data('bad_things', 'things')]",
         "which no migration makes",
@@ -230,6 +240,40 @@ async def test_not_ready_is_waiting_not_off(appliance_home: Home, start_applianc
     state = state_of(running, "bad")
     assert (state.state, state.reason) == ("waiting", "The printer is cold. Switch it on.")
     assert state_of(running, "good").state == "on"
+
+
+LISTENS = (
+    HEAD
+    + """
+        self.heard = []
+
+    @hook
+    def register_listeners(self):
+        return {PluginSwitchedOff: self.on_off}
+
+    @hook
+    def register_pages(self):
+        return [Page("staff", "GET", "/good", self.index, Permission.OPERATE)]
+
+    async def index(self, request):
+        return redirect("/good/" + ",".join(self.heard))
+
+    async def on_off(self, event):
+        self.heard.append(event.plugin)
+"""
+)
+
+
+@pytest.mark.parametrize("bad", ["import nowhere_at_all", bad_hook("startup", "raise LookupError('no luck')")])
+async def test_others_hear_of_a_plugin_that_was_switched_off_even_at_the_first_start(
+    appliance_home: Home, start_appliance: Start, bad: str
+) -> None:
+    appliance_home.add_plugin(bad, "bad")
+    appliance_home.add_plugin(LISTENS, "good")
+    appliance_home.write(SETTINGS.format(hook_seconds=5, probe_seconds=20))
+    running = await start_appliance(appliance_home)
+    await running.delivered()
+    assert (await running.get("/good")).headers["Location"] == "/good/bad"
 
 
 FAILING_PARTS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,17 @@ from appliance.web.guard import COOKIE, SECURITY_HEADERS
 from appliance.web.views import core_pages
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_store_is_left_open() -> Iterator[None]:
+    """In place of the check after each test: the appliance of this module lives as long as the module."""
+    yield
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            thread.join(10)
+            assert not thread.is_alive(), "a store was left open"
+
 
 PLUGIN = '''
 import asyncio

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -12,11 +11,12 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from appliance.hookspecs import Permission
-from appliance.live import QUEUE_LIMIT, Subscriber
+from appliance.live import QUEUE_LIMIT, Live, Subscriber
 from appliance.staff import Staff
 from appliance.testing import Home, Running
 from appliance.web import live
 from appliance.web.guard import COOKIE, SECURITY_HEADERS
+from appliance.web.server import WebServer
 
 Start = Callable[[Home], Awaitable[Running]]
 
@@ -92,9 +92,7 @@ async def opened(running: Running, cookie: str | None = None) -> AsyncIterator[S
     writer.close()
 
 
-async def test_what_happens_comes_at_once_and_only_what_may_be_seen(
-    appliance_home: Home, start_appliance: Start
-) -> None:
+async def test_what_happens_comes_at_once(appliance_home: Home, start_appliance: Start) -> None:
     running = await start_appliance(appliance_home)
     async with opened(running) as stream:
         assert b"200 OK" in stream.head
@@ -177,9 +175,26 @@ async def test_the_server_stops_in_time_with_streams_and_stuck_clients(
     unread[1].transport.abort()
 
 
-async def test_the_listening_socket_outlives_the_server(appliance_home: Home, start_appliance: Start) -> None:
+async def test_the_next_server_takes_over_at_the_same_socket(appliance_home: Home, start_appliance: Start) -> None:
     running = await start_appliance(appliance_home)
-    await running._web.stop()
-    with socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE) as waiting:
-        assert waiting.getpeername()[1] == running.port
-    await running._web.stop()  # nothing happens a second time
+    first, context = running._web, running._web._context
+    await first.stop()
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(f"GET / HTTP/1.1\r\nHost: pupil.localhost:{running.port}\r\n\r\n".encode())
+    await writer.drain()
+    parts = (running.appliance, context.staff, running._sockets, None, context.authority, context.certificate)
+    second = running._web = WebServer(*parts)
+    await second.start()
+    assert b"200 OK" in await asyncio.wait_for(reader.readline(), PATIENCE)
+    writer.close()
+    await second.stop()
+    await second.stop()  # nothing happens a second time
+
+
+async def test_only_what_a_stream_may_see_is_sent_to_it() -> None:
+    hub = Live()
+    async with hub.subscribe(frozenset({Permission.OPERATE})) as subscriber:
+        hub.publish("visitors.left", {}, Permission.SEE_ACTIVITY)
+        hub.publish("visitors.arrived", {}, Permission.OPERATE)
+        assert subscriber.messages.get_nowait() == ("visitors.arrived", "{}")
+        assert subscriber.messages.empty()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from html import unescape
 from pathlib import Path
 
@@ -16,6 +17,17 @@ from appliance.staff import Staff
 from appliance.testing import HELP_SEEKING, Home, Running, free_port, start_in_process
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_store_is_left_open() -> Iterator[None]:
+    """In place of the check after each test: the appliance of this module lives as long as the module."""
+    yield
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            thread.join(10)
+            assert not thread.is_alive(), "a store was left open"
+
 
 GOOD = '''
 from appliance.api import *

@@ -177,7 +177,6 @@ class Connection(RequestHandler):
 
     def _watch_body(self) -> None:
         """The newest request may have a body that is still to come."""
-        self._body.stop()
         body = self._messages[-1][1] if self._messages else None
         if body is not None and not body.is_eof():
             self._body.start(self._door.limits.body_seconds, partial(_give_up, body))

@@ -173,7 +173,7 @@ async def test_settings_are_checked(appliance_home: Home, start_appliance: Start
         await start_appliance(appliance_home)
     text = str(caught.value)
     assert "plugins.visitors.sign_out_at" in text
-    assert "did you mean plugins.visitors.keep_days" in text or "keep_days" in text
+    assert "did you mean keep_days?" in text
 
 
 async def test_the_book_is_there_again_after_a_restart(
@@ -183,3 +183,11 @@ async def test_the_book_is_there_again_after_a_restart(
     await running.stop()
     again = await start_appliance(appliance_home)
     assert "Ada Byron" in (await again.get("/visitors")).text
+
+
+async def test_the_end_of_the_day_is_a_setting(appliance_home: Home, start_appliance: Start) -> None:
+    appliance_home.add_plugin(FOLDER)
+    appliance_home.write("plugins:\n  visitors:\n    sign_out_at: 17:30\n")
+    running = await start_appliance(appliance_home)
+    (job,) = [run for run in await running.appliance.schedule.runs() if run.owner == "visitors"]
+    assert job.when == "every day at 17:30"

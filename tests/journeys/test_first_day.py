@@ -1,0 +1,108 @@
+"""The first day with the trial, as a stranger lives it: a browser, `dig`, and the real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, async_playwright, expect
+
+from appliance.testing import Box, Home
+
+ROOT = Path(__file__).parent.parent.parent
+ARGUMENTS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+PATIENCE = 30_000.0  # milliseconds
+SETTINGS = """
+groups:
+  - {{name: library, addresses: [127.0.0.9/32]}}
+plugins:
+  dns_filter:
+    listen: ["127.0.0.1"]
+    port: {dns_port}
+    upstreams: ["127.0.0.1:9"]
+    lists: [{{name: example, file: example.domains, format: domains}}]
+    profiles:
+      - {{name: pupil, mode: block, block: [example]}}
+      - {{name: staff, mode: watch, block: [example]}}
+"""
+
+
+def dig(home: Home, name: str, source: str = "127.0.0.1") -> str:
+    command = ["dig", "@127.0.0.1", "-p", str(home.dns_port), "-b", source, name, "+time=2", "+tries=1"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+async def assert_accessible(page: Page) -> None:
+    results = await Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+async def test_the_first_day(appliance_home: Home, start_box: Callable[[Home], Box]) -> None:
+    shutil.copy(ROOT / "etc" / "lists" / "example.domains", appliance_home.folder)
+    appliance_home.write(SETTINGS.format(dns_port=appliance_home.dns_port))
+    box = start_box(appliance_home)
+    await box.ready()
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        context = await browser.new_context(ignore_https_errors=True)
+        context.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        page = await context.new_page()
+        base = f"https://staff.localhost:{appliance_home.web_port}"
+
+        # The link that was printed opens the pages.
+        await page.goto(f"{base}/set-up#{box.setup_code()}")
+        await expect(page.get_by_role("heading", name="Home", exact=True)).to_be_visible()
+        await assert_accessible(page)
+
+        # What devices ask for appears while one looks.
+        await page.goto(f"{base}/dns_filter")
+        await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        await box.until(lambda: asyncio.to_thread(lambda: "NXDOMAIN" in dig(appliance_home, "games.example")))
+        row = page.locator("tbody tr", has_text="games.example").first
+        await expect(row).to_contain_text("Blocked")
+        await assert_accessible(page)
+
+        # The help line is neither blocked nor listed.
+        assert "SERVFAIL" in dig(appliance_home, "www.childline.org.uk")
+        assert "NXDOMAIN" in dig(appliance_home, "social.example")
+        await expect(page.locator("tbody tr", has_text="social.example").first).to_be_visible()
+        await expect(page.locator("tbody")).not_to_contain_text("childline")
+
+        # Another profile for a group, with a reason; it applies to that group's addresses alone, and can be undone.
+        await page.goto(f"{base}/dns_filter/groups")
+        await assert_accessible(page)
+        await page.locator("select#group").select_option("library")
+        await page.locator("select[name=profile]").select_option("staff")
+        await page.locator("[name=reason]").fill("staff work here")
+        await page.locator("main form button").last.click()
+        await expect(page.locator("main")).to_contain_text("staff work here")
+        await box.until(
+            lambda: asyncio.to_thread(lambda: "SERVFAIL" in dig(appliance_home, "games.example", "127.0.0.9"))
+        )
+        assert "NXDOMAIN" in dig(appliance_home, "games.example")
+        await page.get_by_role("button", name="Undo").first.click()
+        await box.until(
+            lambda: asyncio.to_thread(lambda: "NXDOMAIN" in dig(appliance_home, "games.example", "127.0.0.9"))
+        )
+
+        # A setting that the file leaves out is set on its page, applied, and in the record.
+        await page.goto(f"{base}/settings/edit?path=school.name")
+        await page.locator("[name=value]").fill("Mill Lane School")
+        await page.locator("[name=reason]").fill("our name")
+        await page.locator("main form button").last.click()
+        await expect(page.locator("header")).to_contain_text("Mill Lane School")
+        await page.goto(f"{base}/audit")
+        await expect(page.locator("main")).to_contain_text("school.name")
+        await assert_accessible(page)
+        await browser.close()
+    assert box.stop() == 0
+    assert box.cli("audit", "verify").returncode == 0

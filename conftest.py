@@ -22,5 +22,7 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
 def no_store_is_left_open() -> Iterator[None]:
     """A connection that nobody closed has a thread that keeps the whole process alive after its end."""
     yield
-    left = [thread.name for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
-    assert not left, "a store was left open"
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            thread.join(5)  # it may be on its way out
+            assert not thread.is_alive(), "a store was left open"

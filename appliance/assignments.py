@@ -53,18 +53,22 @@ class Assignments:
         self.groups = tuple(groups)
         self._networks = _by_specificity(groups)
         self._kinds: dict[str, Kind] = {}
-        self._rows: dict[tuple[str, str], Row] = {}
+        self._rows: dict[tuple[str, str], list[Row]] = {}
+        self._announced = stamp()
+        """Ends before this moment have been announced (or came while the appliance did not run)."""
 
     async def start(self) -> None:
         """Read what pages have set."""
-        self._take(await self._records.fetch(_IN_FORCE, (stamp(),)))
+        self._take(await self._records.fetch(_IN_FORCE, (self._announced,)))
 
     def _take(self, rows: Sequence[Row]) -> None:
-        self._rows = {(row["kind"], row["group"]): row for row in rows}
+        self._rows = {}
+        for row in rows:
+            self._rows.setdefault((row["kind"], row["group"]), []).append(row)
 
     async def _take_after_commit(self, tx: Transaction) -> None:
         """Let listeners find what they are told of: called before ``publish``, whose wake-up then comes second."""
-        rows = await tx.fetch(_IN_FORCE, (stamp(),))
+        rows = await tx.fetch(_IN_FORCE, (self._announced,))
         tx.after_commit.append(lambda: self._take(rows))
 
     def declare(self, kind: str, default: str, fixed: Mapping[str, str], options: Sequence[str]) -> None:
@@ -102,9 +106,11 @@ class Assignments:
         declared = self.kind(kind)
         if group in declared.fixed:
             return Effective(declared.fixed[group], "the settings file", group)
-        row = self._rows.get((kind, group))
-        if row is None or (row["until"] is not None and row["until"] <= stamp(at or now())):
+        moment = stamp(at or now())
+        in_force = [row for row in self._rows.get((kind, group), []) if row["until"] is None or row["until"] > moment]
+        if not in_force:
             return None
+        row = in_force[-1]
         if row["value"] not in declared.options:  # it named something that the settings no longer know
             return None
         return Effective(row["value"], f"set by {row['author']}: {row['reason']}", group)
@@ -148,10 +154,13 @@ class Assignments:
 
     async def end_what_is_over(self) -> None:
         """Publish ``AssignmentChanged`` for what came to its end since the last call (a job, every minute)."""
-        over = [row for row in self._rows.values() if row["until"] is not None and row["until"] <= stamp()]
+        moment = stamp()
+        rows = [row for found in self._rows.values() for row in found]
+        over = [row for row in rows if row["until"] is not None and self._announced < row["until"] <= moment]
         if not over:
             return
         async with self._records.transaction() as tx:
+            tx.after_commit.append(lambda: setattr(self, "_announced", moment))
             await self._take_after_commit(tx)
             for row in over:
                 await self._audit.record(

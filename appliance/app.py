@@ -135,5 +135,5 @@ def _add_jobs(appliance: Appliance) -> None:
         Job("settings that end", Every(timedelta(minutes=1)), appliance.control.end_what_is_over),
     ):
         appliance.schedule.add(CORE, job)
-    for provider in (soundness.checks, appliance.workers.checks, appliance.plugins.checks, appliance.schedule.checks):
-        appliance.health.add(provider)
+    for part in (soundness, appliance.bus, appliance.workers, appliance.plugins, appliance.schedule):
+        appliance.health.add(part.checks)

@@ -16,6 +16,7 @@ from appliance.clock import now, parse, stamp
 from appliance.db import Database, Row, Transaction
 from appliance.errors import PluginError, StoreError
 from appliance.events import CORE_EVENTS, Event
+from appliance.hookspecs import Check, State
 
 Listener = Callable[[Event], Awaitable[None]]
 Runner = Callable[[str, str, Callable[[], Awaitable[None]]], Awaitable[None]]
@@ -179,6 +180,16 @@ class Bus:
     async def parked(self) -> list[Row]:
         """Deliveries that were given up; see the function ``parked``."""
         return await parked(self._records)
+
+    async def checks(self) -> list[Check]:
+        """One line for the status page, red while something was given up."""
+        rows, title = await self.parked(), "News between parts"
+        if not rows:
+            return [Check(title, State.GOOD, "Everything was delivered, or waits for its next try.")]
+        owners = ", ".join(sorted({row["owner"] for row in rows}))
+        words = f"{len(rows)} could not be delivered to {owners} and were put aside. Everything else goes on."
+        todo = "Put the plugin right, then press “Try again” on the status page."
+        return [Check(title, State.BROKEN, words, todo)]
 
     async def waiting(self) -> int:
         """How many deliveries wait for a try."""

@@ -47,8 +47,8 @@ class Transaction:
     async def execute(self, sql: str, parameters: Parameters = ()) -> int:
         """Run one statement; returns how many rows it changed."""
         self._check(sql)
-        async with self._connection.execute(sql, parameters) as cursor:
-            return cursor.rowcount
+        cursor = await self._connection.execute(sql, parameters)
+        return cursor.rowcount  # closing the cursor would cost another trip to the store's thread
 
     async def executemany(self, sql: str, rows: Iterable[Parameters]) -> int:
         """Run one statement for many rows; returns how many rows it changed."""

@@ -16,6 +16,7 @@ from appliance.clock import now, stamp
 from appliance.db import Database
 from appliance.errors import PluginError
 from appliance.events import Event, SettingChanged
+from appliance.hookspecs import State
 from appliance.loading import resource
 from appliance.migrate import CORE, migrate
 
@@ -127,6 +128,8 @@ async def test_a_listener_that_fails_is_tried_again_and_parked_and_holds_nobody_
     rows = await bus.parked()
     assert {row["tries"] for row in rows} == {3}
     assert "no bed for" in rows[0]["error"]
+    [check] = await bus.checks()
+    assert (check.state, "2 could not be delivered to bad" in check.words) == (State.BROKEN, True)
     bad.failing = False
     await publish(bus, records, "Cem")
     await bad.until(7)

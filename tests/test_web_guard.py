@@ -346,6 +346,10 @@ async def test_a_body_that_grows_too_big_on_the_way_is_refused(running: Running)
     assert b"413" in await first_line(running, form_head(running, "Transfer-Encoding: chunked"), *[chunk] * 40)
 
 
+async def test_a_body_that_says_that_it_is_too_big_is_not_even_read(running: Running) -> None:
+    assert b"413" in await first_line(running, form_head(running, "Content-Length: 99999999"))
+
+
 async def test_a_form_that_comes_too_slowly_is_answered_in_words(tmp_path: Path) -> None:
     home = make_home(tmp_path / "home")
     web = f'web: {{listen: ["127.0.0.1"], port: {home.web_port}, body_seconds: 0.3}}\n'

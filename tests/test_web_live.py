@@ -179,6 +179,10 @@ async def test_the_next_server_takes_over_at_the_same_socket(appliance_home: Hom
     running = await start_appliance(appliance_home)
     first, context = running._web, running._web._context
     await first.stop()
+    waiting, _ = await asyncio.gather(asyncio.open_connection("127.0.0.1", running.port), asyncio.sleep(0))
+    running._sockets[0].settimeout(PATIENCE)
+    running._sockets[0].accept()[0].close()  # nobody had taken it out of the queue
+    waiting[1].close()
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
     writer.write(f"GET / HTTP/1.1\r\nHost: pupil.localhost:{running.port}\r\n\r\n".encode())
     await writer.drain()

@@ -133,8 +133,10 @@
 
   function hold() {
     let pause = RETRY_MS;
-    let opened = false;
+    // A tab that takes over from one that was closed may have missed what came in between.
+    let opened = lists[0].connection === "live";
     let state = "connecting";
+    tell({ state });
     const connect = () => {
       const source = new EventSource("/live");
       source.addEventListener("open", () => {

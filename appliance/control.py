@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -37,8 +38,14 @@ class Outcome:
 class Reloader(Protocol):
     """The main process, as far as changes need it."""
 
-    async def prepare(self, page_values: Sequence[PageValue] | None = None) -> Loaded:
-        """Check everything without touching what runs. Raises ``ConfigError`` or ``Refused``."""
+    def changing(self) -> AbstractAsyncContextManager[None]:
+        """One change at a time; raises ``Refused`` while another is being applied."""
+
+    async def prepare(self, page_values: Sequence[PageValue] | None = None, let_in: str = "") -> Loaded:
+        """Check everything without touching what runs. Raises ``ConfigError`` or ``Refused``.
+
+        ``let_in``: a plugin that is off and shall be tried again.
+        """
 
     def swap_soon(self, loaded: Loaded, roll_back: Callable[[Database], Awaitable[None]] | None = None) -> None:
         """Replace what runs, once the answer that is being made has been sent."""
@@ -70,14 +77,15 @@ class Control:
     async def reload(self, actor: str) -> Outcome:
         """Read the settings file again and apply it, wholly or not at all."""
         try:
-            loaded = await self._reloader.prepare()
+            async with self._reloader.changing():
+                loaded = await self._reloader.prepare()
+                async with self._records.transaction() as tx:
+                    await self._audit.record(tx, actor, "read settings again", str(self._config.place.config_file))
+                self._reloader.swap_soon(loaded)
         except ConfigError as error:
             return Outcome(False, "Nothing was changed: the settings file has mistakes.", error.mistakes)
         except ApplianceError as error:
             return Outcome(False, f"Nothing was changed. {error}")
-        async with self._records.transaction() as tx:
-            await self._audit.record(tx, actor, "read settings again", str(self._config.place.config_file))
-        self._reloader.swap_soon(loaded)
         return Outcome(True, "The settings file was read and is being applied.")
 
     # Settings on pages
@@ -95,6 +103,12 @@ class Control:
             raise Refused("The end lies in the past.", "Choose a later time or leave it empty.")
         ends = stamp(until) if until else None
         row = PageValue(path, value, actor, reason.strip(), stamp(), ends)
+        async with self._reloader.changing():
+            await self._set(row)
+        return Outcome(True, f"{path} was changed and is being applied.")
+
+    async def _set(self, row: PageValue) -> None:
+        path, actor = row.path, row.author
         loaded = await self._reloader.prepare([*await self._in_force(without=path), row])
         if loaded.config.origin(path).kind != "page":
             raise Refused(f"{path} cannot be set here.", "; ".join(loaded.config.notes))
@@ -102,35 +116,37 @@ class Control:
         async with self._records.transaction() as tx:
             await tx.execute(
                 "INSERT INTO page_values (id, path, value, author, reason, set_at, until) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (row_id, path, json.dumps(value), actor, row.reason, row.set_at, ends),
+                (row_id, path, json.dumps(row.value), actor, row.reason, row.set_at, row.until),
             )
-            detail = {"value": value, "reason": row.reason, "until": ends}
+            detail = {"value": row.value, "reason": row.reason, "until": row.until}
             await self._audit.record(tx, actor, "changed setting", path, detail)
             await self._bus.publish(tx, SettingChanged(path=path, author=actor))
         self._reloader.swap_soon(loaded, lambda records: _undo(records, row_id, "the appliance"))
-        return Outcome(True, f"{path} was changed and is being applied.")
 
     async def undo_value(self, actor: str, row_id: str) -> Outcome:
         """Take back a change. What was set before it, or the default, applies again."""
         row = await self._records.fetch_one("SELECT * FROM page_values WHERE id = ? AND undone_at IS NULL", (row_id,))
         if row is None:
             raise Refused("This change was undone already.", "Load the page again.")
-        loaded = await self._reloader.prepare(await self._in_force(without_id=row_id))
-        await _undo(self._records, row_id, actor)
-        async with self._records.transaction() as tx:
-            await self._audit.record(tx, actor, "undid setting", row["path"], {"id": row_id})
-            await self._bus.publish(tx, SettingChanged(path=row["path"], author=actor))
-        self._reloader.swap_soon(loaded)
+        async with self._reloader.changing():
+            loaded = await self._reloader.prepare(await self._in_force(without_id=row_id))
+            await _undo(self._records, row_id, actor)
+            async with self._records.transaction() as tx:
+                await self._audit.record(tx, actor, "undid setting", row["path"], {"id": row_id})
+                await self._bus.publish(tx, SettingChanged(path=row["path"], author=actor))
+            self._reloader.swap_soon(loaded)
         return Outcome(True, f"The change of {row['path']} was undone.")
 
     async def end_what_is_over(self) -> None:
         """Apply the settings again when a value that was set until now has come to its end (a job, every minute)."""
         for row in self._config.rows():
             if row.origin.kind == "page" and row.origin.until and row.origin.until <= stamp():
-                async with self._records.transaction() as tx:
-                    await self._audit.record(tx, "the appliance", "setting ended", row.path)
-                    await self._bus.publish(tx, SettingChanged(path=row.path, author="the appliance"))
-                self._reloader.swap_soon(await self._reloader.prepare())
+                async with self._reloader.changing():
+                    loaded = await self._reloader.prepare()
+                    async with self._records.transaction() as tx:
+                        await self._audit.record(tx, "the appliance", "setting ended", row.path)
+                        await self._bus.publish(tx, SettingChanged(path=row.path, author="the appliance"))
+                    self._reloader.swap_soon(loaded)
                 return
 
     async def _in_force(self, without: str = "", without_id: str = "") -> list[PageValue]:
@@ -152,11 +168,12 @@ class Control:
         """Let a plugin that was switched off in again."""
         if name not in self._config.settings.plugins:
             raise Refused(f"The settings file names no plugin {name!r}.")
-        loaded = await self._reloader.prepare()
-        async with self._records.transaction() as tx:
-            await tx.execute("DELETE FROM plugins_off WHERE name = ?", (name,))
-            await self._audit.record(tx, actor, "let plugin in again", name)
-        self._reloader.swap_soon(loaded)
+        async with self._reloader.changing():
+            loaded = await self._reloader.prepare(let_in=name)
+            async with self._records.transaction() as tx:
+                await tx.execute("DELETE FROM plugins_off WHERE name = ?", (name,))
+                await self._audit.record(tx, actor, "let plugin in again", name)
+            self._reloader.swap_soon(loaded)
         return Outcome(True, f"{name} is being let in again.")
 
     async def events_retry(self, actor: str, owner: str, event_id: str) -> bool:

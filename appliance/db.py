@@ -125,6 +125,7 @@ class Database:
         else:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _lock_file(self.path)
+            self.path.touch(mode=0o600)  # its -wal and -shm files get the same rights
         try:
             if not self.read_only:
                 self._writer = await self._connect_writer()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+from appliance.errors import ApplianceError
 from appliance.hookspecs import Check, State
 
 PERIOD_SECONDS = 30.0
@@ -17,7 +18,7 @@ _ORDER = {State.BROKEN: 0, State.WARNING: 1, State.GOOD: 2}
 
 
 class Health:
-    """Collects the checks of all providers; a provider contains its own failures."""
+    """Collects the checks of all providers."""
 
     def __init__(self) -> None:
         self._providers: list[Provider] = []
@@ -45,7 +46,7 @@ class Health:
     async def refresh(self) -> None:
         """Ask everybody now."""
         found: list[Check] = []
-        for answers in await asyncio.gather(*(provider() for provider in self._providers)):
+        for answers in await asyncio.gather(*(_ask(provider) for provider in self._providers)):
             found.extend(answers)
         self._checks = tuple(sorted(found, key=lambda check: (_ORDER[check.state], check.name)))
 
@@ -69,3 +70,11 @@ class Health:
             self._changed.clear()
             await self.refresh()
             await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _ask(provider: Provider) -> Sequence[Check]:
+    """A provider's answer; a part that cannot even say how it is, is broken, and the others are asked all the same."""
+    try:
+        return await provider()
+    except ApplianceError as error:
+        return [Check("Health", State.BROKEN, f"A part cannot say how it is: {error}", "Look at the disk and the log.")]

@@ -31,21 +31,24 @@ async def load(
     *,
     use_store: bool = True,
     running: Collection[str] = (),
+    let_in: str = "",
 ) -> Loaded:
     """Read and check everything; raises ``ConfigError`` with every mistake there is.
 
     ``page_values``: instead of those in the store (a change that is being considered). ``use_store=False`` looks at the
-    files alone. ``running``: plugins that run in this process; the code of all others is read anew.
+    files alone. ``running``: plugins that run in this process; the code of all others is read anew. ``let_in``: a
+    plugin that is off and shall be tried all the same.
     """
     source = read_source(place)
     found = find_plugins(place.drop_in_dir)
     state = page_state(source) if use_store else PageState()
+    off = state.plugins_off - {let_in}
     named = [name for name in source.plugin_names if name in found]
-    troubles = await _try_all([name for name in named if name not in state.plugins_off], found, source)
+    troubles = await _try_all([name for name in named if name not in off], found, source)
     for name in named:
         if name not in running:
             forget(found[name])
-    models = _models(found, [name for name in named if _may_import(name, troubles, state)], place)
+    models = _models(found, [name for name in named if _may_import(name, troubles, off)], place)
     values = state.page_values if page_values is None else page_values
     unknown = {name: "" for name in source.plugin_names if name not in found}
     config = check(source, models, values, unknown, sorted(found))
@@ -70,9 +73,9 @@ async def _try_all(names: Sequence[str], found: Mapping[str, Found], source: Sou
     return {**refused, **dict(zip(tried, results, strict=True))}
 
 
-def _may_import(name: str, troubles: Mapping[str, Trouble | None], state: PageState) -> bool:
+def _may_import(name: str, troubles: Mapping[str, Trouble | None], off: Collection[str]) -> bool:
     trouble = troubles.get(name)
-    return name not in state.plugins_off and (trouble is None or trouble.only_settings)
+    return name not in off and (trouble is None or trouble.only_settings)
 
 
 def _models(found: Mapping[str, Found], names: Sequence[str], place: Place) -> dict[str, type[BaseModel]]:

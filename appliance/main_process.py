@@ -6,8 +6,8 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import time
 from pathlib import Path
 from typing import Any, TextIO
@@ -54,7 +54,9 @@ class MainProcess:
         self._trace_file: TextIO | None = None
         self._stall: Stall | None = None
         self._outcome: Outcome | None = None
+        self._changing = asyncio.Lock()
         self._swap: asyncio.Task[None] | None = None
+        self._fatal: BaseException | None = None
         self._reload_task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._certificate: ServerCertificate | None = None
@@ -91,6 +93,8 @@ class MainProcess:
         try:
             await self._say_ready()
             await self._beat_until_stopped()
+            if self._fatal is not None:
+                raise self._fatal
         finally:
             notify("STOPPING=1")
             commands.close()
@@ -171,7 +175,8 @@ class MainProcess:
     async def _renew_if_due(self) -> None:
         if self._certificate is None or self._renew().fingerprint == self._certificate.fingerprint:
             return
-        self.swap_soon(await self.prepare())
+        async with self.changing():
+            self.swap_soon(await self.prepare())
 
     async def _checks(self) -> list[Check]:
         """What the main process itself knows: how its last run ended, what the settings had to leave out."""
@@ -214,12 +219,18 @@ class MainProcess:
         """What became of the latest swap."""
         return self._outcome
 
-    async def prepare(self, page_values: Sequence[PageValue] | None = None) -> Loaded:
-        """Check everything without touching what runs. Raises ``ConfigError`` or ``Refused``."""
-        if self._swap is not None and not self._swap.done() and asyncio.current_task() is not self._swap:
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
+        """One change at a time, from looking at it to its swap. Raises ``Refused`` while another is under way."""
+        if self._changing.locked() or (self._swap is not None and not self._swap.done()):
             raise Refused("Another change is being applied.", "Try again in a moment.")
+        async with self._changing:
+            yield
+
+    async def prepare(self, page_values: Sequence[PageValue] | None = None, let_in: str = "") -> Loaded:
+        """Check everything without touching what runs. Raises ``ConfigError`` or ``Refused``."""
         running = [state.name for state in self.appliance.plugins.states() if state.state != "off"]
-        loaded = await load(self._place, page_values, running=running)
+        loaded = await load(self._place, page_values, running=running, let_in=let_in)
         before, after = self.appliance.config.settings, loaded.config.settings
         if before.storage != after.storage:
             raise Refused(
@@ -233,6 +244,13 @@ class MainProcess:
     def swap_soon(self, loaded: Loaded, roll_back: Callable[[Database], Awaitable[None]] | None = None) -> None:
         """Replace what runs by ``loaded``, after the answer that is being made has been sent."""
         self._swap = asyncio.create_task(self._swap_after_pause(loaded, roll_back), name="swap")
+        self._swap.add_done_callback(self._look_at_swap)
+
+    def _look_at_swap(self, swap: asyncio.Task[None]) -> None:
+        """Neither the new nor the old generation started: end, so that the supervisor starts this process afresh."""
+        if not swap.cancelled() and swap.exception() is not None:
+            self._fatal = swap.exception()
+            self.stop_soon()
 
     async def _swap_after_pause(self, loaded: Loaded, roll_back: Callable[[Database], Awaitable[None]] | None) -> None:
         await asyncio.sleep(SWAP_PAUSE_SECONDS)

@@ -280,6 +280,51 @@ async def test_a_reload_that_a_plugin_does_not_survive_is_rolled_back(filter_hom
     assert "Works." in (await box.get("/status")).text
 
 
+async def test_a_plugin_that_was_mended_is_let_in_again_without_a_restart(
+    appliance_home: Home, start_box: StartBox
+) -> None:
+    broken = SPINS.replace(
+        "    @hook", "    @hook\n    async def startup(self):\n        raise LookupError\n\n    @hook", 1
+    )
+    folder = appliance_home.add_plugin(broken, "spins")
+    appliance_home.write("plugins: {spins: {}}")
+    box = start_box(appliance_home)
+    await box.ready()
+    await box.sign_in()
+    pid = box.main_pid()
+    off_again = box.cli("plugin", "reset", "spins")
+    assert (off_again.returncode, "is off again" in off_again.stdout) == (1, True)
+    (folder / "__init__.py").write_text(SPINS.replace("import re", "return redirect('/spins/mended')"))
+    reset = box.cli("plugin", "reset", "spins")
+    assert reset.returncode == 0, reset.stdout
+    assert (await box.get("/spins/now")).headers["Location"] == "/spins/mended"
+    assert box.main_pid() == pid
+
+
+async def test_two_changes_at_once_are_applied_one_after_the_other_or_refused(
+    appliance_home: Home, start_box: StartBox
+) -> None:
+    box = start_box(appliance_home)
+    await box.ready()
+    await box.sign_in()
+    answers = await asyncio.gather(
+        *(
+            box.post("/settings/edit?path=school.name", {"path": "school.name", "value": name, "reason": "why"})
+            for name in ("Ash", "Birch", "Cedar")
+        )
+    )
+    assert sorted(answer.status for answer in answers)[0] == 303
+    applied = [name for name, answer in zip(("Ash", "Birch", "Cedar"), answers, strict=True) if answer.status == 303]
+    refused = [answer for answer in answers if answer.status != 303]
+    assert all("Another change is being applied" in answer.text for answer in refused)
+
+    async def named() -> bool:
+        home = (await box.get("/")).text if await box.answers() else ""
+        return any(name in home for name in applied)
+
+    await box.until(named)
+
+
 async def test_a_value_set_on_a_page_is_applied_and_undone(filter_home: Home, start_box: StartBox) -> None:
     box = start_box(filter_home)
     await box.ready()

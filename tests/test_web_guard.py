@@ -54,6 +54,7 @@ class Plugin:
             Page("staff", "GET", "/tries/hello", self.hello, Permission.OPERATE),
             Page("staff", "POST", "/tries/form", self.form, Permission.OPERATE),
             Page("staff", "GET", "/tries/public", self.hello, Permission.PUBLIC),
+            Page("staff", "GET", "/tries/open", self.open, Permission.PUBLIC),
             Page("staff", "GET", "/tries/loose", self.loose, Permission.OPERATE),
             Page("staff", "GET", "/tries/{broken", self.hello, Permission.OPERATE),
             Page("pupil", "GET", "/tries/hello", self.hello, Permission.PUBLIC),
@@ -69,6 +70,9 @@ class Plugin:
     async def hello(self, request):
         return web.Response(text="hello from a plugin")
 
+    async def open(self, request):
+        return render(request, "tries/open.html")
+
     async def form(self, request):
         return web.json_response(await read_form(request))
 
@@ -81,6 +85,7 @@ class Plugin:
 '''
 
 
+OPEN = '{% extends "layout.html" %}{% block title %}Open{% endblock %}{% block main %}open to all{% endblock %}'
 EXEMPT = "exempt: {help_seeking_file: help_seeking.yaml}\n"
 
 
@@ -89,7 +94,9 @@ def make_home(folder: Path) -> Home:
     folder.mkdir(mode=0o755)
     (folder / "help_seeking.yaml").write_text(HELP_SEEKING, encoding="utf-8")
     home = Home(folder, free_port(), free_port())
-    home.add_plugin(PLUGIN, "tries")
+    templates = home.add_plugin(PLUGIN, "tries") / "templates"
+    templates.mkdir(mode=0o755)
+    (templates / "open.html").write_text(OPEN, encoding="utf-8")
     home.write("plugins: {tries: {}}\n")
     return home
 
@@ -339,6 +346,38 @@ def form_head(running: Running, more: str) -> bytes:
         f"POST /tries/form HTTP/1.1\r\nHost: {host(running, 'pupil')}\r\nSec-Fetch-Site: same-origin\r\n"
         f"Content-Type: application/x-www-form-urlencoded\r\n{more}\r\n\r\n"
     ).encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("OPTIONS * HTTP/1.1", 404),
+        ("GET http://evil.example/ HTTP/1.1", 421),
+        ("GET http://staff.localhost/ HTTP/1.1", 200),
+        ("GET //evil.example/ HTTP/1.1", 404),
+        ("GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1", 404),
+        ("GET /status/../../x HTTP/1.1", 404),
+        ("CONNECT evil.example:443 HTTP/1.1", 403),
+        ("GET / HTTP/1.0", 200),
+        ("HEAD / HTTP/1.1", 200),
+    ],
+)
+async def test_strange_request_lines_break_nothing(running: Running, line: str, status: int) -> None:
+    head = f"{line}\r\nHost: {host(running)}\r\nCookie: {COOKIE}={running.cookie}\r\n\r\n"
+    answer = await first_line(running, head.encode())
+    assert answer.split()[1] == str(status).encode()
+
+
+async def test_a_request_without_a_host_is_refused(running: Running) -> None:
+    assert b"421" in await first_line(running, b"GET / HTTP/1.0\r\n\r\n")
+
+
+async def test_a_public_page_of_the_staff_site_shows_no_places_to_strangers(running: Running) -> None:
+    answer = await running.get("/tries/open", signed_in=False)
+    assert answer.status == 200
+    assert "open to all" in answer.text
+    assert "/settings" not in answer.text
+    assert "/sign-out" not in answer.text
 
 
 async def test_a_body_that_grows_too_big_on_the_way_is_refused(running: Running) -> None:

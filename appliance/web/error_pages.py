@@ -149,7 +149,7 @@ class ErrorPages:
         """A plugin that could not be let in has no pages; whoever looks for them is told why."""
         if request.get(ACTOR) is None:
             return None
-        name = request.path.split("/")[1]
+        name = request.path.strip("/").partition("/")[0]
         for state in self._context.appliance.plugins.states():
             if state.name == name and state.state == "off":
                 return PluginOff(f"{state.title} is switched off: {state.reason}")

@@ -67,9 +67,14 @@ def own_address(request: web.BaseRequest) -> str:
 
 
 def site_of(request: web.BaseRequest, hosts: Hosts) -> Site | None:
-    """The site that a request is for; ``None`` if it names no host of ours, or more than one."""
+    """The site that a request is for; ``None`` if it names no host of ours, or more than one.
+
+    A whole address as the target of a request (RFC 9112 section 3.2.2) must name the same host as the header.
+    """
     named = request.headers.getall("Host", [])
-    return hosts.site(named[0], own_address(request)) if len(named) == 1 else None
+    if len(named) != 1 or host_name(request.host) != host_name(named[0]):
+        return None
+    return hosts.site(named[0], own_address(request))
 
 
 class SiteRule(AbstractRuleMatching):

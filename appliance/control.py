@@ -179,13 +179,13 @@ class Control:
     async def events_retry(self, actor: str, owner: str, event_id: str) -> bool:
         """Try a parked delivery again."""
         async with self._records.transaction() as tx:
-            await self._audit.record(tx, actor, "retried event", event_id, {"for": owner})
+            await self._audit.record(tx, actor, "tried delivery again", event_id, {"for": owner})
             return await self._bus.retry(tx, owner, event_id)
 
     async def events_drop(self, actor: str, owner: str, event_id: str) -> bool:
         """Give a parked delivery up."""
         async with self._records.transaction() as tx:
-            await self._audit.record(tx, actor, "dropped event", event_id, {"for": owner})
+            await self._audit.record(tx, actor, "gave delivery up", event_id, {"for": owner})
             return await self._bus.drop(tx, owner, event_id)
 
 

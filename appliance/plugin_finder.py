@@ -25,6 +25,8 @@ from appliance.hookspecs import PROJECT, Hooks
 
 PACKAGE = "appliance_plugins"
 GROUP = "appliance"
+OWN_PAGES = frozenset({"applying", "audit", "live", "plugins", "settings", "static", "status"})
+"""First parts of the core's own addresses: a plugin of such a name could have no pages."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
 
 
@@ -64,6 +66,8 @@ def _drop_in_folders(drop_ins: Path) -> list[Path]:
 def _refusal(folder: Path, taken: bool) -> str:
     if taken:
         return f"the name is taken: {folder} cannot replace the installed plugin of that name; rename the folder"
+    if folder.name in OWN_PAGES:
+        return f"the name {folder.name} belongs to the appliance's own pages; rename the folder"
     if not _NAME.fullmatch(folder.name):
         return f"{folder.name!r} is no plugin name: use lower-case letters, digits and _"
     trusted = {0, Path(__file__).stat().st_uid}

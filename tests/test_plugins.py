@@ -359,6 +359,14 @@ def test_a_drop_in_cannot_take_the_name_of_an_installed_plugin(appliance_home: H
     assert "the name is taken" in found.refusal
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("status", "own pages"), ("Good", "no plugin name"), ("x", "no plugin name")]
+)
+def test_a_drop_in_needs_a_name_of_its_own(appliance_home: Home, name: str, words: str) -> None:
+    appliance_home.add_plugin(GOOD, name)
+    assert words in find_plugins(appliance_home.place.drop_in_dir)[name].refusal
+
+
 @pytest.mark.parametrize("what", ["folder", "file", "parent"])
 def test_a_drop_in_that_others_may_write_is_refused(appliance_home: Home, what: str) -> None:
     folder = appliance_home.add_plugin(GOOD, "good")

@@ -135,7 +135,7 @@ async def printed(box: Box) -> bool:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("There is no Chromium on this machine: apt-get install chromium.")
+        pytest.fail("There is no Chromium on this machine: apt-get install chromium.")
     async with async_playwright() as playwright:
         found = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         yield found

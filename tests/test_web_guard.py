@@ -357,7 +357,7 @@ def form_head(running: Running, more: str) -> bytes:
         ("GET //evil.example/ HTTP/1.1", 404),
         ("GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1", 404),
         ("GET /status/../../x HTTP/1.1", 404),
-        ("CONNECT evil.example:443 HTTP/1.1", 403),
+        ("CONNECT evil.example:443 HTTP/1.1", 421),
         ("GET / HTTP/1.0", 200),
         ("HEAD / HTTP/1.1", 200),
     ],

@@ -70,15 +70,19 @@ def _refusal(folder: Path, taken: bool) -> str:
         return f"the name {folder.name} belongs to the appliance's own pages; rename the folder"
     if not _NAME.fullmatch(folder.name):
         return f"{folder.name!r} is no plugin name: use lower-case letters, digits and _"
-    trusted = {0, Path(__file__).stat().st_uid}
-    for path in (folder.parent, folder, *folder.rglob("*")):
-        status = path.lstat()
-        if stat.S_ISLNK(status.st_mode):
-            return f"{path} is a link; copy the file itself"
-        if status.st_uid not in trusted:
-            return f"{path} belongs to another account: run `chown -R root: {folder}`"
-        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return f"others may write {path}: run `chmod -R go-w {folder}`"
+    reasons = (_mistrusted(path, folder) for path in (folder.parent, folder, *folder.rglob("*")))
+    return next(filter(None, reasons), "")
+
+
+def _mistrusted(path: Path, folder: Path) -> str:
+    """Whoever can write a plugin's files can do whatever the appliance can."""
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        return f"{path} is a link; copy the file itself"
+    if status.st_uid not in {0, Path(__file__).stat().st_uid}:
+        return f"{path} belongs to another account: run `chown -R root: {folder}`"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"others may write {path}: run `chmod -R go-w {folder}`"
     return ""
 
 

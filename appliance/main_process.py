@@ -98,6 +98,12 @@ class MainProcess:
         finally:
             notify("STOPPING=1")
             commands.close()
+            await self._give_up_swap()
+
+    async def _give_up_swap(self) -> None:
+        if self._swap is not None and not self._swap.done():
+            self._swap.cancel()
+            await asyncio.wait({self._swap})
 
     def stop_soon(self) -> None:
         """Let ``run`` come to its end."""

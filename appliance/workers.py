@@ -138,14 +138,14 @@ class Workers:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link: _Link | None = None
         try:
-            hello = json.loads(await reader.readline())
+            hello = _message(await reader.readline())
             link = self._links.get(str(hello.get("worker")))
             if link is None:
                 return
-            link.writer, link.pid, link.ready, link.problem = writer, int(hello.get("pid", 0)), False, ""
+            link.writer, link.pid, link.ready, link.problem = writer, int(str(hello.get("pid", 0))), False, ""
             await self._announce(link)
             while line := await reader.readline():
-                await self._take(link, json.loads(line))
+                await self._take(link, _message(line))
         except (ConnectionError, ValueError, asyncio.LimitOverrunError) as error:
             log.warning("A worker was cut off: %s", error)
         finally:
@@ -161,7 +161,7 @@ class Workers:
             link.problem = str(message["problem"])[:500]
             self._on_change()
         if "records" in message:
-            records, dropped = message["records"], int(message.get("dropped", 0))
+            records, dropped = list(message["records"]), int(str(message.get("dropped", 0)))
             link.dropped += dropped
             with suppress(PluginError, PluginOff):  # the runner has recorded it; a plugin that is off keeps nothing
                 await self._runner(
@@ -257,7 +257,7 @@ class WorkerContext:
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
-            if "snapshot" in json.loads(line):
+            if "snapshot" in _message(line):
                 self._changed.set()
 
     async def _flush(self, writer: asyncio.StreamWriter) -> None:
@@ -270,6 +270,14 @@ class WorkerContext:
                 self._buffer.extendleft(reversed(batch))
                 self._dropped += dropped
                 raise
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    """One line as a message. Raises ``ValueError`` for anything else."""
+    message = json.loads(line)
+    if not isinstance(message, dict):
+        raise ValueError("not a message")
+    return message
 
 
 async def _send(writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:

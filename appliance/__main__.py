@@ -305,7 +305,7 @@ async def _remove(name: str, really: bool, place: Place) -> int:
     await records.open()
     await activity.open()
     try:
-        await remove_belongings(records, activity, Audit(records), "the command line", name)
+        await remove_belongings(records, activity, Audit(records), "the command line", storage.state_dir, name)
     finally:
         await activity.close()
         await records.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time, timedelta
@@ -15,6 +17,7 @@ from appliance.config import Config, Place, check, read_source
 from appliance.containment import Containment, Note
 from appliance.control import Control, Reloader
 from appliance.db import Database
+from appliance.errors import ApplianceError
 from appliance.exempt import Exempt
 from appliance.health import Health
 from appliance.hookspecs import Daily, Every, Job
@@ -28,6 +31,8 @@ from appliance.schedule import Schedule
 from appliance.timetable import Timetable
 from appliance.upkeep import Retention, Soundness
 from appliance.workers import Workers
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,13 +118,15 @@ async def start(appliance: Appliance, troubles: Mapping[str, Trouble]) -> None:
 async def stop(appliance: Appliance) -> None:
     """Stop everything, last started first. Safe after a start that failed half-way."""
     appliance.live.close()
-    await appliance.health.stop()
-    await appliance.schedule.stop()
-    await appliance.plugins.stop()
-    await appliance.bus.stop_all()
-    await appliance.workers.stop()
-    await appliance.activity.close()
-    await appliance.records.close()
+    steps = (
+        appliance.health.stop, appliance.schedule.stop, appliance.plugins.stop, appliance.bus.stop_all,
+        appliance.workers.stop, appliance.activity.close, appliance.records.close,
+    )  # fmt: skip
+    for step in steps:
+        try:
+            await step()
+        except (ApplianceError, OSError, sqlite3.Error) as error:  # the stores must be closed all the same
+            log.error("A part did not stop well: %s", error)
 
 
 def _add_jobs(appliance: Appliance) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+
+from pydantic import ValidationError
 
 from appliance.clock import now, parse, stamp
 from appliance.db import Database, Row, Transaction
@@ -100,8 +103,7 @@ class Bus:
         lane = self._lanes.pop(owner, None)
         if lane is not None:
             lane.cancel()
-            with suppress(asyncio.CancelledError):
-                await lane
+            await asyncio.wait({lane})
         self._wake.pop(owner, None)
 
     async def stop_all(self) -> None:
@@ -118,7 +120,7 @@ class Bus:
                 for row in due:
                     await self._deliver(owner, row)
                 seconds = 0.0 if due else await self._idle_seconds(owner)
-            except StoreError as error:  # the lane must outlive a full disk
+            except (StoreError, sqlite3.Error) as error:  # the lane must outlive a full disk
                 log.warning("Events for %s wait for the store: %s", owner, error)
                 seconds = STORE_PAUSE_SECONDS
             if seconds:
@@ -152,7 +154,7 @@ class Bus:
             return
         event_class, listener = entry
         try:
-            event = event_class.model_validate_json(row["payload"])
+            event = _read(event_class, row["payload"])
             await self._runner(owner, f"listener for {row['type']}", lambda: listener(event))
         except Exception as error:  # noqa: BLE001 - whatever it was, it is recorded, shown and tried again
             log.warning("%s did not take %s: %s", owner, row["type"], error)
@@ -221,6 +223,15 @@ class Bus:
             " JOIN subscriptions s ON s.owner = d.owner WHERE d.event_id = events.id)",
             (before,),
         )
+
+
+def _read(event_class: type[Event], payload: str) -> Event:
+    """The event of a row; what it holds must not get into a log through an error message."""
+    try:
+        return event_class.model_validate_json(payload)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise PluginError(f"This version cannot read the event: {wrong}") from None
 
 
 async def parked(records: Database) -> list[Row]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -58,7 +59,9 @@ async def _answer(reader: asyncio.StreamReader, actor: str, commands: Mapping[st
         return Reply(False, "\n".join(map(str, error.mistakes)))
     except ApplianceError as error:
         return Reply(False, str(error))
-    except (ValueError, KeyError, TypeError, TimeoutError) as error:
+    except (OSError, sqlite3.Error) as error:
+        return Reply(False, f"It failed: {error}.")
+    except (ValueError, KeyError, TypeError) as error:
         return Reply(False, f"That was no command: {error!r}.")
 
 

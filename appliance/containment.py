@@ -99,7 +99,7 @@ class Containment:
 
     def __init__(self, note: Note, seconds: float) -> None:
         self._note = note
-        self._seconds = seconds
+        self.seconds = seconds
         self._abandoned: set[asyncio.Task[Any]] = set()
 
     def call(self, owner: str, doing: str, function: Callable[[], T]) -> T:
@@ -118,7 +118,7 @@ class Containment:
         self, owner: str, doing: str, function: Callable[[], Awaitable[T]], seconds: float | None = None
     ) -> T:
         """Run asynchronous plugin code for at most ``seconds`` (default: the setting ``limits.hook_seconds``)."""
-        limit = seconds or self._seconds
+        limit = seconds or self.seconds
         task = asyncio.ensure_future(self._attributed(owner, doing, function))
         try:
             await asyncio.wait({task}, timeout=limit)

@@ -121,7 +121,7 @@ class Control:
             detail = {"value": row.value, "reason": row.reason, "until": row.until}
             await self._audit.record(tx, actor, "changed setting", path, detail)
             await self._bus.publish(tx, SettingChanged(path=path, author=actor))
-        self._reloader.swap_soon(loaded, lambda records: _undo(records, row_id, "the appliance"))
+        self._reloader.swap_soon(loaded, lambda records: _undo(records, row_id, path))
 
     async def undo_value(self, actor: str, row_id: str) -> Outcome:
         """Take back a change. What was set before it, or the default, applies again."""
@@ -130,11 +130,11 @@ class Control:
             raise Refused("This change was undone already.", "Load the page again.")
         async with self._reloader.changing():
             loaded = await self._reloader.prepare(await self._in_force(without_id=row_id))
-            await _undo(self._records, row_id, actor)
             async with self._records.transaction() as tx:
+                await tx.execute(_UNDO, (stamp(), actor, row_id))
                 await self._audit.record(tx, actor, "undid setting", row["path"], {"id": row_id})
                 await self._bus.publish(tx, SettingChanged(path=row["path"], author=actor))
-            self._reloader.swap_soon(loaded)
+            self._reloader.swap_soon(loaded, lambda records: _redo(records, row_id, row["path"]))
         return Outcome(True, f"The change of {row['path']} was undone.")
 
     async def end_what_is_over(self) -> None:
@@ -189,6 +189,18 @@ class Control:
             return await self._bus.drop(tx, owner, event_id)
 
 
-async def _undo(records: Database, row_id: str, actor: str) -> None:
+_UNDO = "UPDATE page_values SET undone_at = ?, undone_by = ? WHERE id = ?"
+
+
+async def _undo(records: Database, row_id: str, path: str) -> None:
+    """The change could not be applied: take it back, on the record."""
     async with records.transaction() as tx:
-        await tx.execute("UPDATE page_values SET undone_at = ?, undone_by = ? WHERE id = ?", (stamp(), actor, row_id))
+        await tx.execute(_UNDO, (stamp(), "the appliance", row_id))
+        await Audit(records).record(tx, "the appliance", "took back setting", path, {"id": row_id})
+
+
+async def _redo(records: Database, row_id: str, path: str) -> None:
+    """The undoing could not be applied: the change is in force as before."""
+    async with records.transaction() as tx:
+        await tx.execute(_UNDO, (None, None, row_id))
+        await Audit(records).record(tx, "the appliance", "put back setting", path, {"id": row_id})

@@ -31,18 +31,19 @@ GROUP_LIMIT = 200
 """Units of work in one commit. 200 gave 30 times the rows per second of single commits."""
 QUEUE_LIMIT = 2000
 READERS = 3
+RECONNECT_SECONDS = 0.5
 _DATA_STATEMENT = re.compile(r"\s*(select|insert|update|delete|replace|with)\b", re.IGNORECASE)
 
 
 class Transaction:
     """One unit of work. Its body awaits nothing but these methods: everybody waits for whatever else it waits for."""
 
-    def __init__(self, connection: aiosqlite.Connection, schema: bool) -> None:
+    def __init__(self, connection: aiosqlite.Connection, schema: bool, after_commit: list[Callable[[], None]]) -> None:
         self._connection = connection
         self._schema = schema
         self._open = True
-        self.after_commit: list[Callable[[], None]] = []
-        """Called, in order, once this unit is on disk; never when it failed."""
+        self.after_commit = after_commit
+        """Called, in order, once this unit is on disk, also if nobody waits for it any more; never when it failed."""
 
     async def execute(self, sql: str, parameters: Parameters = ()) -> int:
         """Run one statement; returns how many rows it changed."""
@@ -88,6 +89,7 @@ class _Turn:
     started: asyncio.Future[None]
     ended: asyncio.Future[bool]
     committed: asyncio.Future[None]
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
 
 
 def _turn() -> _Turn:
@@ -136,8 +138,12 @@ class Database:
             await self.close()
             raise CannotStart(
                 f"The store {self.path} cannot be read: {error}.",
-                "Put back a copy from the backups folder beside it; nothing was changed.",
+                "If the disk is full, free some room. If the file is damaged, put back a copy from the backups folder."
+                " Nothing was changed.",
             ) from error
+        except BaseException:  # stopped half-way: no thread may stay behind
+            await self.close()
+            raise
         if not self.read_only:
             self._task = asyncio.create_task(self._write_loop(), name=f"writer of {self.path.name}")
 
@@ -150,7 +156,7 @@ class Database:
             with suppress(asyncio.CancelledError):
                 await task
         self._reading = False
-        await asyncio.gather(*self._replacing)
+        await asyncio.gather(*self._replacing, return_exceptions=True)
         while not self._readers.empty():
             await self._readers.get_nowait().close()
         if self._writer is not None:
@@ -166,19 +172,22 @@ class Database:
         """All rows of a query on a read-only connection; sees what was committed. Ends after ``read_limit`` seconds."""
         if not self._reading:
             raise StoreError(f"The store {self.path.name} is not open.", "Try again in a moment.")
-        connection = await self._readers.get()
+        connection: aiosqlite.Connection | None = None
         finished = False
         try:
             async with asyncio.timeout(self.read_limit):
+                connection = await self._readers.get()
                 rows = list(await connection.execute_fetchall(sql, parameters))
             finished = True
         except TimeoutError:
             raise StoreError(f"A question to the store took longer than {self.read_limit:g} seconds.") from None
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             finished = True
-            raise
+            raise StoreError(f"The store {self.path.name} could not answer: {error}.") from error
         finally:
-            if finished:
+            if connection is None:
+                pass
+            elif finished and self._reading:
                 self._readers.put_nowait(connection)
             else:  # nobody waits any more (a time limit, a closed browser), but the question still runs
                 replacing = asyncio.create_task(self._replace(connection))
@@ -190,7 +199,14 @@ class Database:
         """End the question that a connection still works on, and put a fresh connection in its place."""
         await connection.interrupt()
         await connection.close()
-        self._readers.put_nowait(await self._connect_reader())
+        while self._reading:
+            try:
+                self._readers.put_nowait(await self._connect_reader())
+            except sqlite3.Error as error:
+                self.last_error = str(error)
+                await asyncio.sleep(RECONNECT_SECONDS)
+            else:
+                return
 
     async def fetch_one(self, sql: str, parameters: Parameters = ()) -> Row | None:
         """The first row, or ``None``."""
@@ -245,12 +261,14 @@ class Database:
             raise StoreBusy("The store is busy: too much waits to be written.", "Try again in a moment.") from None
         await self._wait_for_start(turn)
         assert self._writer is not None
-        unit = Transaction(self._writer, schema)
+        unit = Transaction(self._writer, schema, turn.after_commit)
         limit = asyncio.timeout(None if schema else self.unit_limit)
         try:
             async with limit:
                 yield unit
         except BaseException as error:
+            if limit.expired() or isinstance(error, asyncio.CancelledError):
+                await self._writer.interrupt()  # its statement may still run, and everybody would wait for it
             turn.ended.set_result(False)
             if limit.expired():
                 raise StoreError(f"A unit of work held the store longer than {self.unit_limit:g} seconds.") from error
@@ -260,8 +278,6 @@ class Database:
         finally:
             unit._end()
         await turn.committed
-        for callback in unit.after_commit:
-            callback()
 
     async def _wait_for_start(self, turn: _Turn) -> None:
         try:
@@ -299,6 +315,8 @@ class Database:
             await self._abandon(group, error)
         else:
             for turn in done:
+                for callback in turn.after_commit:
+                    callback()
                 if not turn.committed.done():
                     turn.committed.set_result(None)
 
@@ -373,7 +391,7 @@ async def _prepared(connection: aiosqlite.Connection, *pragmas: str) -> aiosqlit
     try:
         for pragma in pragmas:
             await connection.execute(f"PRAGMA {pragma}")
-    except sqlite3.Error:
+    except BaseException:
         await connection.close()
         raise
     return connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -39,8 +40,7 @@ class Health:
         """Stop asking."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task})
             self._task = None
 
     async def refresh(self) -> None:
@@ -76,5 +76,5 @@ async def _ask(provider: Provider) -> Sequence[Check]:
     """A provider's answer; a part that cannot even say how it is, is broken, and the others are asked all the same."""
     try:
         return await provider()
-    except ApplianceError as error:
+    except (ApplianceError, OSError, sqlite3.Error) as error:
         return [Check("Health", State.BROKEN, f"A part cannot say how it is: {error}", "Look at the disk and the log.")]

@@ -169,7 +169,9 @@ class Hooks:
 
     @_spec
     async def shutdown(self) -> None:
-        """Called once before the appliance stops or the plugin is switched off. Not called after a failed ``startup``.
+        """Called once before the appliance stops or the plugin is switched off.
+
+        Also after a ``startup`` that failed or said ``NotReady``: end what it had begun, and expect only half of it.
 
         Example::
 

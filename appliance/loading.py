@@ -51,7 +51,8 @@ async def load(
     models = _models(found, [name for name in named if _may_import(name, troubles, off)], place)
     values = state.page_values if page_values is None else page_values
     unknown = {name: "" for name in source.plugin_names if name not in found}
-    config = check(source, models, values, unknown, sorted(found))
+    usable = sorted(name for name, plugin in found.items() if not plugin.refusal)
+    config = check(source, models, values, unknown, usable)
     return Loaded(config, found, {name: trouble for name, trouble in troubles.items() if trouble is not None})
 
 

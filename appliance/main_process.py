@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import time
@@ -140,11 +141,17 @@ class MainProcess:
 
     # One generation
 
-    async def _start_generation(self, loaded: Loaded, forgive: Sequence[str] = ()) -> None:
+    async def _start_generation(
+        self, loaded: Loaded, forgive: Sequence[str] = (), undo: Callable[[Database], Awaitable[None]] | None = None
+    ) -> None:
+        """Start ``loaded``; ``undo`` and ``forgive`` first take back what a failed generation left in the store."""
         assert self._containment is not None
+        self._containment.seconds = loaded.config.settings.limits.hook_seconds
         appliance = build(loaded.config, loaded.found, self._containment, self)
         self._appliance, self._loaded = appliance, loaded
         await open_stores(appliance)
+        if undo is not None:
+            await undo(appliance.records)
         await _forgive(appliance.records, forgive)
         await self._start_web(appliance)
 
@@ -275,17 +282,16 @@ class MainProcess:
             await self._stop_generation()
             await self._start_generation(loaded)
             fallen = self._fallen(was_on)
-        except ApplianceError as error:
+        except (ApplianceError, OSError, ValueError, TypeError, LookupError, sqlite3.Error) as error:
+            log.exception("The next generation did not start")
             fallen = {}
-            reason = str(error)
+            reason = str(error) or type(error).__name__
         else:
             reason = "; ".join(f"the plugin {name} would not start: {why}" for name, why in fallen.items())
         if reason:
             await self._stop_generation()
             self._sockets = old_sockets
-            await self._start_generation(before, forgive=tuple(fallen))
-            if roll_back is not None:
-                await roll_back(self.appliance.records)
+            await self._start_generation(before, forgive=tuple(fallen), undo=roll_back)
             self._outcome = Outcome(False, f"Nothing was changed: {reason}")
         else:
             for listening in set(old_sockets) - set(self._sockets):
@@ -316,6 +322,8 @@ class MainProcess:
         if not outcome.applied or self._swap is None:
             return outcome
         await asyncio.wait({self._swap})
+        if self._swap.cancelled() or self._swap.exception() is not None:
+            return Outcome(False, "The change failed, and the appliance is started again.")
         return self._outcome or outcome
 
     # The command line
@@ -345,7 +353,8 @@ class MainProcess:
         name, appliance = str(request["name"]), self.appliance
         if name in appliance.config.settings.plugins:
             raise Refused(f"The plugin {name} is in use.", "Take it out of the settings file and reload first.")
-        await remove_belongings(appliance.records, appliance.activity, appliance.audit, actor, name)
+        state_dir = appliance.config.settings.storage.state_dir
+        await remove_belongings(appliance.records, appliance.activity, appliance.audit, actor, state_dir, name)
         return Reply(True, f"Everything that {name} kept is gone.")
 
     async def _command_setup_link(self, _actor: str, _request: Mapping[str, Any]) -> Reply:
@@ -373,8 +382,7 @@ class MainProcess:
 
     async def _say_ready(self) -> None:
         await self._announce_workers()
-        stall = self.appliance.config.settings.limits.stall_seconds
-        notify("READY=1", f"WATCHDOG_USEC={int(stall * 1_000_000)}")
+        notify("READY=1")
         self._announce(await self._banner())
 
     async def _announce_workers(self) -> None:
@@ -383,7 +391,9 @@ class MainProcess:
         off = {state.name for state in appliance.plugins.states() if state.state == "off"}
         folders = (appliance.config.settings.storage.state_dir / "workers").glob("*.*")
         kept = {folder.name for folder in folders if folder.name.split(".")[0] in off}
-        notify("X_WORKERS=" + " ".join(sorted({*appliance.workers.names(), *kept})))
+        stall = appliance.config.settings.limits.stall_seconds
+        workers = " ".join(sorted({*appliance.workers.names(), *kept}))
+        notify(f"X_WORKERS={workers}", f"WATCHDOG_USEC={int(stall * 1_000_000)}")
 
     async def _banner(self) -> str:
         assert self._staff is not None

@@ -49,13 +49,20 @@ def read_folder(folder: Path) -> list[Migration]:
         match = _FILE_NAME.fullmatch(path.name)
         if match is None:
             raise MigrationError(f"{path} is not named like 0001_words.sql.", "Rename it.")
-        found.append(Migration(int(match[1]), path.stem, path.read_text(encoding="utf-8")))
+        found.append(Migration(int(match[1]), path.stem, _text(path)))
     numbers = [migration.number for migration in found]
     if numbers != list(range(1, len(found) + 1)):
         raise MigrationError(
             f"The migrations in {folder} are numbered {numbers}.", "Number them 1, 2, 3 without a gap."
         )
     return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MigrationError(f"{path} cannot be read: {error}.", "Save it as UTF-8 text.") from error
 
 
 def statements(sql: str) -> Iterator[str]:
@@ -161,12 +168,19 @@ _CREATES_AND_DROPS = {
     sqlite3.SQLITE_DROP_TABLE, sqlite3.SQLITE_DROP_VIEW, sqlite3.SQLITE_DROP_INDEX, sqlite3.SQLITE_DROP_TRIGGER,
 }  # fmt: skip
 _CHANGES = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
+_TEMPORARY = "may not make temporary things, which would stay on the one connection that writes"
 _FORBIDDEN = {
     sqlite3.SQLITE_ATTACH: "may not attach another file",
     sqlite3.SQLITE_DETACH: "may not detach a file",
     sqlite3.SQLITE_PRAGMA: "may not use PRAGMA",
     sqlite3.SQLITE_TRANSACTION: "may not begin or end a transaction",
     sqlite3.SQLITE_SAVEPOINT: "may not use savepoints",
+    sqlite3.SQLITE_CREATE_TEMP_TABLE: _TEMPORARY,
+    sqlite3.SQLITE_CREATE_TEMP_INDEX: _TEMPORARY,
+    sqlite3.SQLITE_CREATE_TEMP_TRIGGER: _TEMPORARY,
+    sqlite3.SQLITE_CREATE_TEMP_VIEW: _TEMPORARY,
+    sqlite3.SQLITE_CREATE_VTABLE: "may not make virtual tables",
+    sqlite3.SQLITE_DROP_VTABLE: "may not drop virtual tables",
 }
 
 

@@ -27,7 +27,12 @@ PACKAGE = "appliance_plugins"
 GROUP = "appliance"
 OWN_PAGES = frozenset({"applying", "audit", "live", "plugins", "settings", "static", "status"})
 """First parts of the core's own addresses: a plugin of such a name could have no pages."""
-_NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
+PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
+CORE_TABLES = frozenset({
+    "events", "subscriptions", "deliveries", "audit", "plugins_off", "page_values", "assignments", "job_runs",
+    "migrations", "staff_links", "staff_sessions",
+})  # fmt: skip
+"""The core's own tables: no plugin may have a name that would make one of them look like its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +55,9 @@ def find_plugins(drop_ins: Path) -> dict[str, Found]:
     for folder in _drop_in_folders(drop_ins):
         name = folder.name
         refusal = _refusal(folder, taken=name in found)
-        if name in found:
-            found[name] = Found(name, found[name].source, found[name].module, refusal=refusal)
-        else:
-            found[name] = Found(name, "drop-in", f"{PACKAGE}.{name}", folder, refusal)
+        # A folder that takes an installed plugin's name is shown as refused and does the installed one no harm.
+        key = f"{name} (folder)" if name in found else name
+        found[key] = Found(name, "drop-in", f"{PACKAGE}.{name}", folder, refusal)
     return found
 
 
@@ -66,9 +70,11 @@ def _drop_in_folders(drop_ins: Path) -> list[Path]:
 def _refusal(folder: Path, taken: bool) -> str:
     if taken:
         return f"the name is taken: {folder} cannot replace the installed plugin of that name; rename the folder"
+    if any(table.startswith(f"{folder.name}_") for table in CORE_TABLES):
+        return f"the name {folder.name} belongs to the appliance's own tables; rename the folder"
     if folder.name in OWN_PAGES:
         return f"the name {folder.name} belongs to the appliance's own pages; rename the folder"
-    if not _NAME.fullmatch(folder.name):
+    if not PLUGIN_NAME.fullmatch(folder.name):
         return f"{folder.name!r} is no plugin name: use lower-case letters, digits and _"
     reasons = (_mistrusted(path, folder) for path in (folder.parent, folder, *folder.rglob("*")))
     return next(filter(None, reasons), "")

@@ -21,7 +21,7 @@ from aiohttp import web
 from appliance.belongings import tables_of
 from appliance.clock import stamp
 from appliance.containment import Containment, PassThrough, PluginFailure
-from appliance.errors import ApplianceError, MigrationError, NotReady, PluginError, PluginOff
+from appliance.errors import ApplianceError, NotReady, PluginError, PluginOff, StoreError
 from appliance.events import PluginSwitchedOff
 from appliance.hookspecs import (
     PROJECT,
@@ -49,6 +49,7 @@ PanelType = TypeVar("PanelType", Menu, HomeCard)
 
 STARTUP_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
 FAILURES_KEPT = 20
+MIGRATION_SECONDS = 120.0
 TODO = (
     "Put it right, then press “Try again” on this page or run `appliance plugin reset {name}`. "
     "To take it out together with its data, take it out of the settings file and run `appliance plugin remove {name}`."
@@ -134,10 +135,10 @@ class Plugins:
             return PluginFailure(name, "being tried", trouble.reason, trouble.trace)
         try:
             registered = self._containment.call(name, "being loaded", lambda: self.load(name, self._services))
-            await self._migrate(registered)
+            await self._containment.run(name, "migration", lambda: self._migrate(registered), MIGRATION_SECONDS)
         except PluginFailure as failure:
             return failure
-        except (MigrationError, PluginError) as error:
+        except ApplianceError as error:
             return PluginFailure(name, "being loaded", str(error))
         self._admit(registered)
         return None
@@ -185,6 +186,13 @@ class Plugins:
         if declared - made:
             store, table = sorted(declared - made)[0]
             raise PluginError(f"register_data names {table} ({store}), which no migration makes.")
+        for data in registered.data:
+            database = appliance.records if data.store == "records" else appliance.activity
+            columns = {
+                row["name"] for row in await database.fetch("SELECT name FROM pragma_table_info(?)", (data.table,))
+            }
+            if data.time_column is not None and data.time_column not in columns:
+                raise PluginError(f"The table {data.table} has no column {data.time_column} for its retention.")
 
     def _admit(self, registered: Registered) -> None:
         name, bus, workers = registered.name, self._services.bus, self._services.workers
@@ -233,8 +241,8 @@ class Plugins:
 
     async def _startup(self, registered: Registered) -> None:
         name, appliance = registered.name, self._services
+        registered.begun = True
         await self._hook(registered, "startup")
-        registered.started = True
         for job in registered.jobs:
             appliance.schedule.add(name, job)
         appliance.bus.start(name)
@@ -244,12 +252,14 @@ class Plugins:
         """Ask every started plugin to shut down, each for a bounded time."""
         for task in tuple(self._waiting):
             task.cancel()
+        if self._waiting:
+            await asyncio.wait(tuple(self._waiting))
         await asyncio.gather(*(self._shutdown(registered) for registered in self._registered.values()))
 
     async def _shutdown(self, registered: Registered) -> None:
-        if not registered.started:
+        if not registered.begun:
             return
-        registered.started = False
+        registered.begun = False
         try:
             await self._hook(registered, "shutdown", seconds=2.0)
         except PluginFailure as failure:
@@ -277,8 +287,8 @@ class Plugins:
             await write_off(tx, state)
             await appliance.audit.record(tx, "the appliance", "switched off plugin", name, {"reason": reason})
             await appliance.bus.publish(tx, PluginSwitchedOff(plugin=name, reason=reason))
-        if registered is not None and registered.started:
-            registered.started = False
+        if registered is not None and registered.begun:
+            registered.begun = False
             try:
                 await self._hook(registered, "shutdown", seconds=2.0)
             except (PluginFailure, NotReady) as error:
@@ -367,6 +377,9 @@ class Plugins:
             if wrong:
                 raise PluginFailure(registered.name, "health", f"returned {type(wrong[0]).__name__}, not Check")
         except PluginFailure as failure:
+            if isinstance(failure.__cause__, StoreError):  # a busy store is no fault of the plugin's
+                title = f"Plugin {self._states[registered.name].title}"
+                return [Check(title, State.BROKEN, f"It cannot say how it is: {failure.reason}", "It is asked again.")]
             await self._switch_off(registered.name, f"health {failure.reason}", failure.trace)
             return []
         except (NotReady, TypeError) as error:

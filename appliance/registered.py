@@ -31,7 +31,8 @@ class Registered:
     jobs: tuple[Job, ...] = ()
     workers: tuple[Worker, ...] = ()
     data: tuple[Data, ...] = ()
-    started: bool = False
+    begun: bool = False
+    """Whether ``startup`` was called, so that ``shutdown`` must be."""
 
 
 def check_registered(registered: Registered, known_events: Mapping[str, type[Event]]) -> None:

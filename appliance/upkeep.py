@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import now, stamp
 from appliance.db import Database
+from appliance.errors import StoreError
 from appliance.hookspecs import Check, Data, State
 
 CHUNK = 5000
@@ -36,11 +38,18 @@ class Retention:
 
     async def run(self) -> None:
         """Delete what every plugin declared as over, and events that nobody waits for."""
+        failed: StoreError | sqlite3.Error | None = None
         for _, data in self._data():
-            if data.keep_days is not None and data.time_column is not None:
+            if data.keep_days is None or data.time_column is None:
+                continue
+            try:
                 await self._expire(data.store, data.table, data.time_column, data.keep_days)
+            except (StoreError, sqlite3.Error) as error:  # one table must not keep the others for ever
+                failed = error
         async with self._stores["records"].transaction() as tx:
             await self._bus.forget(tx, _days_ago(self._events_days))
+        if failed is not None:
+            raise failed
 
     async def _expire(self, store: str, table: str, column: str, days: int) -> None:
         database, end = self._stores[store], _days_ago(days)

@@ -14,6 +14,7 @@ import asyncio
 import json
 import logging
 import os
+import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
@@ -146,7 +147,7 @@ class Workers:
             await self._announce(link)
             while line := await reader.readline():
                 await self._take(link, _message(line))
-        except (ConnectionError, ValueError, asyncio.LimitOverrunError) as error:
+        except (ConnectionError, ValueError, TypeError, asyncio.LimitOverrunError) as error:
             log.warning("A worker was cut off: %s", error)
         finally:
             if link is not None and link.writer is writer:
@@ -196,8 +197,13 @@ class WorkerContext:
                 text = await asyncio.to_thread((self.folder / SNAPSHOT).read_bytes)
                 if text != seen:
                     seen = text
-                    yield json.loads(text)
-                    continue
+                    try:
+                        snapshot = _message(text)
+                    except ValueError:
+                        self.problem("The snapshot is damaged; what was in force stays in force.")
+                    else:
+                        yield snapshot
+                        continue
             await self._changed.wait()
 
     def report(self, record: Mapping[str, Any]) -> None:
@@ -287,16 +293,17 @@ async def _send(writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> Non
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Replace ``path`` by ``content``; after a crash the file holds the old or the new content, whole."""
-    part = path.with_name(path.name + ".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # two writers must not share it
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         os.fchmod(descriptor, mode)
         with os.fdopen(descriptor, "wb", closefd=False) as file:
             file.write(content)
         os.fsync(descriptor)
+        part.replace(path)
     finally:
         os.close(descriptor)
-    part.replace(path)
+        part.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

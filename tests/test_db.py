@@ -140,7 +140,7 @@ async def test_a_unit_cannot_be_used_after_its_end(db: Database) -> None:
 
 
 async def test_readers_cannot_write(db: Database) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with pytest.raises(StoreError, match="readonly"):
         await db.fetch("INSERT INTO notes (text) VALUES ('x')")
 
 

@@ -200,6 +200,8 @@ async def test_a_plugin_that_breaks_a_rule_is_not_let_in(
         ("CREATE TABLE bad_things (x, x);", "duplicate column name"),
         ("CREATE TABLE bad_things (x);", "is not named in register_data"),
         ("DROP TABLE audit;", "it touches audit"),
+        ("CREATE TEMP TABLE bad_x (x);", "temporary"),
+        ("CREATE TEMP TRIGGER bad_x AFTER INSERT ON main.audit BEGIN DELETE FROM events; END;", "temporary"),
     ],
 )
 async def test_a_migration_that_fails_switches_its_plugin_off_alone(
@@ -349,18 +351,43 @@ async def test_reset_lets_a_plugin_in_again_and_remove_says_what_goes(
     assert "nothing: it keeps no data" in run_cli(appliance_home, "plugin", "remove", "bad").stdout
 
 
+async def test_removing_a_plugin_leaves_longer_names_and_the_core_alone(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    for name in ("bad", "bad_luck"):
+        data = f"    @hook\n    def register_data(self): return [Data('{name}_things', 'things')]"
+        folder = appliance_home.add_plugin(HEAD + data, name) / "migrations"
+        folder.mkdir(mode=0o755)
+        (folder / "0001_x.sql").write_text(
+            f"CREATE TABLE {name}_things (x TEXT); INSERT INTO {name}_things VALUES ('1');"
+        )
+        (folder / "0001_x.sql").chmod(0o644)
+    appliance_home.write("plugins: {bad: {}, bad_luck: {}}")
+    running = await start_appliance(appliance_home)
+    assert [state.state for state in running.appliance.plugins.states()] == ["on", "on"]
+    await running.stop()
+    appliance_home.write("plugins: {bad_luck: {}}")
+    for name in ("bad", "page", "staff", "job", "%", "audit"):
+        run_cli(appliance_home, "plugin", "remove", name, "--yes")
+    running = await start_appliance(appliance_home)
+    assert (await running.appliance.records.fetch("SELECT x FROM bad_luck_things"))[0]["x"] == "1"
+    tables = await running.appliance.records.fetch("SELECT name FROM sqlite_master WHERE name = 'bad_things'")
+    assert tables == []
+
+
 # Finding plugins
 
 
 def test_a_drop_in_cannot_take_the_name_of_an_installed_plugin(appliance_home: Home) -> None:
     appliance_home.add_plugin(GOOD, "dns_filter")
-    found = find_plugins(appliance_home.place.drop_in_dir)["dns_filter"]
-    assert found.source == "bundled"
-    assert "the name is taken" in found.refusal
+    found = find_plugins(appliance_home.place.drop_in_dir)
+    assert (found["dns_filter"].source, found["dns_filter"].refusal) == ("bundled", "")
+    assert "the name is taken" in found["dns_filter (folder)"].refusal
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("status", "own pages"), ("Good", "no plugin name"), ("x", "no plugin name")]
+    ("name", "words"),
+    [("status", "own pages"), ("Good", "no plugin name"), ("x", "no plugin name"), ("page", "own tables")],
 )
 def test_a_drop_in_needs_a_name_of_its_own(appliance_home: Home, name: str, words: str) -> None:
     appliance_home.add_plugin(GOOD, name)

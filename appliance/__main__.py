@@ -222,8 +222,11 @@ def _check_config(options: argparse.Namespace, place: Place) -> int:
     if options.file is not None:
         place = Place(options.file, place.trial_dir)
     loaded = asyncio.run(load(place, use_store=False))
-    for name, trouble in loaded.troubles.items():
-        print(f"note: the plugin {name} cannot be loaded, so its settings were not checked: {trouble.reason}")
+    if loaded.troubles:
+        for name, trouble in loaded.troubles.items():
+            print(f"The plugin {name} cannot be loaded, so its settings were not checked: {trouble.reason}")
+        print(f"{place.config_file}: no mistakes in the rest.")
+        return 1
     print(f"{place.config_file}: no mistakes.")
     return 0
 
@@ -258,7 +261,7 @@ def _plugins(_options: argparse.Namespace, place: Place) -> int:
     off = page_state(source).plugins_off
     for name, found in sorted(find_plugins(place.drop_in_dir).items()):
         state = "in use" if name in source.plugin_names else "not in use"
-        state = "switched off" if name in off else state
+        state = "switched off" if name in off and name in source.plugin_names else state
         refusal = f": refused, {found.refusal}" if found.refusal else ""
         print(f"{name:24} {found.source:10} {state}{refusal}")
     return 0

@@ -5,7 +5,7 @@ from appliance.assignments import Effective
 from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import new_id, now, parse, random_id, stamp
-from appliance.config import Section, setting
+from appliance.config import Section, Wrong, WrongSettings, setting
 from appliance.db import Database, Row, Transaction
 from appliance.errors import ApplianceError, CannotStart, NotReady, Refused, StoreBusy, StoreError
 from appliance.events import AssignmentChanged, Event, PluginSwitchedOff, SettingChanged
@@ -66,6 +66,8 @@ __all__ = [
     "Transaction",
     "Worker",
     "WorkerContext",
+    "Wrong",
+    "WrongSettings",
     "actor",
     "flash",
     "hook",

@@ -102,6 +102,8 @@ CHECKOUT: Final = Path(__file__).resolve().parent.parent
 """The folder above the package: a checkout if it holds ``pyproject.toml`` and ``etc/appliance.yaml``."""
 
 PLUGINS = "plugins"
+ROUNDS = 5
+"""How often a section is looked at again without what was wrong."""
 
 
 # Where
@@ -504,16 +506,42 @@ def _tidy(model: type[BaseModel], data: Any) -> Any:
 
 
 def _mistakes_of(branch: Branch, source: Source) -> list[Mistake]:
+    """Every mistake of a section. Rules between settings are only looked at once each value is right by itself: so what
+    is wrong is left out and the rest is looked at again, until nothing new is found."""
+
+    def place(path: PathKeys, wrong: Wrong) -> Mistake:
+        return source.mistake((*branch.prefix, *path), wrong)
+
     data = branch.layered()
+    found: list[Mistake] = []
+    for _ in range(ROUNDS):
+        try:
+            branch.check(data)
+        except ValidationError as error:
+            # What a value was left out of (a list that is too short now) is not wrong by itself.
+            told = tuple(mistake.path for mistake in found)
+            new = list(mistakes_in(error, branch.model, data, place))
+            found += [mistake for mistake in new if not any(path.startswith(mistake.path) for path in told)]
+            faults = error.errors(include_url=False, include_input=False)
+            left_out = [_leave_out(data, fault["loc"], fault["type"] == "extra_forbidden") for fault in faults]
+            if not any(left_out):
+                break
+        else:
+            break
+    return found
+
+
+def _leave_out(data: Any, where: Sequence[Key], whole: bool) -> bool:
+    """Take what is wrong at a place out of ``data``: a single value, or with ``whole`` whatever stands there."""
     try:
-        branch.check(data)
-    except ValidationError as error:
-
-        def place(path: PathKeys, wrong: Wrong) -> Mistake:
-            return source.mistake((*branch.prefix, *path), wrong)
-
-        return list(mistakes_in(error, branch.model, data, place))
-    return []
+        for key in where[:-1]:
+            data = data[key]
+        if not whole and isinstance(data[where[-1]], dict | list):
+            return False
+        del data[where[-1]]
+    except (LookupError, TypeError):
+        return False
+    return True
 
 
 def _secrets(source: Source) -> Iterator[Mistake]:

@@ -405,6 +405,12 @@ def _uri_path(path: Path) -> str:
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
+def refuse_if_used(path: Path) -> None:
+    """Raise ``CannotStart`` if another appliance has this store open."""
+    if path.parent.is_dir():
+        os.close(_lock_file(path))
+
+
 def _lock_file(path: Path) -> int:
     """Hold the lock beside the database for as long as this process lives; a second writer would corrupt it."""
     lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from appliance.config import Config, ConfigError, PageValue, Place, Source, check, read_source
+from appliance.config import Config, ConfigError, Mistake, PageValue, Place, Source, check, read_source
+from appliance.exempt import Exempt
 from appliance.page_state import PageState, read_page_state
 from appliance.plugin_finder import Found, find_plugins, forget, import_plugin, settings_model
 from appliance.probe import Trouble, probe
@@ -52,8 +53,27 @@ async def load(
     values = state.page_values if page_values is None else page_values
     unknown = {name: "" for name in source.plugin_names if name not in found}
     usable = sorted(name for name, plugin in found.items() if not plugin.refusal)
-    config = check(source, models, values, unknown, usable)
+    mistakes = _help_seeking_mistakes(source)
+    try:
+        config = check(source, models, values, unknown, usable)
+    except ConfigError as error:
+        raise ConfigError([*error.mistakes, *mistakes]) from None
+    if mistakes:
+        raise ConfigError(mistakes)
     return Loaded(config, found, {name: trouble for name, trouble in troubles.items() if trouble is not None})
+
+
+def _help_seeking_mistakes(source: Source) -> list[Mistake]:
+    """Mistakes of the list of help-seeking places: without it nothing starts, so that no helpline is ever blocked."""
+    try:
+        settings = check(source, {}).settings
+    except ConfigError:
+        return []  # where the list lies may be among the mistakes
+    try:
+        Exempt.load(source.place.resolve(settings.exempt.help_seeking_file))
+    except ConfigError as error:
+        return list(error.mistakes)
+    return []
 
 
 def page_state(source: Source) -> PageState:

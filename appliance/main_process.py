@@ -20,7 +20,7 @@ from appliance.command_socket import Command, Reply, serve_commands
 from appliance.config import ConfigError, PageValue, Place, Settings, check, read_source
 from appliance.containment import Containment, Note, Stall, attribute_tasks, read_stall, watch_for_stalls
 from appliance.control import Outcome
-from appliance.db import Database
+from appliance.db import Database, refuse_if_used
 from appliance.errors import ApplianceError, CannotStart, Refused
 from appliance.hookspecs import Check, Daily, Job, State
 from appliance.loading import Loaded, load, resource
@@ -79,6 +79,7 @@ class MainProcess:
         loaded = await load(self._place)
         settings = loaded.config.settings
         _make_folders(settings)
+        refuse_if_used(settings.storage.state_dir / "records.db")
         self._sockets = self._bind(settings)
         self._watch(settings)
         try:
@@ -347,7 +348,9 @@ class MainProcess:
         for state in self.appliance.plugins.states():
             if state.name == name and state.state == "off":
                 return Reply(False, f"{name} is off again: {state.reason}")
-        return _reply(outcome)
+        if not outcome.applied:
+            return _reply(outcome)
+        return Reply(True, f"{name} is let in again. What it kept is untouched.")
 
     async def _command_plugin_remove(self, actor: str, request: Mapping[str, Any]) -> Reply:
         name, appliance = str(request["name"]), self.appliance

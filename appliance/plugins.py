@@ -51,7 +51,7 @@ STARTUP_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
 FAILURES_KEPT = 20
 MIGRATION_SECONDS = 120.0
 TODO = (
-    "Put it right, then press “Try again” on this page or run `appliance plugin reset {name}`. "
+    "Put it right, then press “Try again” on the Status page or run `appliance plugin reset {name}`. "
     "To take it out together with its data, take it out of the settings file and run `appliance plugin remove {name}`."
 )
 
@@ -275,6 +275,7 @@ class Plugins:
     async def _switch_off(self, name: str, reason: str, trace: str = "") -> None:
         """Switch one plugin off: no more pages, jobs, events. Its workers go on with what they have."""
         appliance = self._services
+        reason = reason if reason.endswith((".", "!", "?")) else f"{reason}."
         log.error("The plugin %s was switched off: %s", name, reason)
         state = replace(
             self._states[name], state="off", reason=reason, todo=TODO.format(name=name), trace=trace, since=stamp()

@@ -93,7 +93,8 @@ class WrongSettings(ValueError):
     """Raised by a validator that knows better than its own place what is wrong, or that found several mistakes."""
 
     def __init__(self, *found: Wrong) -> None:
-        super().__init__("; ".join(wrong.message for wrong in found))
+        hints = (f"; did you mean {wrong.nearest!r}?" if wrong.nearest else "" for wrong in found)
+        super().__init__("; ".join(wrong.message + hint for wrong, hint in zip(found, hints, strict=True)))
         self.found = found
 
 

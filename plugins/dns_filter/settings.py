@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from appliance.api import Section, setting
+from appliance.api import Section, Wrong, WrongSettings, setting
 
 from .domains import NotADomain, normalise
 from .lists import Format
@@ -129,45 +129,44 @@ class Settings(Section):
     default_profile: str = setting("pupil", "Profile of every device that is in no group with a profile.")
     keep_days: int = setting(90, "How long the table of queries is kept.", unit="days", ge=1, le=3650)
 
-    @field_validator("lists", "profiles")
-    @classmethod
-    def _names_are_unique(
-        cls, entries: tuple[ListSettings | ProfileSettings, ...]
-    ) -> tuple[ListSettings | ProfileSettings, ...]:
-        seen: set[str] = set()
-        for entry in entries:
-            if entry.name in seen:
-                raise ValueError(f"the name {entry.name!r} is used twice")
-            seen.add(entry.name)
-        return entries
-
-    @field_validator("profile_of")
-    @classmethod
-    def _groups_exist(cls, profile_of: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    @model_validator(mode="after")
+    def _names_refer_to_something(self, info: ValidationInfo) -> Self:
+        found = [*self._names_used_twice(), *self._unknown_lists(), *self._unknown_profiles()]
         groups = (info.context or {}).get("groups")
         if groups is not None:
-            for group in profile_of:
-                _must_be_known(group, groups, "group")
-        return profile_of
-
-    @model_validator(mode="after")
-    def _names_refer_to_something(self) -> Self:
-        lists = [entry.name for entry in self.lists]
-        profiles = [entry.name for entry in self.profiles]
-        for profile in self.profiles:
-            for name in profile.block:
-                _must_be_known(name, lists, f"profile {profile.name!r} blocks a list, but a list")
-        for group, name in self.profile_of.items():
-            _must_be_known(name, profiles, f"group {group!r} gets a profile, but a profile")
-        _must_be_known(self.default_profile, profiles, "default_profile names a profile, but a profile")
+            found += [
+                _unknown(group, groups, "group", ("profile_of", group))
+                for group in self.profile_of
+                if group not in groups
+            ]
+        if found:
+            raise WrongSettings(*found)
         return self
 
+    def _names_used_twice(self) -> Iterator[Wrong]:
+        for key, entries in (("lists", self.lists), ("profiles", self.profiles)):
+            names = [entry.name for entry in entries]
+            for number, name in enumerate(names):
+                if name in names[:number]:
+                    yield Wrong(f"the name {name!r} is used twice", (key, number, "name"), "a name of its own")
 
-def _must_be_known(name: str, known: Iterable[str], what: str) -> None:
-    """Raise ``ValueError`` with the nearest known name if ``name`` is not one."""
+    def _unknown_lists(self) -> Iterator[Wrong]:
+        known = [entry.name for entry in self.lists]
+        for number, profile in enumerate(self.profiles):
+            for place, name in enumerate(profile.block):
+                if name not in known:
+                    yield _unknown(name, known, "list", ("profiles", number, "block", place))
+
+    def _unknown_profiles(self) -> Iterator[Wrong]:
+        known = [entry.name for entry in self.profiles]
+        for group, name in self.profile_of.items():
+            if name not in known:
+                yield _unknown(name, known, "profile", ("profile_of", group))
+        if self.default_profile not in known:
+            yield _unknown(self.default_profile, known, "profile", ("default_profile",))
+
+
+def _unknown(name: str, known: Iterable[str], what: str, at: tuple[str | int, ...]) -> Wrong:
     names = sorted(known)
-    if name in names:
-        return
     nearest = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; there is {', '.join(names) or 'none'}"
-    raise ValueError(f"{what} called {name!r} does not exist{hint}")
+    return Wrong(f"there is no {what} called {name!r}", at, ", ".join(names) or f"no {what} is defined", *nearest)

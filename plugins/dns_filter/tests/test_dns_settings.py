@@ -54,10 +54,10 @@ def test_a_full_section_is_taken() -> None:
         ({"profiles": [{"name": "pupil", "allow": ["com"]}]}, "top-level"),
         ({"profiles": [{"name": "pupil", "answer_ipv4": "::"}]}, "IPv4"),
         ({"lists": LISTS, "profiles": [{"name": "pupil", "block": ["adds"]}]}, "did you mean 'ads'"),
-        ({"profiles": [{"name": "pupil", "block": ["ads"]}]}, "there is none"),
+        ({"profiles": [{"name": "pupil", "block": ["ads"]}]}, "there is no list called"),
         ({"profile_of": {"year7": "stuff"}}, "did you mean 'staff'"),
         ({"profile_of": {"year8": "staff"}}, "did you mean 'year7'"),
-        ({"default_profile": "guest"}, "there is pupil, staff"),
+        ({"default_profile": "guest"}, "there is no profile called"),
         ({"keep_days": 0}, "greater than"),
     ],
 )

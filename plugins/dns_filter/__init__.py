@@ -29,7 +29,7 @@ from .catalogue import Catalogue, ListState
 from .compiled import FOLDER
 from .groups import KIND, Groups
 from .settings import Settings as FilterSettings
-from .store import TABLE, Store, aggregate
+from .store import TABLE, RowLimit, Store, aggregate
 from .views import TOPIC, Views
 
 WORKER = "dns_filter.dns"
@@ -52,6 +52,7 @@ class Plugin:
         self.store = Store(appliance.activity)
         self.groups = Groups(appliance, settings)
         self.views = Views(appliance, settings, self.store, self.groups, self.publish, self.list_states)
+        self._limit = RowLimit()
         self._catalogue: Catalogue | None = None
         self._compiling: asyncio.Task[None] | None = None
         self._publishing = asyncio.Lock()
@@ -157,7 +158,7 @@ class Plugin:
     async def receive(self, records: Sequence[Mapping[str, Any]], dropped: int) -> None:
         """Keep what the worker reports and show it on open pages. What it had to drop, the core counts and shows."""
         del dropped
-        rows = aggregate(records)
+        rows = aggregate(records, self._limit)
         await self.store.add(rows)
         live = self.appliance.live
         if live.watched:

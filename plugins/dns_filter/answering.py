@@ -12,7 +12,8 @@ from appliance.api import stamp
 from . import messages
 from .messages import Query, Unanswerable
 from .policy import Decision, decide
-from .snapshot import Client, Clients, plain_address
+from .shares import plain_address
+from .snapshot import Client, Clients
 from .upstream import NoAnswer, Upstreams
 
 Report = Callable[[Mapping[str, Any]], None]
@@ -38,18 +39,18 @@ class Answering:
             return refused.reply
         began = time.perf_counter()
         decision = decide(query.name, client.profile)
-        message = await self._message(query, client, decision)
+        message = await self._message(query, address, client, decision)
         if decision.verdict != "exempt":
             self.report(_record(query, address, client, decision, time.perf_counter() - began))
         return messages.fit(query, message, query.udp_limit() if over_udp else messages.TCP_SIZE)
 
-    async def _message(self, query: Query, client: Client, decision: Decision) -> bytes:
+    async def _message(self, query: Query, address: str, client: Client, decision: Decision) -> bytes:
         if decision.verdict == "blocked":
             return messages.blocked(query, client.profile, self.block_ttl)
         if query.qtype == messages.ANY:
             return messages.refuses_any(query)
         try:
-            return await self.upstreams.ask(query)
+            return await self.upstreams.ask(query, address)
         except NoAnswer as error:
             return messages.failed(query, str(error))
 

@@ -10,12 +10,20 @@ import asyncio
 import ipaddress
 import socket
 import struct
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
+from .shares import Pace
 from .upstream import Endpoint
+
+QUERIES_PER_SECOND = 200.0
+"""Of one client over UDP in the long run, on all addresses together; see ``shares``. More is dropped without a word."""
+
+QUERIES_IN_A_BURST = 400.0
+"""Of one client at once, after it was quiet for a while."""
 
 Sender = tuple[Any, ...]
 """An address as sockets have it: text and port, and for IPv6 two numbers more."""
@@ -67,9 +75,15 @@ def _own(local: Sequence[str], version: int) -> Iterator[str]:
 
 @dataclass(slots=True)
 class Server:
-    """All listeners. ``answer`` may be exchanged at any moment; the next packet gets the new one."""
+    """All listeners. ``answer`` may be exchanged at any moment; the next packet gets the new one.
+
+    ``clock`` gives seconds and never goes back. ``dropped`` counts datagrams of clients that sent too many.
+    """
 
     answer: Answer
+    clock: Callable[[], float] = time.monotonic
+    dropped: int = 0
+    _pace: Pace = field(default_factory=lambda: Pace(QUERIES_PER_SECOND, QUERIES_IN_A_BURST))
     _listeners: dict[Endpoint, Listener] = field(default_factory=dict)
 
     @property
@@ -95,11 +109,18 @@ class Server:
         while self._listeners:
             self._listeners.popitem()[1].close()
 
+    def has_pace_left(self, address: str) -> bool:
+        """Whether a datagram from ``address`` is to be answered; if not, it is counted."""
+        if self._pace.allows(address, self.clock()):
+            return True
+        self.dropped += 1
+        return False
+
     async def _open(self, endpoint: Endpoint) -> NotListening | None:
         if endpoint in self._listeners:
             return None
         try:
-            self._listeners[endpoint] = await Listener.open(endpoint, self._answer)
+            self._listeners[endpoint] = await Listener.open(endpoint, self._answer, self.has_pace_left)
         except OSError as error:
             return NotListening(endpoint, error)
         return None
@@ -109,19 +130,20 @@ class Server:
 
 
 class Listener:
-    """One address and port, UDP and TCP."""
+    """One address and port, UDP and TCP. ``may_ask`` says whether a datagram from an address is looked at."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, may_ask: Callable[[str], bool]) -> None:
         self._answer = answer
+        self._may_ask = may_ask
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: Counter[str] = Counter()
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
 
     @classmethod
-    async def open(cls, endpoint: Endpoint, answer: Answer) -> Listener:
+    async def open(cls, endpoint: Endpoint, answer: Answer, may_ask: Callable[[str], bool]) -> Listener:
         """Both sockets or, with an ``OSError``, none."""
-        listener = cls(answer)
+        listener = cls(answer, may_ask)
         try:
             await listener._open(endpoint)
         except OSError:
@@ -149,6 +171,8 @@ class Listener:
 
     def _take_datagram(self, packet: bytes, sender: Sender) -> None:
         """Answer in a task of its own. Tasks cannot pile up: those that wait for upstreams are bounded there."""
+        if not self._may_ask(sender[0]):
+            return
         task = asyncio.get_running_loop().create_task(self._answer_datagram(packet, sender))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

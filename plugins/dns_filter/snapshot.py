@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .policy import Answer, Mode, NamedList, Profile
 from .settings import Settings
+from .shares import Address, plain_address
 
 VERSION: Literal[1] = 1
 
 CLIENTS_REMEMBERED = 10_000
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class SnapshotError(Exception):
@@ -187,14 +187,6 @@ def clients_of(snapshot: Snapshot, names: Mapping[str, Container[str]]) -> Clien
         )
     except (KeyError, ValueError) as error:
         raise SnapshotError(f"The snapshot contradicts itself at {error}.") from error
-
-
-def plain_address(text: str) -> Address:
-    """An address without its interface; IPv4 seen through IPv6 (``::ffff:10.0.0.1``) is IPv4."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 def _profile(part: ProfilePart, exempt: frozenset[str], names: Mapping[str, Container[str]]) -> Profile:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from appliance.api import Database
 
 TABLE = "dns_filter_queries"
+
+ROWS_OF_ONE = 300
+"""Rows of one client and minute; a device that invents names must not fill the disk."""
+
+MINUTES_KNOWN = 3
+"""Minutes of which it is remembered who has how many rows: records come late, but not that late."""
+
+MANY_NAMES = "(many other names)"
+"""The name, with an empty type, under which the rest of that minute is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,11 @@ class QueryRow:
         """What makes queries equal: the primary key of the table."""
         return (self.minute, self.client, self.name, self.type, self.verdict)
 
+    @property
+    def is_rest(self) -> bool:
+        """Whether it counts names that were too many for rows of their own. No query has an empty type."""
+        return (self.name, self.type) == (MANY_NAMES, "")
+
 
 @dataclass(frozen=True, slots=True)
 class Filters:
@@ -50,11 +65,41 @@ class Summary:
     would_block: int
 
 
-def aggregate(records: Iterable[Mapping[str, Any]]) -> list[QueryRow]:
-    """The worker's records (see ``answering``) as rows, the latest last."""
+@dataclass(slots=True)
+class RowLimit:
+    """Lets ``ROWS_OF_ONE`` rows through for each client and minute; what is more becomes the row of the rest."""
+
+    _keys: OrderedDict[str, dict[str, set[tuple[str, ...]]]] = field(default_factory=OrderedDict)
+
+    def __call__(self, row: QueryRow) -> QueryRow:
+        """The row itself, or the same query without its name and list."""
+        keys = self._minute(row.minute).setdefault(row.client, set())
+        if row.key not in keys:
+            if len(keys) >= ROWS_OF_ONE:
+                return replace(row, name=MANY_NAMES, type="", list="")
+            keys.add(row.key)
+        return row
+
+    def _minute(self, minute: str) -> dict[str, set[tuple[str, ...]]]:
+        """What is known of a minute. Forgets the one not used for longest: clocks may be set back."""
+        clients = self._keys.setdefault(minute, {})
+        self._keys.move_to_end(minute)
+        if len(self._keys) > MINUTES_KNOWN:
+            self._keys.popitem(last=False)
+        return clients
+
+
+def _as_it_is(row: QueryRow) -> QueryRow:
+    return row
+
+
+def aggregate(
+    records: Iterable[Mapping[str, Any]], limit: Callable[[QueryRow], QueryRow] = _as_it_is
+) -> list[QueryRow]:
+    """The worker's records (see ``answering``) as rows, each passed through ``limit``, the latest last."""
     rows: dict[tuple[str, ...], QueryRow] = {}
     for record in records:
-        row = _row(record)
+        row = limit(_row(record))
         known = rows.pop(row.key, None)
         rows[row.key] = row if known is None else _both(known, row)
     return list(rows.values())

@@ -2,7 +2,8 @@
 
 One connected UDP socket per query, so that each leaves from a port of its own that only its upstream can reach
 (RFC 5452 section 9.2); TCP when the answer does not fit; the next upstream when one is silent. What is unanswered is
-bounded: a dead uplink must not fill the memory of the box.
+bounded, in all and for each client: a dead uplink must not fill the memory of the box, and one device that asks for
+names nobody answers must not take the places of all others.
 """
 
 from __future__ import annotations
@@ -17,14 +18,24 @@ from dataclasses import dataclass, field
 
 from . import messages
 from .messages import BadMessage, Query
+from .shares import Full, Places
 
 DNS_PORT = 53
 
 QUERIES_AT_ONCE = 500
 """Queries that may wait for upstreams; more are answered with SERVFAIL at once. Each holds one socket."""
 
+OF_ONE = 40
+"""Of which one client may hold so many; see ``shares``."""
+
 REST_SECONDS = 30.0
 """How long an upstream that did not answer is asked last."""
+
+FAILURES_UNTIL_REST = 3
+"""In a row, with no answer to any query in between: a single name that nobody answers says nothing of the upstream."""
+
+TIMEOUTS_UNTIL_TOLD = 2
+"""For so many timeouts nothing at all was answered before it is a problem to be told."""
 
 _ANOTHER_MAY_KNOW = frozenset({messages.SERVFAIL, messages.REFUSED})
 
@@ -66,61 +77,97 @@ def endpoint(text: str) -> Endpoint:
 
 @dataclass(slots=True)
 class _Upstream:
-    """One server, and until when (clock of the loop) it is asked last because it was silent."""
+    """One server, how often it failed since its last answer, and until when it is asked last because of that.
+
+    Moments are of the loop's clock.
+    """
 
     endpoint: Endpoint
+    failures: int = 0
+    answered_at: float = 0.0
     resting_until: float = 0.0
+
+    @property
+    def has_failed(self) -> bool:
+        return self.failures >= FAILURES_UNTIL_REST
+
+    def answered(self, at: float) -> None:
+        self.failures, self.answered_at, self.resting_until = 0, at, 0.0
+
+    def failed(self, asked_at: float, at: float) -> None:
+        """It did not answer a query of ``asked_at``; if it answered others since, that was the query's fault."""
+        if self.answered_at > asked_at:
+            return
+        self.failures += 1
+        if self.has_failed:
+            self.resting_until = at + REST_SECONDS
 
 
 @dataclass(slots=True)
 class Upstreams:
     """The name servers in the order in which they are asked. ``timeout``: seconds for each.
 
-    ``on_state`` is called with words when none of them answered, and with ``""`` when one does.
+    ``on_state`` is called with words, once, when none of them answers any more, and with ``""`` when one does.
     """
 
     endpoints: Sequence[Endpoint]
     timeout: float
     on_state: Callable[[str], None]
     _servers: list[_Upstream] = field(init=False)
-    _waiting: int = 0
+    _places: Places = field(init=False)
+    _unanswered_since: float | None = None
+    _told: bool = False
 
     def __post_init__(self) -> None:
         self._servers = [_Upstream(endpoint) for endpoint in self.endpoints]
+        self._places = Places(QUERIES_AT_ONCE, OF_ONE)
 
-    async def ask(self, query: Query) -> bytes:
-        """The answer as the device gets it, whatever its size. Raises ``NoAnswer``."""
+    async def ask(self, query: Query, client: str) -> bytes:
+        """The answer as the device at the address ``client`` gets it, whatever its size. Raises ``NoAnswer``."""
         if not self._servers:
             raise NoAnswer("there is no name server to ask")
-        if self._waiting >= QUERIES_AT_ONCE:
-            raise NoAnswer(f"{QUERIES_AT_ONCE} queries wait already")
-        self._waiting += 1
         try:
-            return await self._ask_in_turn(query)
-        finally:
-            self._waiting -= 1
+            with self._places.hold(client):
+                return await self._ask_in_turn(query)
+        except Full as full:
+            raise NoAnswer(str(full)) from None
 
     async def _ask_in_turn(self, query: Query) -> bytes:
         loop = asyncio.get_running_loop()
+        began = loop.time()
         second_best: bytes | None = None
         silent = []
         for server in sorted(self._servers, key=lambda each: each.resting_until > loop.time()):
+            asked_at = loop.time()
             try:
                 answer = await self._ask_one(server.endpoint, query)
             except (OSError, BadMessage) as error:  # silence is a TimeoutError, which is an OSError
-                server.resting_until = loop.time() + REST_SECONDS
+                server.failed(asked_at, loop.time())
                 silent.append(f"{server.endpoint} {_what_it_did(error)}")
                 continue
-            server.resting_until = 0.0
+            server.answered(loop.time())
+            self._unanswered_since = None
             if messages.rcode_of(answer) not in _ANOTHER_MAY_KNOW:
+                self._told = False
                 self.on_state("")
                 return answer
             second_best = answer
         if second_best is not None:
             return second_best
         words = ", ".join(silent)
-        self.on_state(words)
+        self._nothing_answered(began, loop.time(), words)
         raise NoAnswer(words)
+
+    def _nothing_answered(self, began: float, at: float, words: str) -> None:
+        """Tell it if it is not this one query: every server has failed, and nothing was answered for a while."""
+        if any(server.answered_at > began for server in self._servers):
+            return
+        if self._unanswered_since is None:
+            self._unanswered_since = began
+        long_enough = at - self._unanswered_since >= TIMEOUTS_UNTIL_TOLD * self.timeout
+        if long_enough and not self._told and all(server.has_failed for server in self._servers):
+            self._told = True
+            self.on_state(words)
 
     async def _ask_one(self, server: Endpoint, query: Query) -> bytes:
         async with asyncio.timeout(self.timeout):

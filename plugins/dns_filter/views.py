@@ -15,7 +15,7 @@ from appliance.api import Appliance, Refused, actor, flash, now, parse, read_for
 from .catalogue import ListState
 from .groups import KIND, Groups
 from .settings import Settings
-from .store import Filters, QueryRow, Store
+from .store import MANY_NAMES, ROWS_OF_ONE, Filters, QueryRow, Store
 
 TOPIC = "dns_filter.queries"
 """Under which open pages hear of new queries."""
@@ -82,6 +82,8 @@ class Views:
             groups=[group.name for group in self._appliance.assignments.groups],
             topic=TOPIC,
             limit=ROWS_SHOWN,
+            rows_of_one=ROWS_OF_ONE,
+            many_names=MANY_NAMES,
             port=self._settings.port,
         )
 
@@ -135,9 +137,9 @@ class Views:
             "client": row.client,
             "group": row.group or "no group",
             "name": row.name,
-            "type": row.type,
+            "type": f"after {ROWS_OF_ONE} in this minute" if row.is_rest else row.type,
             "verdict": row.verdict,
-            "list": row.list or "none",
+            "list": "not noted" if row.is_rest else row.list or "none",
             "profile": row.profile,
             "count": row.count,
         }

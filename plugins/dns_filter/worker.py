@@ -15,11 +15,8 @@ from .server import NotListening, Server, addresses_to_listen_on
 from .snapshot import Clients, Snapshot, SnapshotError, clients_of, read
 from .upstream import DNS_PORT, Endpoint, Upstreams, endpoint
 
-REFRESH_SECONDS = 60.0
-"""How often the machine's addresses and resolvers are looked at again."""
-
-RETRY_SECONDS = 5.0
-"""The same while there is an address on which we should listen and cannot."""
+LOOK_SECONDS = 5.0
+"""How often the machine's addresses and resolvers are looked at again; until then a new address answers nobody."""
 
 
 async def dns(context: WorkerContext) -> None:
@@ -61,7 +58,7 @@ class Service:
         self._names: dict[str, frozenset[str]] = {}
         self._clients: Clients | None = None
         self._upstreams = Upstreams((), 0.0, self._upstreams_are)
-        self._failed: list[NotListening] = []
+        self._ready = False
         self._in_force = asyncio.Event()
 
     async def apply(self, mapping: Mapping[str, Any]) -> None:
@@ -81,7 +78,7 @@ class Service:
     async def follow_machine(self) -> None:
         """Look at the machine's addresses and resolvers again and again."""
         while True:
-            await asyncio.sleep(RETRY_SECONDS if self._failed else REFRESH_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
             await self.look_again()
 
     async def look_again(self) -> None:
@@ -98,12 +95,13 @@ class Service:
 
     async def _fit_to_machine(self, snapshot: Snapshot) -> None:
         addresses = addresses_to_listen_on(snapshot.listen, local_addresses())
-        self._failed = await self.server.listen([Endpoint(address, snapshot.port) for address in addresses])
-        words = await asyncio.to_thread(_not_listening, self._failed)
+        failed = await self.server.listen([Endpoint(address, snapshot.port) for address in addresses])
+        words = await asyncio.to_thread(_not_listening, failed)
         self._troubles.set("listen", words)
         self._ask(self._usable_upstreams(snapshot), snapshot.upstream_timeout)
         self._answer_by(snapshot)
-        if self.server.endpoints:
+        if self.server.endpoints and not self._ready:
+            self._ready = True
             self._context.ready()
 
     def _answer_by(self, snapshot: Snapshot) -> None:

@@ -18,7 +18,7 @@ from appliance.staff import Staff
 from appliance.trust import Authority, ServerCertificate
 from appliance.web.server import WebServer
 from appliance_plugins.dns_filter.groups import KIND
-from appliance_plugins.dns_filter.store import aggregate
+from appliance_plugins.dns_filter.store import MANY_NAMES, ROWS_OF_ONE, aggregate
 from appliance_plugins.dns_filter.views import GroupForm, look_through
 
 LONDON = ZoneInfo("Europe/London")
@@ -73,6 +73,16 @@ async def test_an_empty_page_says_what_to_do(browser: Browser) -> None:
     page = await browser.get("/dns_filter")
     assert "dig @127.0.0.1 -p 5300 www.example.org" in page
     assert 'data-live-list="dns_filter.queries"' in page
+
+
+async def test_the_rest_of_many_names_is_shown_plainly(house: Any, browser: Browser) -> None:
+    second = stamp().removesuffix("Z")[:-3]
+    records = [record(t=f"{second}{number:03}Z", name=f"x{number}.example") for number in range(ROWS_OF_ONE + 42)]
+    await house.plugin.receive(records, 0)
+    page = await browser.get("/dns_filter")
+    assert f'{MANY_NAMES} <br><span class="muted">after {ROWS_OF_ONE} in this minute</span>' in page
+    assert '<td data-label="Times" class="number">42</td>' in page
+    assert f"more than {ROWS_OF_ONE} names in one minute" in page
 
 
 async def test_queries_are_shown_and_filtered(house: Any, browser: Browser) -> None:

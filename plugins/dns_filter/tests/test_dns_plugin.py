@@ -14,6 +14,7 @@ from appliance.clock import now, stamp
 from appliance.errors import Refused
 from appliance.hookspecs import HomeCard, Permission, State
 from appliance_plugins.dns_filter import LIVE_ROWS
+from appliance_plugins.dns_filter.store import ROWS_OF_ONE, Filters
 from appliance_plugins.dns_filter.views import KIND, TOPIC
 
 PATIENCE = 10.0
@@ -99,6 +100,16 @@ async def test_records_are_kept_and_shown_live(house: Any) -> None:
     assert rows[-1]["verdict"] == "would block"
     card = await _card(house)
     assert (card["summary"].answered, card["summary"].would_block) == (len(records), len(records))
+
+
+async def test_random_names_are_counted_together(house: Any) -> None:
+    at = stamp()
+    for batch in range(2):
+        names = [f"x{batch}{number}.example" for number in range(500)]
+        await house.plugin.receive([_record(t=at, name=name) for name in names], 0)
+    rows = await house.plugin.store.recent(2000, Filters(), at)
+    assert len(rows) == ROWS_OF_ONE + 1
+    assert (await _card(house))["summary"].answered == 1000
 
 
 async def test_a_list_that_changes_is_in_force_after_the_job(house: Any) -> None:

@@ -155,3 +155,18 @@ async def test_nothing_that_is_sent_stops_the_answers(start_filter: Start, upstr
     ):
         asking.send(packet)
     assert (await asking.ask("www.example.org")).header.rcode == 0
+
+
+async def test_who_asks_too_fast_is_not_heard_and_others_are(
+    start_filter: Start, upstream: Any, device: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "QUERIES_IN_A_BURST", 2.0)
+    monkeypatch.setattr(server, "QUERIES_PER_SECOND", 0.0)
+    running = await start_filter({"upstreams": (upstream.endpoint,)})
+    fast = await device(running.port, "127.0.0.1")
+    for name in ("one.example.org", "two.example.org"):
+        assert (await fast.ask(name)).header.rcode == 0
+    fast.send(bytes.fromhex("000101000001000000000000037777770765786d706c65036f72670000010001"))
+    assert (await (await device(running.port, "127.0.0.2")).ask("three.example.org")).header.rcode == 0
+    assert running.service.server.dropped == 1
+    assert upstream.names == ["one.example.org.", "two.example.org.", "three.example.org."]

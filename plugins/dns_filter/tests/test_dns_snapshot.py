@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance_plugins.dns_filter.settings import Settings
+from appliance_plugins.dns_filter.shares import plain_address
 from appliance_plugins.dns_filter.snapshot import (
     CLIENTS_REMEMBERED,
     RangePart,
     SnapshotError,
     build,
     clients_of,
-    plain_address,
     read,
     resolve_ranges,
 )

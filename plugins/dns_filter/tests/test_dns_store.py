@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from appliance.db import Database
 from appliance.migrate import migrate
 from appliance_plugins import dns_filter
-from appliance_plugins.dns_filter.store import Filters, Store, Summary, aggregate
+from appliance_plugins.dns_filter.store import (
+    MANY_NAMES,
+    MINUTES_KNOWN,
+    ROWS_OF_ONE,
+    Filters,
+    RowLimit,
+    Store,
+    Summary,
+    aggregate,
+)
 
 MIGRATIONS = Path(dns_filter.__file__).parent / "migrations" / "activity"
 EVERYTHING = Filters()
@@ -114,3 +123,35 @@ def test_nothing_is_lost_by_counting(queries: list[tuple[int, str, str]]) -> Non
     rows = aggregate([record(f"09:30:{second:02}", name=name, verdict=verdict) for second, name, verdict in queries])
     assert sum(row.count for row in rows) == len(queries)
     assert len({row.key for row in rows}) == len(rows)
+
+
+async def test_random_names_of_one_client_fill_few_rows_and_are_all_counted(store: Store) -> None:
+    limit = RowLimit()
+    pupil = [record(name=f"x{number}.example") for number in range(1000)]
+    for batch in range(0, 1000, 100):  # the limit holds over batches
+        other = record("09:30:02", name=f"n{batch}.example", client="10.0.0.2")
+        await store.add(aggregate([*pupil[batch : batch + 100], other], limit))
+    await store.add(aggregate([record(name="x7.example"), record(name="x999.example", verdict="blocked")], limit))
+    rows = await store.recent(2000, Filters(who="10.0.0.1"), LONG_AGO)
+    rest = {row.verdict: row.count for row in rows if row.is_rest}
+    assert rest == {"allowed": 1000 - ROWS_OF_ONE, "blocked": 1}
+    assert len(rows) == ROWS_OF_ONE + 2
+    assert {row.count for row in rows if row.name == "x7.example"} == {2}
+    assert len(await store.recent(2000, Filters(who="10.0.0.2"), LONG_AGO)) == 10
+    assert await store.summary(LONG_AGO) == Summary(1012, 1, 0)
+
+
+def test_every_minute_begins_anew_and_old_ones_are_forgotten() -> None:
+    limit = RowLimit()
+    for minute in range(10, 20):
+        rows = aggregate([record(f"09:{minute}:00", name=f"x{n}.example") for n in range(ROWS_OF_ONE + 5)], limit)
+        assert len(rows) == ROWS_OF_ONE + 1
+        assert (rows[-1].name, rows[-1].type, rows[-1].count) == (MANY_NAMES, "", 5)
+    assert len(limit._keys) == MINUTES_KNOWN
+
+
+def test_the_limit_holds_when_the_clock_was_set_back() -> None:
+    limit = RowLimit()
+    aggregate([record(f"10:{minute}:00") for minute in (10, 11, 12, 13)], limit)
+    rows = aggregate([record("08:00:00", name=f"x{number}.example") for number in range(1000)], limit)
+    assert len(rows) == ROWS_OF_ONE + 1

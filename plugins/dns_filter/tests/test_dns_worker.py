@@ -17,6 +17,7 @@ from appliance_plugins.dns_filter import worker
 from appliance_plugins.dns_filter.compiled import FOLDER
 from appliance_plugins.dns_filter.settings import Settings
 from appliance_plugins.dns_filter.snapshot import build
+from appliance_plugins.dns_filter.upstream import OF_ONE
 
 Start = Callable[..., Awaitable[Any]]
 PATIENCE = 10.0
@@ -125,15 +126,53 @@ async def test_a_dead_upstream_is_shown_until_one_answers(
     start_filter: Start, upstream: Any, start_upstream: Start, device: Start
 ) -> None:
     upstream.stop()
-    running = await start_filter({"upstreams": (upstream.endpoint,)})
+    running = await start_filter({"upstreams": (upstream.endpoint,), "upstream_timeout": 0.1})
     asking = await device(running.port)
-    reply = await asking.ask("www.example.org", edns={})
-    assert reply.header.rcode == SERVFAIL
-    assert reply.ar[0].rdata[0].data[:2] == b"\x00\x16"
+    async with asyncio.timeout(PATIENCE):
+        while not running.context.words:
+            await asyncio.sleep(0.02)  # a device that asks faster is too fast for the server
+            reply = await asking.ask("www.example.org", edns={})
+            assert reply.header.rcode == SERVFAIL
+            assert reply.ar[0].rdata[0].data[:2] == b"\x00\x16"
     assert f"No name server answers: {upstream.endpoint} refused the connection" in running.context.words
     await running.change(upstreams=[(await start_upstream()).endpoint])
     assert rdata(await asking.ask("www.example.org")) == ["192.0.2.53"]
     assert running.context.words == ""
+
+
+async def test_a_device_that_fills_its_share_hears_why_and_others_are_answered(
+    start_filter: Start, start_upstream: Start, device: Start
+) -> None:
+    def script(query: DNSRecord, over_tcp: bool) -> bytes | None:
+        del over_tcp
+        return None if "silent" in str(query.q.qname) else bytes(query.reply().pack())
+
+    upstream = await start_upstream(script)
+    running = await start_filter({"upstreams": (upstream.endpoint,)})
+    pupil, other = await device(running.port, "127.0.0.1"), await device(running.port, "127.0.0.2")
+    async with asyncio.timeout(PATIENCE):
+        for number in range(OF_ONE):
+            pupil.send(bytes(DNSRecord.question(f"silent{number}.example.org").pack()))
+        while len(upstream.asked) < OF_ONE:
+            await asyncio.sleep(0)
+    refused = await pupil.ask("www.example.org", edns={})
+    assert refused.header.rcode == SERVFAIL
+    assert b"queries of this device wait already" in refused.ar[0].rdata[0].data
+    assert (await other.ask("www.example.org")).header.rcode == 0
+
+
+async def test_the_machine_is_looked_at_every_few_seconds(
+    start_filter: Start, upstream: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert worker.LOOK_SECONDS <= 5.0
+    monkeypatch.setattr(worker, "LOOK_SECONDS", 0.01)
+    running = await start_filter({"listen": ("0.0.0.0",), "upstreams": (upstream.endpoint,)})
+    monkeypatch.setattr(worker, "local_addresses", lambda: ["127.0.0.1", "127.0.0.77"])  # an address that came
+    following = asyncio.create_task(running.service.follow_machine())
+    async with asyncio.timeout(PATIENCE):
+        while "127.0.0.77" not in {endpoint.host for endpoint in running.service.server.endpoints}:
+            await asyncio.sleep(0.01)
+    following.cancel()
 
 
 async def test_a_long_answer_is_cut_over_udp_and_whole_over_tcp(

@@ -26,9 +26,13 @@ def plain_address(text: str) -> Address:
 
 
 def share_of(text: str) -> Share:
-    """Whose share a query from this address uses. A device gives itself any address of its /64, so these are one."""
+    """Whose share a query from this address uses: the address's own.
+
+    A device can give itself many IPv6 addresses, but a whole room shares one /64: counted together, one pupil would
+    take the service from all of them.
+    """
     address = plain_address(text)
-    return (4, int(address)) if address.version == 4 else (6, int(address) >> 64)
+    return address.version, int(address)
 
 
 class Full(Exception):

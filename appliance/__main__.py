@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ctypes
+import getpass
 import importlib
 import json
 import logging
@@ -22,18 +23,22 @@ from typing import Any
 
 from appliance import __version__
 from appliance.app import try_plugin
-from appliance.audit import Audit, verify
+from appliance.audit import Audit, Noted, Verdict, verify
 from appliance.belongings import belongings, remove_belongings
 from appliance.bus import parked
 from appliance.command_socket import Reply, ask
 from appliance.config import ConfigError, Place, Settings, Source, check, find_place, json_schema, read_source
 from appliance.db import Database
-from appliance.errors import ApplianceError, CannotStart, PluginError
+from appliance.errors import ApplianceError, CannotStart, PluginError, Refused
+from appliance.identity import Identity
+from appliance.identity_restoring import describe, read_code_file, read_identity_file, restore
 from appliance.loading import load, page_state, resource
 from appliance.main_process import MainProcess
 from appliance.migrate import CORE, migrate
 from appliance.plugin_finder import find_plugins, import_plugin, settings_model
 from appliance.probe import report
+from appliance.signed_heads import read_statement
+from appliance.signing import PublicKey
 from appliance.trial import EXIT_BAD_SETTINGS, EXIT_CANNOT_START, Supervisor
 from appliance.workers import WorkerContext
 
@@ -41,6 +46,7 @@ Command = Callable[[argparse.Namespace, Place], int]
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 CONFIG_HELP = "the settings file (default: /etc/appliance/appliance.yaml; in a checkout etc/appliance.yaml)"
+CODE_FILE_HELP = "a file that holds the code, instead of typing it"
 TRIAL_HELP = "run as a trial that keeps everything in FOLDER (in a checkout: var)"
 
 
@@ -86,7 +92,8 @@ def parser() -> argparse.ArgumentParser:
     worker.add_argument("name", metavar="PLUGIN.NAME")
     add("status", _ask("status"), "print every check of the running appliance; exit code 1 if something is broken")
     add("reload", _ask("reload"), "read the settings file again and apply it, wholly or not at all")
-    add("setup-link", _ask("setup-link"), "make a one-time link that opens the staff pages for one browser")
+    link = add("setup-link", _setup_link, "make the one-time link with which this box is set up")
+    link.add_argument("--again", action="store_true", help="for another IT account on a box that is set up")
     checking = add("check-config", _check_config, "look for mistakes in the settings; starts nothing")
     checking.add_argument("file", nargs="?", type=Path, metavar="FILE", help="another settings file than the usual one")
 
@@ -103,9 +110,30 @@ def parser() -> argparse.ArgumentParser:
     remove.add_argument("name", metavar="NAME")
     remove.add_argument("--yes", action="store_true", help="really delete it")
 
+    identity = add_group("identity", "bring up a new box that takes the place of another one")
+    for name, run, words in (
+        ("restore", _identity_restore, "give this new box the authority, keys and settings in an identity file"),
+        ("show", _identity_show, "print what is in an identity file, without its secrets"),
+    ):
+        opening = add(name, run, words, identity)
+        opening.add_argument("file", type=Path, metavar="FILE", help="the identity file")
+        opening.add_argument("--code-file", type=Path, metavar="PATH", help=CODE_FILE_HELP)
+
     audit = add_group("audit", "check the record of who did what")
     verifying = add("verify", _audit_verify, "walk the whole record; exit code 1 if it was tampered with", audit)
     verifying.add_argument("--noted", default="", metavar="HEAD", help="a head noted earlier; it must still be there")
+    verifying.add_argument(
+        "--signed",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="signed heads that somebody kept; the record must still hold what they say",
+    )
+    verifying.add_argument(
+        "--public-key", type=Path, metavar="FILE", help="the key of the signed heads (default: this appliance's own)"
+    )
+    verifying.add_argument("--store", type=Path, metavar="FILE", help="a copy of records.db (default: the one in use)")
 
     events = add_group("events", "look after events that were not delivered")
     add("parked", _events_parked, "list events that a listener never took", events)
@@ -213,6 +241,10 @@ def _ask(command: str) -> Command:
         return _tell(asyncio.run(ask(_core_settings(place).storage.run_dir, command)))
 
     return run
+
+
+def _setup_link(options: argparse.Namespace, place: Place) -> int:
+    return _tell(asyncio.run(ask(_core_settings(place).storage.run_dir, "setup-link", again=options.again)))
 
 
 # Settings
@@ -330,22 +362,74 @@ async def _show_belongings(name: str, state_dir: Path) -> None:
         print(f"  {line}")
 
 
+# The identity file
+
+
+def _identity_restore(options: argparse.Namespace, place: Place) -> int:
+    for line in asyncio.run(restore(_open_identity(options), place)):
+        print(line)
+    print("Start the appliance now. Devices that trusted the box before trust this one.")
+    return 0
+
+
+def _identity_show(options: argparse.Namespace, _place: Place) -> int:
+    for line in describe(_open_identity(options)):
+        print(line)
+    return 0
+
+
+def _open_identity(options: argparse.Namespace) -> Identity:
+    sealed = read_identity_file(options.file)  # first: no code is typed for a file that is no good
+    return sealed.open(_code(options.code_file))
+
+
+def _code(file: Path | None) -> str:
+    """The code of an identity file. Never an argument: those stand in histories and in lists of processes."""
+    if file is not None:
+        return read_code_file(file)
+    if not sys.stdin.isatty():
+        raise Refused("There is no terminal on which to type the code.", "Give a file that holds it: --code-file PATH")
+    return getpass.getpass("Code of the identity file (it is not shown while you type): ")
+
+
 # The record and the events
 
 
 def _audit_verify(options: argparse.Namespace, place: Place) -> int:
-    return asyncio.run(_verify(options.noted, place))
-
-
-async def _verify(noted: str, place: Place) -> int:
-    records = Database(_core_settings(place).storage.state_dir / "records.db", read_only=True)
-    await records.open()
-    try:
-        verdict = await verify(records, noted)
-    finally:
-        await records.close()
+    state_dir = _core_settings(place).storage.state_dir
+    noted = [Noted(options.noted)] if options.noted else []
+    if options.signed:
+        key = _public_key(options.public_key, state_dir / "trust")
+        noted += [read_statement(_read(path).decode("utf-8-sig", "replace"), key).noted for path in options.signed]
+    verdict = asyncio.run(_verify(options.store or state_dir / "records.db", noted))
     print(f"{verdict.words}\nHead: {verdict.head}")
     return 0 if verdict.good else 1
+
+
+async def _verify(store: Path, noted: Sequence[Noted]) -> Verdict:
+    records = Database(store, read_only=True)
+    await records.open()
+    try:
+        return await verify(records, noted)
+    finally:
+        await records.close()
+
+
+def _public_key(path: Path | None, trust_dir: Path) -> PublicKey:
+    key = PublicKey.of_pem(_read(path)) if path is not None else PublicKey.of_box(trust_dir)
+    if key is None:
+        raise ApplianceError(
+            "This machine has no key of its own to check signed heads with.",
+            "Give the public key that the audit page offers with --public-key FILE.",
+        )
+    return key
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ApplianceError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _events_parked(_options: argparse.Namespace, place: Place) -> int:

@@ -1,14 +1,23 @@
 """Everything that a plugin may use: the only module of the core that plugins import. It holds no code."""
 
+from appliance.access import Actor
 from appliance.app import Appliance
-from appliance.assignments import Effective
+from appliance.assignments import Effective, Target, TargetKind
 from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import new_id, now, parse, random_id, stamp
 from appliance.config import Section, Wrong, WrongSettings, setting
 from appliance.db import Database, Row, Transaction
 from appliance.errors import ApplianceError, CannotStart, NotReady, Refused, StoreBusy, StoreError
-from appliance.events import AssignmentChanged, Event, PluginSwitchedOff, SettingChanged
+from appliance.events import (
+    AssignmentChanged,
+    AuditHeadSigned,
+    DirectoryChanged,
+    Event,
+    NoticeMade,
+    PluginSwitchedOff,
+    SettingChanged,
+)
 from appliance.exempt import ExemptPlace
 from appliance.hookspecs import (
     Check,
@@ -27,7 +36,6 @@ from appliance.hookspecs import (
 )
 from appliance.live import Live
 from appliance.net import local_addresses, port_holder, resolver_addresses
-from appliance.staff import Actor
 from appliance.web.pages import actor, flash, read_form, redirect, render
 from appliance.workers import WorkerContext, write_atomically
 
@@ -37,12 +45,14 @@ __all__ = [
     "ApplianceError",
     "AssignmentChanged",
     "Audit",
+    "AuditHeadSigned",
     "Bus",
     "CannotStart",
     "Check",
     "Daily",
     "Data",
     "Database",
+    "DirectoryChanged",
     "Effective",
     "Event",
     "Every",
@@ -52,6 +62,7 @@ __all__ = [
     "Live",
     "Menu",
     "NotReady",
+    "NoticeMade",
     "Page",
     "Panel",
     "Permission",
@@ -63,6 +74,8 @@ __all__ = [
     "State",
     "StoreBusy",
     "StoreError",
+    "Target",
+    "TargetKind",
     "Transaction",
     "Worker",
     "WorkerContext",

@@ -16,20 +16,35 @@ from appliance.bus import Bus
 from appliance.config import Config, Place, check, read_source
 from appliance.containment import Containment, Note
 from appliance.control import Control, Reloader
+from appliance.credentials import Credentials
 from appliance.db import Database
+from appliance.directory import Directory
 from appliance.errors import ApplianceError
 from appliance.exempt import Exempt
 from appliance.health import Health
 from appliance.hookspecs import Daily, Every, Job
+from appliance.identity_saving import IdentityFiles
+from appliance.joining import Joining
+from appliance.keys_on_disk import FACTOR_KEY, FACTOR_KEY_BYTES, load_or_make_secret
 from appliance.live import Live
 from appliance.loading import page_state, resource
+from appliance.looks import Looks
 from appliance.migrate import CORE, migrate
+from appliance.monitoring import Monitoring
+from appliance.notices import Notices
 from appliance.plugin_finder import Found, find_plugins, import_plugin, settings_model
 from appliance.plugins import Plugins
 from appliance.probe import Trouble
 from appliance.schedule import Schedule
+from appliance.second_factor import FactorKey
+from appliance.sessions import Sessions
+from appliance.signed_heads import SignedHeads
+from appliance.signing_in import Memory, SigningIn
+from appliance.staff import Staff
 from appliance.timetable import Timetable
 from appliance.upkeep import Retention, Soundness
+from appliance.vaults import Vaults
+from appliance.vulnerable import VulnerableList
 from appliance.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -53,12 +68,30 @@ class Appliance:
     live: Live
     plugins: Plugins
     control: Control
+    directory: Directory
+    monitoring: Monitoring
+    vaults: Vaults
+    notices: Notices
+    staff: Staff
+    signing_in: SigningIn
+    joining: Joining
+    identity: IdentityFiles
+    looks: Looks
+    vulnerable: VulnerableList
+    signed_heads: SignedHeads
 
 
 def build(
-    config: Config, found: Mapping[str, Found], containment: Containment, reloader: Reloader | None = None
+    config: Config,
+    found: Mapping[str, Found],
+    containment: Containment,
+    reloader: Reloader | None = None,
+    memory: Memory | None = None,
 ) -> Appliance:
-    """Make the services and tell them of each other. Opens nothing and starts nothing."""
+    """Make the services and tell them of each other. Opens nothing and starts nothing.
+
+    ``memory``: what the generation before has kept of who is signed in.
+    """
     settings = config.settings
     state_dir, run_dir = settings.storage.state_dir, settings.storage.run_dir
     plugins = Plugins(found, containment)
@@ -67,6 +100,16 @@ def build(
     activity = Database(state_dir / "activity.db", "normal")
     audit = Audit(records)
     bus = Bus(records, settings.events.retry_pauses, plugins.run)
+    held, live = memory or Memory(), Live()
+    vaults, notices = Vaults(records, audit), Notices(records, bus, live)
+    idle, life = timedelta(minutes=settings.staff.idle_minutes), timedelta(hours=settings.staff.session_hours)
+    staff = Staff(records, audit, Sessions(records, held.ring, idle, life), vaults, notices)
+    factor_key = FactorKey(lambda: load_or_make_secret(state_dir / "trust", FACTOR_KEY, FACTOR_KEY_BYTES))
+    credentials = Credentials(records, vaults, factor_key, held.stretcher)
+    signing_in = SigningIn(records, audit, staff, credentials, vaults, notices, held.throttle)
+    timetable, timezone = Timetable(settings.timetable, settings.school.timezone), settings.school.timezone
+    directory = Directory(records, bus, audit)
+    assignments = Assignments(records, bus, audit, settings.groups, directory)
     return Appliance(
         config=config,
         records=records,
@@ -75,13 +118,24 @@ def build(
         bus=bus,
         health=health,
         exempt=Exempt.load(config.place.resolve(settings.exempt.help_seeking_file)),
-        timetable=Timetable(settings.timetable, settings.school.timezone),
-        assignments=Assignments(records, bus, audit, settings.groups),
+        timetable=timetable,
+        assignments=assignments,
         schedule=Schedule(settings.school.timezone, records, plugins.run),
         workers=Workers(state_dir, run_dir, plugins.run, health.refresh_soon),
-        live=Live(),
+        live=live,
         plugins=plugins,
         control=Control(config, records, audit, bus, reloader),
+        directory=directory,
+        monitoring=Monitoring(records, audit, assignments, directory, staff, vaults, timezone),
+        vaults=vaults,
+        notices=notices,
+        staff=staff,
+        signing_in=signing_in,
+        identity=IdentityFiles(config, records, audit),
+        joining=Joining(records, audit, staff, credentials, signing_in, vaults, notices, held.throttle),
+        looks=Looks(records, audit, notices, timetable, timezone),
+        vulnerable=VulnerableList(records, audit, vaults),
+        signed_heads=SignedHeads(records, audit, bus, state_dir / "trust", timezone, settings.school.name),
     )
 
 
@@ -107,7 +161,15 @@ async def open_stores(appliance: Appliance) -> None:
 
 async def start(appliance: Appliance, troubles: Mapping[str, Trouble]) -> None:
     """Start everything on open stores. ``troubles``: plugins that failed when they were tried in a child process."""
+    await appliance.signed_heads.start()
+    await appliance.notices.start()
+    await appliance.staff.start()
+    await appliance.staff.sessions.start()
+    for keys in appliance.staff.sessions.opened():  # of the generation before
+        await appliance.vaults.load_keys(keys)
+    await appliance.directory.start()
     await appliance.assignments.start()
+    await appliance.monitoring.start()
     await appliance.workers.start()
     await appliance.plugins.start(appliance, troubles)
     _add_jobs(appliance)
@@ -120,6 +182,7 @@ async def stop(appliance: Appliance) -> None:
     appliance.live.close()
     steps = (
         appliance.health.stop, appliance.schedule.stop, appliance.plugins.stop, appliance.bus.stop_all,
+        appliance.identity.stop, appliance.directory.stop,
         appliance.workers.stop, appliance.activity.close, appliance.records.close,
     )  # fmt: skip
     for step in steps:
@@ -139,8 +202,16 @@ def _add_jobs(appliance: Appliance) -> None:
         Job("retention", Daily(time(3, 30)), retention.run, limit=timedelta(hours=1)),
         Job("integrity check", Daily(time(4, 0)), soundness.run, limit=timedelta(hours=1)),
         Job("assignments that end", Every(timedelta(minutes=1)), appliance.assignments.end_what_is_over),
+        Job("who is monitored", Every(timedelta(minutes=1)), appliance.monitoring.refresh),
         Job("settings that end", Every(timedelta(minutes=1)), appliance.control.end_what_is_over),
+        Job("idle browsers", Every(timedelta(seconds=15)), appliance.staff.sessions.lock_idle),
+        Job("old notices", Daily(time(3, 45)), appliance.notices.forget),
+        Job("old imports", Every(timedelta(minutes=10)), appliance.directory.imports.forget_old),
+        Job("old looks", Daily(time(3, 50)), appliance.looks.forget),
+        Job("signing the audit", Daily(time(4, 15)), appliance.signed_heads.sign, limit=timedelta(hours=1)),
     ):
         appliance.schedule.add(CORE, job)
     for part in (soundness, appliance.bus, appliance.workers, appliance.plugins, appliance.schedule):
         appliance.health.add(part.checks)
+    appliance.health.add(appliance.identity.checks)
+    appliance.health.add(appliance.signed_heads.checks)

@@ -1,20 +1,23 @@
-"""What applies to whom: the one resolver for everything that is set per group.
+"""What applies to whom: the one resolver for everything that is set per group, device or person.
 
-First form: a group is a set of networks (``groups`` in the settings). The most specific network that holds an address
-decides; what a file fixes for a group wins over what a page set; a group for which nothing is set hands over to the
-next wider one, and at the end stands the default.
+The closest choice decides: the person's own, then the device's own, then the groups of the directory that the person or
+the device is in (among several the strictest value, by the order that the kind declares), then the group of networks
+(``groups`` in the settings) whose most specific network holds the address, and at the end the default. What a file
+fixes for a group of networks wins over what a page set for it.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
 
 from appliance.audit import Audit
 from appliance.bus import Bus
-from appliance.clock import new_id, now, stamp
+from appliance.clock import new_id, now, parse, stamp
 from appliance.config import GroupSettings
 from appliance.db import Database, Row, Transaction
 from appliance.errors import ApplianceError, Refused
@@ -25,35 +28,82 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+class TargetKind(StrEnum):
+    """What a value can be set for."""
+
+    NETWORKS = "networks"
+    GROUP = "group"
+    DEVICE = "device"
+    PERSON = "person"
+
+
+_KNOWN: Mapping[TargetKind, str] = {
+    TargetKind.GROUP: "SELECT name FROM groups WHERE id = ?",
+    TargetKind.DEVICE: "SELECT name FROM devices WHERE id = ? AND removed_at IS NULL",
+    TargetKind.PERSON: "SELECT name FROM people WHERE id = ? AND left_at IS NULL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom a value is set for. ``id``: for networks the group's name in the settings, else an id of the directory."""
+
+    kind: TargetKind
+    id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """A value, where it came from in words, and the group that decided (``None``: the default)."""
+    """A value, where it came from in words, and whose choice decided (``None``: the default)."""
 
     value: str
     origin: str
-    group: str | None
+    target: Target | None
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Something that can be set per group: its default, what the files fix, and the values to choose from."""
+    """Something that can be set: its default, what the files fix for groups of networks, and the values to choose from.
+
+    ``options`` go from the mildest to the strictest: among several groups of the directory the strictest counts.
+    ``targets``: what it can be set for.
+    """
 
     default: str
     fixed: Mapping[str, str]
     options: tuple[str, ...]
+    targets: frozenset[TargetKind]
+
+
+class Memberships(Protocol):
+    """Who is in which group of the directory, by ids, answered from memory. An id that is not known is in none."""
+
+    def groups_of_person(self, person_id: str) -> Collection[str]:
+        """The groups of a person."""
+
+    def groups_of_device(self, device_id: str) -> Collection[str]:
+        """The groups of a device."""
 
 
 class Assignments:
-    """Kinds are declared by plugins when they are made; rows set on pages are read by ``start``."""
+    """Kinds are declared by whoever uses them when it is made; rows set on pages are read by ``start``."""
 
-    def __init__(self, records: Database, bus: Bus, audit: Audit, groups: Sequence[GroupSettings]) -> None:
+    def __init__(
+        self,
+        records: Database,
+        bus: Bus,
+        audit: Audit,
+        groups: Sequence[GroupSettings],
+        memberships: Memberships,
+    ) -> None:
         self._records = records
         self._bus = bus
         self._audit = audit
         self.groups = tuple(groups)
         self._networks = _by_specificity(groups)
+        self._memberships = memberships
         self._kinds: dict[str, Kind] = {}
-        self._rows: dict[tuple[str, str], list[Row]] = {}
+        self._rows: dict[tuple[str, Target], list[Row]] = {}
         self._announced = stamp()
         """Ends before this moment have been announced (or came while the appliance did not run)."""
 
@@ -64,16 +114,26 @@ class Assignments:
     def _take(self, rows: Sequence[Row]) -> None:
         self._rows = {}
         for row in rows:
-            self._rows.setdefault((row["kind"], row["group"]), []).append(row)
+            self._rows.setdefault((row["kind"], _target(row)), []).append(row)
 
     async def _take_after_commit(self, tx: Transaction) -> None:
         """Let listeners find what they are told of: called before ``publish``, whose wake-up then comes second."""
         rows = await tx.fetch(_IN_FORCE, (self._announced,))
         tx.after_commit.append(lambda: self._take(rows))
 
-    def declare(self, kind: str, default: str, fixed: Mapping[str, str], options: Sequence[str]) -> None:
-        """Make ``kind`` assignable. ``fixed`` is what the settings file says, group by group."""
-        self._kinds[kind] = Kind(default, dict(fixed), tuple(options))
+    def declare(
+        self,
+        kind: str,
+        default: str,
+        fixed: Mapping[str, str],
+        options: Sequence[str],
+        targets: Collection[TargetKind] = (TargetKind.NETWORKS,),
+    ) -> None:
+        """Make ``kind`` assignable to ``targets``. ``fixed``: what the settings file says, by group of networks.
+
+        ``options`` go from the mildest to the strictest.
+        """
+        self._kinds[kind] = Kind(default, dict(fixed), tuple(options), frozenset(targets))
 
     def kind(self, name: str) -> Kind:
         """What was declared; raises ``ApplianceError`` for an unknown name."""
@@ -88,69 +148,150 @@ class Assignments:
         """Every network of every group, the most specific first."""
         return self._networks
 
-    def effective(self, kind: str, address: str, at: datetime | None = None) -> Effective:
-        """What applies to a client at this address (default: now)."""
-        client = _plain(address)
-        for network, group in self._networks:
-            if client in network:
-                found = self._of_group(kind, group, at)
-                if found is not None:
-                    return found
-        return Effective(self.kind(kind).default, "the default", None)
+    def effective(
+        self,
+        kind: str,
+        *,
+        person: str | None = None,
+        device: str | None = None,
+        address: str | None = None,
+        at: datetime | None = None,
+        supposing: Mapping[Target, Effective | None] | None = None,
+    ) -> Effective:
+        """What applies to a person on a device at an address, as far as each is known (default: now).
 
-    def for_group(self, kind: str, group: str, at: datetime | None = None) -> Effective:
-        """What applies to a group as such: its own value, or the default."""
-        return self._of_group(kind, group, at) or Effective(self.kind(kind).default, "the default", None)
+        ``supposing``: as if this had been set for these targets (``None``: nothing), to say beforehand what a change
+        will do.
+        """
+        declared, moment = self.kind(kind), stamp(at or now())
+        supposed = supposing or {}
+        for targets in self._closest_first(person, device, address):
+            own = [supposed[one] if one in supposed else self._own(kind, declared, one, moment) for one in targets]
+            found = [one for one in own if one is not None]
+            if found:
+                return max(found, key=lambda one: declared.options.index(one.value))
+        return Effective(declared.default, "the default", None)
 
-    def _of_group(self, kind: str, group: str, at: datetime | None) -> Effective | None:
-        declared = self.kind(kind)
-        if group in declared.fixed:
-            return Effective(declared.fixed[group], "the settings file", group)
-        moment = stamp(at or now())
-        in_force = [row for row in self._rows.get((kind, group), []) if row["until"] is None or row["until"] > moment]
+    def _closest_first(self, person: str | None, device: str | None, address: str | None) -> Iterator[list[Target]]:
+        """Whose choices count, the closest first; those that count alike stand together."""
+        groups: set[str] = set()
+        if person is not None:
+            yield [Target(TargetKind.PERSON, person)]
+            groups.update(self._memberships.groups_of_person(person))
+        if device is not None:
+            yield [Target(TargetKind.DEVICE, device)]
+            groups.update(self._memberships.groups_of_device(device))
+        yield [Target(TargetKind.GROUP, group) for group in sorted(groups)]
+        if address is not None:
+            client = _plain(address)
+            yield from ([Target(TargetKind.NETWORKS, name)] for network, name in self._networks if client in network)
+
+    def own(
+        self, kind: str, target: Target, at: datetime | None = None, *, without: str | None = None
+    ) -> Effective | None:
+        """What was set for this target itself (default: now); ``None`` if it gets what is around it.
+
+        ``without``: as if the row of this id had been undone.
+        """
+        return self._own(kind, self.kind(kind), target, stamp(at or now()), without)
+
+    def _own(
+        self, kind: str, declared: Kind, target: Target, moment: str, without: str | None = None
+    ) -> Effective | None:
+        if target.kind is TargetKind.NETWORKS and target.id in declared.fixed:
+            return Effective(declared.fixed[target.id], "the settings file", target)
+        rows = self._rows.get((kind, target), ())
+        in_force = [row for row in rows if row["id"] != without and (row["until"] is None or row["until"] > moment)]
         if not in_force:
             return None
         row = in_force[-1]
         if row["value"] not in declared.options:  # it named something that the settings no longer know
             return None
-        return Effective(row["value"], f"set by {row['author']}: {row['reason']}", group)
+        return Effective(row["value"], f"set by {row['author']}: {row['reason']}", target)
+
+    def given(self, kind: str, value: str, *, or_later: bool = False) -> frozenset[Target]:
+        """For whom a page has set ``value``, in force now.
+
+        ``or_later``: also where it will apply again by itself, once a passing choice over it has ended.
+        """
+        start = now()
+        found = set()
+        for target in [target for named, target in self._rows if named == kind]:
+            ends = [parse(row["until"]) for row in self._rows[kind, target] if row["until"]] if or_later else []
+            chosen = [self.own(kind, target, moment) for moment in (start, *(end for end in ends if end > start))]
+            if any(own is not None and own.value == value for own in chosen):
+                found.add(target)
+        return frozenset(found)
 
     async def history(self, kind: str, limit: int = 50) -> list[Row]:
-        """What was set on pages, newest first."""
+        """What was set on pages for groups of networks, newest first. It is never about people."""
         return await self._records.fetch(
-            "SELECT * FROM assignments WHERE kind = ? ORDER BY set_at DESC, id DESC LIMIT ?", (kind, limit)
+            "SELECT * FROM assignments WHERE kind = ? AND target_kind = 'networks'"
+            " ORDER BY set_at DESC, id DESC LIMIT ?",
+            (kind, limit),
         )
 
     # Changing
 
-    async def assign(self, actor: str, kind: str, group: str, value: str, reason: str, until: datetime | None) -> None:
-        """Set a value for a group. Raises ``Refused`` if the file fixes it or something is missing or unknown."""
-        self._check(kind, group, value, reason, until)
+    async def assign(
+        self, actor: str, kind: str, target: Target, value: str, reason: str, until: datetime | None
+    ) -> None:
+        """Set a value for a target. Raises ``Refused`` if the file fixes it or something is missing or unknown."""
+        async with self._records.transaction() as tx:
+            await self.assign_within(tx, actor, kind, target, value, reason, until)
+
+    async def assign_within(
+        self,
+        tx: Transaction,
+        actor: str,
+        kind: str,
+        target: Target,
+        value: str,
+        reason: str,
+        until: datetime | None,
+        note: Mapping[str, str] | None = None,
+    ) -> str:
+        """``assign`` as a part of a unit of work that keeps more; returns the id of the row.
+
+        ``note``: what the record is to say besides. It must not name a pupil.
+        """
+        self._check(kind, target, value, reason, until)
+        if target.kind is not TargetKind.NETWORKS and await tx.fetch_one(_KNOWN[target.kind], (target.id,)) is None:
+            raise Refused(f"There is no such {target.kind.value}.", "Load the page again.")
         row_id = new_id()
         ends = stamp(until) if until else None
-        async with self._records.transaction() as tx:
-            await tx.execute(
-                'INSERT INTO assignments (id, kind, "group", value, author, reason, set_at, until)'
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (row_id, kind, group, value, actor, reason, stamp(), ends),
-            )
-            detail = {"value": value, "reason": reason, "until": ends}
-            await self._audit.record(tx, actor, "assigned", f"{kind} of {group}", detail)
-            await self._take_after_commit(tx)
-            await self._bus.publish(tx, AssignmentChanged(kind=kind, group=group))
+        await tx.execute(
+            "INSERT INTO assignments (id, kind, target_kind, target, value, author, reason, set_at, until)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (row_id, kind, target.kind.value, target.id, value, actor, reason, stamp(), ends),
+        )
+        detail = {**(note or {}), "value": value, "until": ends}
+        if target.kind is TargetKind.NETWORKS:  # others may name a child: their reason stays in the row alone
+            detail["reason"] = reason
+        await self._record_and_announce(tx, actor, "assigned", kind, target, detail)
+        return row_id
 
-    async def undo(self, actor: str, row_id: str) -> None:
+    async def undo(self, actor: str, kind: str, row_id: str) -> None:
         """Take back what a page set. Raises ``Refused`` if it was undone already."""
         async with self._records.transaction() as tx:
-            row = await tx.fetch_one("SELECT * FROM assignments WHERE id = ? AND undone_at IS NULL", (row_id,))
-            if row is None:
-                raise Refused("This change was undone already.", "Load the page again.")
-            await tx.execute(
-                "UPDATE assignments SET undone_at = ?, undone_by = ? WHERE id = ?", (stamp(), actor, row_id)
-            )
-            await self._audit.record(tx, actor, "undid assignment", f"{row['kind']} of {row['group']}", {"id": row_id})
-            await self._take_after_commit(tx)
-            await self._bus.publish(tx, AssignmentChanged(kind=row["kind"], group=row["group"]))
+            await self.undo_within(tx, actor, kind, row_id)
+
+    async def undo_within(self, tx: Transaction, actor: str, kind: str, row_id: str) -> None:
+        """``undo`` as a part of a unit of work that keeps more."""
+        row = await tx.fetch_one(
+            "SELECT * FROM assignments WHERE id = ? AND kind = ? AND undone_at IS NULL", (row_id, kind)
+        )
+        if row is None:
+            raise Refused("This change was undone already.", "Load the page again.")
+        await tx.execute("UPDATE assignments SET undone_at = ?, undone_by = ? WHERE id = ?", (stamp(), actor, row_id))
+        await self._record_and_announce(tx, actor, "undid assignment", kind, _target(row), {"id": row_id})
+
+    async def _record_and_announce(
+        self, tx: Transaction, actor: str, action: str, kind: str, target: Target, detail: Mapping[str, str | None]
+    ) -> None:
+        await self._audit.record(tx, actor, action, f"{kind} of {await _subject(tx, target)}", detail)
+        await self._take_after_commit(tx)
+        await self._bus.publish(tx, AssignmentChanged(kind=kind, target_kind=target.kind.value, target=target.id))
 
     async def end_what_is_over(self) -> None:
         """Publish ``AssignmentChanged`` for what came to its end since the last call (a job, every minute)."""
@@ -161,25 +302,43 @@ class Assignments:
             return
         async with self._records.transaction() as tx:
             tx.after_commit.append(lambda: setattr(self, "_announced", moment))
-            await self._take_after_commit(tx)
             for row in over:
-                await self._audit.record(
-                    tx, "the appliance", "assignment ended", f"{row['kind']} of {row['group']}", {"id": row["id"]}
+                await self._record_and_announce(
+                    tx, "the appliance", "assignment ended", row["kind"], _target(row), {"id": row["id"]}
                 )
-                await self._bus.publish(tx, AssignmentChanged(kind=row["kind"], group=row["group"]))
 
-    def _check(self, kind: str, group: str, value: str, reason: str, until: datetime | None) -> None:
+    def _check(self, kind: str, target: Target, value: str, reason: str, until: datetime | None) -> None:
         declared = self.kind(kind)
-        if group not in {known.name for known in self.groups}:
-            raise Refused(f"There is no group called {group!r}.", "Groups are defined in the settings file.")
-        if group in declared.fixed:
-            raise Refused(f"The settings file fixes this for {group}.", "Change it there.")
+        if target.kind not in declared.targets:
+            raise Refused(f"This cannot be set for a {target.kind.value}.")
+        if target.kind is TargetKind.NETWORKS:
+            self._check_networks(declared, target.id)
         if value not in declared.options:
             raise Refused(f"{value!r} is not one of: {', '.join(declared.options)}.")
         if not reason.strip():
             raise Refused("Say why, so that the next person understands.")
         if until is not None and until <= now():
             raise Refused("The end lies in the past.", "Choose a later time or leave it empty.")
+
+    def _check_networks(self, declared: Kind, group: str) -> None:
+        if group not in {known.name for known in self.groups}:
+            raise Refused(f"There is no group called {group!r}.", "Groups are defined in the settings file.")
+        if group in declared.fixed:
+            raise Refused(f"The settings file fixes this for {group}.", "Change it there.")
+
+
+def _target(row: Row) -> Target:
+    return Target(TargetKind(row["target_kind"]), row["target"])
+
+
+async def _subject(tx: Transaction, target: Target) -> str:
+    """What the record calls a target: people and devices by their ids, so that it never holds a name of a pupil."""
+    if target.kind is TargetKind.NETWORKS:
+        return target.id
+    if target.kind is TargetKind.GROUP:
+        row = await tx.fetch_one(_KNOWN[target.kind], (target.id,))
+        return f"group {row['name'] if row else target.id}"
+    return f"{target.kind.value} {target.id}"
 
 
 def _by_specificity(groups: Sequence[GroupSettings]) -> tuple[tuple[Network, str], ...]:

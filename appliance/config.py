@@ -95,6 +95,7 @@ __all__ = [
     "load_yaml",
     "read_source",
     "setting",
+    "source_of",
 ]
 
 INSTALLED: Final = Path("/etc/appliance/appliance.yaml")
@@ -193,7 +194,12 @@ def read_source(place: Place) -> Source:
 
     Keys written twice and the like are kept in ``mistakes``, so that ``check`` reports them together with all others.
     """
-    parsed = parse_yaml(read_text(place.config_file), place.config_file)
+    return source_of(read_text(place.config_file), place)
+
+
+def source_of(text: str, place: Place) -> Source:
+    """The settings file of ``place``, if it held this text. Raises ``ConfigError``, as ``read_source`` does."""
+    parsed = parse_yaml(text, place.config_file)
     data = {} if parsed.data is None else parsed.data
     if not isinstance(data, dict):
         raise ConfigError([Mistake(place.config_file, 1, "", "this holds no settings", "sections such as `school:`")])

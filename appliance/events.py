@@ -34,10 +34,39 @@ class SettingChanged(Event):
 
 
 class AssignmentChanged(Event):
-    """What applies to a group was changed, undone, or came to its end."""
+    """What applies to a group, a device or a person was changed, undone, or came to its end."""
 
     kind: str = Field(description="What is assigned, for example `dns_profile`.")
-    group: str = Field(description="Name of the group.")
+    target_kind: str = Field(description="`networks` (a group of the settings), `group`, `device` or `person`.")
+    target: str = Field(description="Name of the group of the settings, else the id in the directory.")
 
 
-CORE_EVENTS: tuple[type[Event], ...] = (PluginSwitchedOff, SettingChanged, AssignmentChanged)
+class NoticeMade(Event):
+    """Somebody was left a few words on their pages. What they say, and about whom, stays there."""
+
+    accounts: tuple[str, ...] = Field(description="Ids of the accounts that were told.")
+    kind: str = Field(description="What it is about, for example `new browser`.")
+
+
+class AuditHeadSigned(Event):
+    """The appliance signed where the audit stands. Whoever keeps the statement elsewhere can prove what it holds."""
+
+    day: str = Field(description="The day in the school's time zone, ISO 8601.")
+    statement: str = Field(description="The signed file, as text. It names nobody.")
+    fingerprint: str = Field(description="SHA-256 of the public key that it is signed with.")
+
+
+class DirectoryChanged(Event):
+    """People, groups or devices were added, changed or marked. Who and what stands in the directory, not in the news."""
+
+    what: str = Field(description="`people`, `groups` or `devices`.")
+
+
+CORE_EVENTS: tuple[type[Event], ...] = (
+    PluginSwitchedOff,
+    SettingChanged,
+    AssignmentChanged,
+    NoticeMade,
+    AuditHeadSigned,
+    DirectoryChanged,
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,8 @@ QUEUE_LIMIT = 200
 class Subscriber:
     """One browser's stream: a bounded queue; what does not fit is counted, and the page is told to reload."""
 
-    allowed: frozenset[Permission]
+    allowed: Callable[[], frozenset[Permission]]
+    account: str = ""
     messages: asyncio.Queue[tuple[str, str]] = field(default_factory=lambda: asyncio.Queue(QUEUE_LIMIT))
     dropped: int = 0
 
@@ -35,13 +36,24 @@ class Live:
         """Whether anybody looks; costly messages need not be made when nobody does."""
         return bool(self._subscribers)
 
-    def publish(self, topic: str, data: Mapping[str, Any] | list[Mapping[str, Any]], permission: Permission) -> None:
-        """Send one message to every stream with this permission. Never waits."""
+    def publish(
+        self,
+        topic: str,
+        data: Mapping[str, Any] | list[Mapping[str, Any]],
+        permission: Permission,
+        accounts: Collection[str] | None = None,
+    ) -> None:
+        """Send one message to every stream with this permission, or to those of ``accounts`` among them. Never waits.
+
+        A message about a person names the accounts that may see that person (``access.visible``).
+        """
         if not self._subscribers:
             return
         text = json.dumps(data, separators=(",", ":"))
         for subscriber in self._subscribers:
-            if permission not in subscriber.allowed:
+            if permission not in subscriber.allowed():
+                continue
+            if accounts is not None and subscriber.account not in accounts:
                 continue
             try:
                 subscriber.messages.put_nowait((topic, text))
@@ -49,9 +61,11 @@ class Live:
                 subscriber.dropped += 1
 
     @asynccontextmanager
-    async def subscribe(self, allowed: frozenset[Permission]) -> AsyncIterator[Subscriber]:
-        """A stream for the time of the ``with`` block."""
-        subscriber = Subscriber(allowed)
+    async def subscribe(
+        self, allowed: Callable[[], frozenset[Permission]], account: str = ""
+    ) -> AsyncIterator[Subscriber]:
+        """A stream for the time of the ``with`` block. ``allowed`` is asked anew for every message."""
+        subscriber = Subscriber(allowed, account)
         self._subscribers.add(subscriber)
         try:
             yield subscriber

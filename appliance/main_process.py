@@ -25,10 +25,10 @@ from appliance.errors import ApplianceError, CannotStart, Refused
 from appliance.hookspecs import Check, Daily, Job, State
 from appliance.loading import Loaded, load, resource
 from appliance.migrate import CORE, migrate
-from appliance.net import bind_all, lan_addresses
+from appliance.net import bind_all, bracketed, lan_addresses
 from appliance.notify import notify, watchdog_seconds
 from appliance.plugins import TODO, PluginState, write_off
-from appliance.staff import Staff
+from appliance.signing_in import Memory
 from appliance.trust import Authority, ServerCertificate, ssl_context
 from appliance.web.server import WebServer
 
@@ -49,7 +49,7 @@ class MainProcess:
         self._loaded: Loaded | None = None
         self._appliance: Appliance | None = None
         self._web: WebServer | None = None
-        self._staff: Staff | None = None
+        self._memory = Memory()
         self._sockets: list[socket.socket] = []
         self._containment: Containment | None = None
         self._trace_file: TextIO | None = None
@@ -86,6 +86,7 @@ class MainProcess:
             await self._serve(loaded)
         finally:  # also after a start that failed half-way: the stores' threads would keep the process alive
             await self._stop_generation()
+            self._memory.close()
             for listening in self._sockets:
                 listening.close()
 
@@ -148,7 +149,7 @@ class MainProcess:
         """Start ``loaded``; ``undo`` and ``forgive`` first take back what a failed generation left in the store."""
         assert self._containment is not None
         self._containment.seconds = loaded.config.settings.limits.hook_seconds
-        appliance = build(loaded.config, loaded.found, self._containment, self)
+        appliance = build(loaded.config, loaded.found, self._containment, self, self._memory)
         self._appliance, self._loaded = appliance, loaded
         await open_stores(appliance)
         if undo is not None:
@@ -166,9 +167,8 @@ class MainProcess:
         await start(appliance, self._loaded.troubles)
         appliance.schedule.add(CORE, Job("certificate", Daily(time(4, 30)), self._renew_if_due))
         appliance.health.add(self._checks)
-        self._staff = Staff(appliance.records, appliance.audit)
         context = ssl_context(self._certificate)
-        self._web = WebServer(appliance, self._staff, self._sockets, context, self._authority, self._certificate)
+        self._web = WebServer(appliance, self._sockets, context, self._authority, self._certificate)
         await self._web.start()
         await appliance.health.refresh()
 
@@ -360,9 +360,9 @@ class MainProcess:
         await remove_belongings(appliance.records, appliance.activity, appliance.audit, actor, state_dir, name)
         return Reply(True, f"Everything that {name} kept is gone.")
 
-    async def _command_setup_link(self, _actor: str, _request: Mapping[str, Any]) -> Reply:
-        assert self._staff is not None
-        return Reply(True, f"{self.staff_address()}/set-up#{await self._staff.new_link()}")
+    async def _command_setup_link(self, _actor: str, request: Mapping[str, Any]) -> Reply:
+        code = await self.appliance.staff.new_setup_link(again=bool(request.get("again")))
+        return Reply(True, f"{self.staff_address()}/set-up#{code}")
 
     async def _command_status(self, _actor: str, _request: Mapping[str, Any]) -> Reply:
         health = self.appliance.health
@@ -399,28 +399,26 @@ class MainProcess:
         notify(f"X_WORKERS={workers}", f"WATCHDOG_USEC={int(stall * 1_000_000)}")
 
     async def _banner(self) -> str:
-        assert self._staff is not None
         assert self._certificate is not None
+        staff = self.appliance.staff
         web = self.appliance.config.settings.web
         suffix = _port_suffix(web.port)
         lines = ["", "The safeguarding appliance is running.", "", f"  On this machine   {self.staff_address()}/"]
-        lines += [f"  On the network    https://{_bracket(address)}{suffix}/" for address in lan_addresses()]
+        lines += [f"  On the network    https://{bracketed(address)}{suffix}/" for address in lan_addresses()]
         lines += [f"  Pupil pages       https://pupil.{web.domain}{suffix}/"]
         lines += [
             "",
             "  The browser will warn, because it does not know this box yet. Compare the certificate's fingerprint:",
         ]
         lines += [f"  SHA-256 {self._certificate.fingerprint}", ""]
-        if self._place.trial_dir is None:  # this goes to the journal, where no code belongs
-            lines.append("  `appliance setup-link` makes a link that opens the staff pages.")
-        elif await self._staff.has_session():
-            lines.append(
-                "  The staff pages are open in one browser. `appliance setup-link` makes a link for another one."
-            )
+        if staff.is_set_up:
+            lines.append("  The box is set up: sign in with your name, password and code.")
+        elif self._place.trial_dir is None:  # this goes to the journal, where no code belongs
+            lines.append("  `appliance setup-link` makes the link with which this box is set up.")
         else:
-            token = await self._staff.new_link()
-            lines.append("  Open the staff pages with this link. It works once, in one browser, for an hour:")
-            lines.append(f"  {self.staff_address()}/set-up#{token}")
+            code = await staff.new_setup_link()
+            lines.append("  Set up the box with this link. It works once, in one browser, for an hour:")
+            lines.append(f"  {self.staff_address()}/set-up#{code}")
         broken = [check for check in self.appliance.health.checks() if check.state is State.BROKEN]
         lines += ["", *(f"  ! {check.name}: {check.words} {check.todo}" for check in broken if not _comes_later(check))]
         if self._place.trial_dir is not None:
@@ -438,10 +436,6 @@ def _reply(outcome: Outcome) -> Reply:
 
 def _port_suffix(port: int) -> str:
     return "" if port == 443 else f":{port}"
-
-
-def _bracket(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def _make_folders(settings: Settings) -> None:

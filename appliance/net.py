@@ -51,6 +51,11 @@ def local_addresses() -> list[str]:
     return _in_order(_kernel_addresses())
 
 
+def bracketed(address: str) -> str:
+    """An address as it stands in a URL (RFC 3986 section 3.2.2)."""
+    return f"[{address}]" if ":" in address else address
+
+
 def lan_addresses() -> list[str]:
     """The addresses at which others reach this machine, IPv4 first: no loopback, no IPv6 link-local or temporary."""
     return _in_order(assigned for assigned in _kernel_addresses() if reachable(assigned))

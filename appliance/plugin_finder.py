@@ -25,12 +25,20 @@ from appliance.hookspecs import PROJECT, Hooks
 
 PACKAGE = "appliance_plugins"
 GROUP = "appliance"
-OWN_PAGES = frozenset({"applying", "audit", "live", "plugins", "settings", "static", "status"})
+OWN_PAGES = frozenset(
+    {
+        *("applying", "audit", "devices", "glossary", "groups", "help", "live", "monitoring", "people", "plugins"),
+        *("settings", "static", "status", "vulnerable"),
+    }
+)
 """First parts of the core's own addresses: a plugin of such a name could have no pages."""
 PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
 CORE_TABLES = frozenset({
     "events", "subscriptions", "deliveries", "audit", "plugins_off", "page_values", "assignments", "job_runs",
-    "migrations", "staff_links", "staff_sessions",
+    "monitoring_switches", "monitoring_trials", "monitoring_feedback_days", "monitoring_feedback", "monitoring_told",
+    "people", "groups", "group_people", "devices", "group_devices", "person_accounts",
+    "imports", "import_changes", "import_groups", "vulnerable_entries", "vulnerable_notes",
+    "monitoring_choices", "migrations", "staff_links", "staff_sessions",
 })  # fmt: skip
 """The core's own tables: no plugin may have a name that would make one of them look like its own."""
 

@@ -188,6 +188,21 @@ class WebSettings(Section):
     )
 
 
+class StaffSettings(Section):
+    """Signing in to the staff pages."""
+
+    idle_minutes: int = setting(
+        15,
+        "After how long a browser that nobody uses is locked. A password opens it again.",
+        unit="minutes",
+        ge=1,
+        le=60,
+    )
+    session_hours: int = setting(
+        10, "How long somebody stays signed in at most, used or not.", unit="hours", ge=1, le=24
+    )
+
+
 class GroupSettings(Section):
     """A group of devices, known by their addresses."""
 
@@ -241,6 +256,7 @@ class Settings(Section):
     timetable: TimetableSettings = Field(default_factory=TimetableSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     web: WebSettings = Field(default_factory=WebSettings)
+    staff: StaffSettings = Field(default_factory=StaffSettings)
     groups: tuple[GroupSettings, ...] = setting(
         (), "Groups of devices: `name`, `title`, `addresses`. The most specific network that holds an address decides."
     )

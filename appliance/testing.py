@@ -21,24 +21,36 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import suppress
+from base64 import b32decode
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import aiohttp
 import pytest
 
 from appliance import app
+from appliance.access import Actor, Role
+from appliance.clock import now
 from appliance.config import Place
 from appliance.containment import Containment, Note, attribute_tasks
 from appliance.loading import load
-from appliance.staff import Staff
+from appliance.sealing import Keys, new_pair
+from appliance.second_factor import code_at, step_of
+from appliance.staff import EVERYONE_BY_DEFAULT, Scope
 from appliance.trust import Authority
-from appliance.web.guard import COOKIE
+from appliance.vaults import VAULT_NAMES
+from appliance.web.pages import COOKIE
 from appliance.web.server import WebServer
 
 START_SECONDS = 60.0
+KEPT_SECONDS = 300.0
+"""How long browsers keep a connection that they do not use, or longer."""
+IT_NAME = "ida"
+IT_PASSWORD = "wombat ladder teal harbour"  # noqa: S105 - of tests
+FormFields = Mapping[str, str] | Sequence[tuple[str, str]]
 SETTINGS = """\
 web: {{listen: ["127.0.0.1"], port: {web_port}}}
 exempt: {{help_seeking_file: help_seeking.yaml}}
@@ -102,36 +114,71 @@ class Home:
 
 
 @dataclass
-class Running:
-    """An appliance in this process, and a browser that is signed in to its staff pages."""
+class Browser:
+    """A browser at the pages of an appliance. ``cookie`` is empty while nobody is signed in in it."""
 
-    appliance: app.Appliance
     port: int
     cookie: str
-    _web: WebServer
-    _sockets: list[socket.socket] = field(default_factory=list)
+    _kept: aiohttp.ClientSession | None = field(default=None, init=False, repr=False)
+
+    scheme: ClassVar[str] = "http"
 
     async def get(self, path: str, site: str = "staff", *, signed_in: bool = True) -> Answer:
         """Ask for a page."""
         return await self._ask("GET", path, site, None, signed_in)
 
     async def post(
-        self, path: str, data: Mapping[str, str] | None = None, site: str = "staff", *, signed_in: bool = True
+        self, path: str, data: FormFields | None = None, site: str = "staff", *, signed_in: bool = True
     ) -> Answer:
         """Send a form as the site's own page would."""
         return await self._ask("POST", path, site, data or {}, signed_in)
 
-    async def _ask(self, method: str, path: str, site: str, data: Mapping[str, str] | None, signed_in: bool) -> Answer:
+    async def _ask(self, method: str, path: str, site: str, data: FormFields | None, signed_in: bool) -> Answer:
         headers = {"Host": f"{site}.localhost:{self.port}", "Sec-Fetch-Site": "same-origin"}
-        if signed_in:
+        if signed_in and self.cookie:
             headers["Cookie"] = f"{COOKIE}={self.cookie}"
+        url = f"{self.scheme}://127.0.0.1:{self.port}{path}"
         async with (
-            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
-            session.request(
-                method, f"http://127.0.0.1:{self.port}{path}", data=data, headers=headers, allow_redirects=False
-            ) as response,
+            nullcontext(self._kept) if self._kept else _connections() as session,
+            session.request(method, url, data=data, headers=headers, ssl=False, allow_redirects=False) as response,
         ):
-            return Answer(response.status, await response.text(), dict(response.headers))
+            return Answer(response.status, await response.text(errors="replace"), dict(response.headers))
+
+    @asynccontextmanager
+    async def kept_alive(self) -> AsyncIterator[None]:
+        """Keep connections open from one request to the next, as real browsers do."""
+        async with _connections(aiohttp.TCPConnector(keepalive_timeout=KEPT_SECONDS)) as self._kept:
+            yield
+        self._kept = None
+
+
+def _connections(connector: aiohttp.TCPConnector | None = None) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=connector)
+
+
+@dataclass
+class Client(Browser):
+    """A browser that is signed in with an account of its own. ``actor`` is who the appliance takes it for."""
+
+    account: str
+    actor: Actor
+
+
+@dataclass
+class Running(Client):
+    """An appliance in this process, and a browser that is signed in to its staff pages as IT."""
+
+    appliance: app.Appliance
+    _web: WebServer
+    _sockets: list[socket.socket] = field(default_factory=list)
+
+    async def as_role(self, role: Role | str | None, scopes: Sequence[Scope] = (), name: str = "") -> Client:
+        """A browser of somebody new with this role; leads, deputies and heads may see everybody unless told otherwise.
+
+        The account is ready without a password: it has its key pair, and its browser is unlocked. The first lead can
+        open what is sealed; others have to be let in.
+        """
+        return await sign_in_as(self.appliance, self.port, Role(role) if role else None, scopes, name)
 
     async def delivered(self) -> None:
         """Wait until every event has been delivered or given up."""
@@ -164,26 +211,120 @@ async def start_in_process(home: Home) -> Running:
     appliance = app.build(loaded.config, loaded.found, containment)
     await app.open_stores(appliance)
     await app.start(appliance, loaded.troubles)
-    staff = Staff(appliance.records, appliance.audit)
-    cookie = await staff.redeem(await staff.new_link())
-    assert cookie is not None
     authority = Authority.open(settings.storage.state_dir / "trust", settings.web.domain, "A school")
     certificate = authority.ensure_server_certificate(["localhost"], ["127.0.0.1"])
     listening = socket.create_server(("127.0.0.1", 0))
-    web = WebServer(appliance, staff, [listening], None, authority, certificate)
+    web = WebServer(appliance, [listening], None, authority, certificate)
     await web.start()
     await appliance.health.refresh()
-    return Running(appliance, listening.getsockname()[1], cookie, web, [listening])
+    port = listening.getsockname()[1]
+    it = await sign_in_as(appliance, port, Role.IT, (), "Ida Technician")
+    return Running(port, it.cookie, it.account, it.actor, appliance, web, [listening])
+
+
+async def sign_in_as(
+    appliance: app.Appliance, port: int, role: Role | None, scopes: Sequence[Scope] = (), name: str = ""
+) -> Client:
+    """An account that is ready, and a browser in which it is signed in. No password is stretched, to be quick.
+
+    Whoever was here before the appliance was started again is known by ``name``, and gets a new key pair.
+    """
+    staff = appliance.staff
+    number = len(staff.all()) + 1
+    private, public = new_pair()
+    known = next((one for one in staff.all() if one.name == name), None)
+    about = list(scopes) or ([Scope("everyone")] if role in EVERYONE_BY_DEFAULT and not known else [])
+    async with appliance.records.transaction() as tx:
+        shown = name or f"{role.label if role else 'Nobody'} {number}"
+        account = known or await staff.add(tx, "a test", shown, f"account{number}", role)
+        keys = Keys(account.id, private)
+        await tx.execute(
+            "UPDATE staff_accounts SET state = 'active', joined_at = made_at, public_key = ? WHERE id = ?",
+            (public, account.id),
+        )
+        await tx.executemany(
+            "INSERT INTO staff_scopes (account_id, kind, target) VALUES (?, ?, ?)",
+            [(account.id, scope.kind, scope.target) for scope in about],
+        )
+        await staff.take_after_commit(tx)
+        if role is Role.LEAD:
+            for vault in VAULT_NAMES:
+                await appliance.vaults.found(tx, vault, account.id, keys)
+        cookie = await staff.sessions.begin(tx, "work", account.id, keys)
+    await appliance.vaults.load_keys(keys)
+    session = staff.sessions.find(cookie)
+    assert session is not None
+    return Client(port, cookie, account.id, await staff.actor(session))
+
+
+@dataclass
+class Colleague(Browser):
+    """Somebody with an account at a whole box, made ready and used on the real pages.
+
+    ``secrets`` are what the pages have shown once: ``factor`` as letters, ``recovery_key`` as printed, and ``sheet``,
+    the recovery codes that were not used yet.
+    """
+
+    sign_in_name: str
+    password: str
+    factor: str = ""
+    recovery_key: str = ""
+    sheet: list[str] = field(default_factory=list)
+
+    scheme: ClassVar[str] = "https"
+
+    async def join(self, code: str) -> None:
+        """From the code of an invitation to a signed-in browser."""
+        self.enter(await self.post("/join", {"code": code}))
+        await self.post("/join/password", {"password": self.password, "again": self.password})
+        await self.make_ready()
+
+    async def make_ready(self) -> None:
+        """The steps after the password: second factor and recovery sheet."""
+        page = (await self.get("/join/factor")).text
+        packed, self.factor = _found(r'name="packed" value="(\w+)"', page), _found(r'"secret">([A-Z2-7 ]+)<', page)
+        code = code_at(b32decode(self.factor.replace(" ", "")), step_of(now()))
+        assert (await self.post("/join/factor", {"packed": packed, "code": code})).status == 303
+        page = (await self.post("/join/keep")).text
+        check, self.recovery_key = _found(r'name="check" value="(\w+)"', page), _found(r'"secret">([0-9A-Z -]+)<', page)
+        self.sheet = re.findall(r"<li><code>([0-9A-Z-]+)</code></li>", page)
+        self.enter(await self.post("/join/done", {"check": check, "typed": self.recovery_key[:4]}))
+
+    async def sign_in(self) -> None:
+        """Sign in with a recovery code: codes of an app would come every half minute only."""
+        form = {"name": self.sign_in_name, "password": self.password, "code": self.sheet.pop()}
+        self.enter(await self.post("/sign-in", form))
+
+    async def unlock(self) -> None:
+        """Open a locked browser again, as after a start of the appliance."""
+        self.enter(await self.post("/unlock", {"password": self.password}))
+
+    def enter(self, answer: Answer) -> None:
+        """Keep the session that an answer has begun."""
+        self.cookie = _found(rf"^{COOKIE}=([^;]+)", answer.headers.get("Set-Cookie", answer.text))
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    assert match is not None, text
+    return match[1]
 
 
 @dataclass
 class Box:
-    """A whole appliance in processes of its own, as ``make run`` starts it."""
+    """A whole appliance in processes of its own, as ``make run`` starts it. ``it``: IT's account, once it is set up."""
 
     home: Home
     process: subprocess.Popen[str]
     output: Path
-    cookie: str = ""
+    it: Colleague = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.it = self.colleague(IT_NAME, IT_PASSWORD)
+
+    def colleague(self, sign_in_name: str, password: str) -> Colleague:
+        """Somebody who comes to this box with a browser of their own."""
+        return Colleague(self.home.web_port, "", sign_in_name, password)
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the command line on this box."""
@@ -213,7 +354,7 @@ class Box:
     async def answers(self) -> bool:
         """Whether the pages answer at this moment."""
         with suppress(aiohttp.ClientError, OSError):
-            return (await self.get("/set-up")).status == 200
+            return (await self.get("/sign-in")).status == 200
         return False
 
     def printed(self) -> str:
@@ -224,35 +365,52 @@ class Box:
         """The code in the latest set-up link that was printed."""
         return str(re.findall(r"/set-up#(\S+)", self.printed())[-1])
 
-    async def sign_in(self, code: str | None = None) -> None:
-        """Open the staff pages with the link that was printed, or with another code."""
-        answer = await self.post("/set-up", {"code": code or self.setup_code()})
-        match = re.match(rf"{COOKIE}=([^;]+)", answer.headers.get("Set-Cookie", ""))
-        assert match is not None, answer.text
-        self.cookie = match[1]
+    async def set_up(self, school: str = "", code: str = "") -> None:
+        """The first half of the set-up, as IT does it: from the link that was printed to a signed-in browser."""
+        self.it.enter(await self.post("/set-up", {"code": code or self.setup_code()}))
+        own = {"school": school or "A school", "name": "Ida Technician", "sign_in_name": IT_NAME}
+        self.it.enter(await self.post("/set-up/account", {**own, "password": IT_PASSWORD, "again": IT_PASSWORD}))
+        await self.until(self._shows_the_school)  # naming it has begun a new generation
+        await self.it.make_ready()
+
+    async def _shows_the_school(self) -> bool:
+        with suppress(aiohttp.ClientError, OSError):
+            return '<span class="school">' in (await self.get("/sign-in")).text
+        return False
+
+    async def invite(self, name: str, sign_in_name: str, role: Role) -> str:
+        """The code of an invitation that IT has made."""
+        form = {"name": name, "sign_in_name": sign_in_name, "role": role.value}
+        return _found(r"/join#([0-9A-Z-]+)", (await self.post("/staff/invite", form)).text)
+
+    # IT's browser
+
+    @property
+    def cookie(self) -> str:
+        """The session of IT's browser."""
+        return self.it.cookie
+
+    @cookie.setter
+    def cookie(self, cookie: str) -> None:
+        self.it.cookie = cookie
+
+    async def sign_in(self) -> None:
+        """Sign in as IT."""
+        await self.it.sign_in()
 
     async def get(self, path: str, site: str = "staff") -> Answer:
         """Ask for a page."""
-        return await self._ask("GET", path, site, None)
+        return await self.it.get(path, site)
 
-    async def post(self, path: str, data: Mapping[str, str] | None = None, site: str = "staff") -> Answer:
+    async def post(self, path: str, data: FormFields | None = None, site: str = "staff") -> Answer:
         """Send a form as the site's own page would."""
-        return await self._ask("POST", path, site, data or {})
-
-    async def _ask(self, method: str, path: str, site: str, data: Mapping[str, str] | None) -> Answer:
-        headers = {"Host": f"{site}.localhost:{self.home.web_port}", "Sec-Fetch-Site": "same-origin"}
-        if self.cookie:
-            headers["Cookie"] = f"{COOKIE}={self.cookie}"
-        url = f"https://127.0.0.1:{self.home.web_port}{path}"
-        async with (
-            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
-            session.request(method, url, data=data, headers=headers, ssl=False, allow_redirects=False) as response,
-        ):
-            return Answer(response.status, await response.text(), dict(response.headers))
+        return await self.it.post(path, data, site)
 
     def main_pid(self) -> int:
         """The process that holds the record store."""
-        return int((self.home.state / "records.db.lock").read_text())
+        while not (number := (self.home.state / "records.db.lock").read_text()):
+            pass  # it is being written at this moment
+        return int(number)
 
     def kill_main(self, number: int = signal.SIGKILL) -> int:
         """Send the main process a signal; returns its old process id."""

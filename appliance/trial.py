@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from appliance import memory
 from appliance.config import Place
 from appliance.loading import place_arguments
 from appliance.notify import Message, NotifySocket
@@ -39,6 +40,7 @@ class Child:
     name: str
     arguments: Sequence[str]
     watchdog: float | None
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: asyncio.subprocess.Process | None = None
     keeper: asyncio.Task[int] | None = None
     heard: float = field(default_factory=time.monotonic)
@@ -52,7 +54,7 @@ class Supervisor:
         self._place = place
         self._stall_seconds = STALL_SECONDS
         self._say = say
-        self._main = Child("the main process", ["run"], STALL_SECONDS)
+        self._main = Child("the main process", ["run"], STALL_SECONDS, memory.ENVIRONMENT)
         self._workers: dict[str, Child] = {}
         self._stopping = asyncio.Event()
         self._exit_code = 0
@@ -92,7 +94,8 @@ class Supervisor:
             tries += 1
 
     async def _run_once(self, child: Child, address: str) -> int:
-        environment = {**os.environ, "NOTIFY_SOCKET": address, "APPLIANCE_SUPERVISOR": str(os.getpid())}
+        environment = {**os.environ, **child.environment}
+        environment |= {"NOTIFY_SOCKET": address, "APPLIANCE_SUPERVISOR": str(os.getpid())}
         if child.watchdog is not None:
             environment["WATCHDOG_USEC"] = str(int(child.watchdog * 1_000_000))
         child.process = await asyncio.create_subprocess_exec(

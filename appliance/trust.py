@@ -15,14 +15,11 @@ All files are 0600 and all folders 0700; a key with wider permissions is refused
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 import shutil
 import ssl
-import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +31,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from appliance import clock
-from appliance.errors import ApplianceError
+from appliance.keys_on_disk import TrustError, check_folder, in_words, read_private, sync_folder, write_private
 
 AUTHORITY_LIFE = timedelta(days=3652)
 SERVER_LIFE = timedelta(days=90)
@@ -57,10 +54,6 @@ _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 _NAME_BYTES = 64  # ub-common-name and ub-organization-name, RFC 5280 appendix A
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-class TrustError(ApplianceError):
-    """The authority or a certificate cannot be used; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +99,8 @@ class Authority:
             raise TrustError(
                 f"The domain {domain!r} is not a DNS name.", "Set web.domain to a name such as box.internal."
             )
-        with _in_words(folder):
-            _check_folder(folder)
+        with in_words(folder):
+            check_folder(folder)
             if not home.exists():
                 _refuse_if_lost(folder)
                 _make_authority(home, name, school, now())
@@ -149,14 +142,14 @@ class Authority:
                 f"Set web.domain to {' or '.join(_permitted_names(self._pair.certificate))}, or a name below it.",
             )
         pem, key = self._folder / "server.pem", self._folder / "server.key"
-        with _in_words(self._folder):
+        with in_words(self._folder):
             certificate = self._kept_certificate(pem, key, wanted)
             if certificate is None:
                 made = self._issue(wanted)
-                _write_private(
+                write_private(
                     key, _key_bytes(made.key)
                 )  # a crash before the next line leaves a pair that does not match
-                _write_private(pem, made.certificate.public_bytes(serialization.Encoding.PEM))
+                write_private(pem, made.certificate.public_bytes(serialization.Encoding.PEM))
                 certificate = made.certificate
         covered_names, covered_addresses = _subjects(certificate)
         return ServerCertificate(
@@ -193,7 +186,7 @@ class Authority:
         if not (pem.exists() and key.exists()):
             return None
         try:
-            certificate = _pair_of(pem.read_bytes(), _read_private(key)).certificate
+            certificate = _pair_of(pem.read_bytes(), read_private(key)).certificate
             certificate.verify_directly_issued_by(self._pair.certificate)
             covered = {*_subjects(certificate)[0], *_subjects(certificate)[1]}
         except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
@@ -227,6 +220,64 @@ class Authority:
         return _Pair(builder.sign(self._pair.key, hashes.SHA256()), key)
 
 
+class KeptAuthority:
+    """An authority outside the box that it was made on: what the identity file keeps, for a box that takes its place.
+
+    ``certificate_pem`` and ``key_pem`` are its two files. TrustError if they are damaged or do not belong together.
+    """
+
+    def __init__(self, certificate_pem: bytes, key_pem: bytes) -> None:
+        try:
+            self._pair = _pair_of(certificate_pem, key_pem)
+            self.domains = tuple(_permitted_names(self._pair.certificate))
+        except (ValueError, TypeError, x509.ExtensionNotFound) as error:
+            raise TrustError("The certificate authority is damaged.") from error
+        self.certificate_pem = certificate_pem
+        self.key_pem = key_pem
+
+    @classmethod
+    def read(cls, folder: Path) -> KeptAuthority:
+        """The authority of this box. TrustError if there is none or it is damaged."""
+        home = folder / "authority"
+        with in_words(folder):
+            pair = _read_pair(home / "certificate.pem", home / "key.pem", home)
+        return cls(pair.certificate.public_bytes(serialization.Encoding.PEM), _key_bytes(pair.key))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate as ``AB:CD:...``, to compare by eye."""
+        return _fingerprint(self._pair.certificate)
+
+    @property
+    def not_after(self) -> datetime:
+        """When the authority ends, in UTC."""
+        return self._pair.certificate.not_valid_after_utc
+
+    def check(self, domain: str, now: datetime) -> None:
+        """TrustError if a box with this ``web.domain`` could not work with the authority at this moment."""
+        if now < self._pair.certificate.not_valid_before_utc:
+            raise TrustError(f"The clock says {_day(now)}, which is before the authority was made.", "Set the clock.")
+        if now > self.not_after:
+            raise TrustError(
+                f"The authority ended on {_day(self.not_after)}.",
+                "Start this box without it: it makes a new authority, which every device has to be told to trust.",
+            )
+        if not any(_below(_host(domain) or "", base) for base in self.domains):
+            raise TrustError(
+                f"The authority may vouch for {' and '.join(self.domains)} only, but web.domain is {domain} here.",
+                f"Set web.domain to {self.domains[0]} in the settings file of this box, then try again.",
+            )
+
+    def put_back(self, folder: Path) -> None:
+        """Write the authority into the folder of a box that has none. TrustError if it has one."""
+        home = folder / "authority"
+        with in_words(folder):
+            check_folder(folder)
+            if home.exists():
+                raise TrustError(f"There is a certificate authority in {home} already.", "It stays as it is.")
+            _keep_pair(home, self._pair)
+
+
 def ssl_context(certificate: ServerCertificate) -> ssl.SSLContext:
     """TLS 1.2 and later, only suites with forward secrecy and authenticated encryption, HTTP/1.1 alone (ALPN)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -248,20 +299,24 @@ def ssl_context(certificate: ServerCertificate) -> ssl.SSLContext:
 
 
 def _make_authority(home: Path, domain: str, school: str, now: datetime) -> None:
-    """Make key and certificate in a folder of their own and give it its name at the end: both are there or neither."""
+    """Make an authority that has never been there before."""
     if now < PROGRAM_WRITTEN:
         raise TrustError(
             f"This machine's clock says {_day(now)}, so its certificates would be useless.",
             "Set the clock, then start again.",
         )
-    pair = _new_authority(domain, school, now)
+    _keep_pair(home, _new_authority(domain, school, now))
+
+
+def _keep_pair(home: Path, pair: _Pair) -> None:
+    """Write key and certificate in a folder of their own and give it its name at the end: both are there or neither."""
     for left_behind in home.parent.glob(".authority-*"):
         shutil.rmtree(left_behind)
     workshop = Path(tempfile.mkdtemp(prefix=".authority-", dir=home.parent))  # 0700
-    _write_private(workshop / "key.pem", _key_bytes(pair.key))
-    _write_private(workshop / "certificate.pem", pair.certificate.public_bytes(serialization.Encoding.PEM))
+    write_private(workshop / "key.pem", _key_bytes(pair.key))
+    write_private(workshop / "certificate.pem", pair.certificate.public_bytes(serialization.Encoding.PEM))
     workshop.rename(home)
-    _sync(home.parent)
+    sync_folder(home.parent)
 
 
 def _new_authority(domain: str, school: str, now: datetime) -> _Pair:
@@ -316,13 +371,6 @@ def _issuer_key(key: ec.EllipticCurvePublicKey) -> x509.AuthorityKeyIdentifier:
 
 
 # ------------------------------------------------------------------------------------------------------------- checks
-
-
-def _check_folder(folder: Path) -> None:
-    """Make the folder, or check that nobody else can put files into it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if stat.S_IMODE(folder.stat().st_mode) & 0o022:
-        raise TrustError(f"Others than its owner may write to {folder}.", f"Run: chmod 700 {folder}")
 
 
 def _refuse_if_lost(folder: Path) -> None:
@@ -432,25 +480,13 @@ def _day(moment: datetime) -> str:
 # -------------------------------------------------------------------------------------------------------------- files
 
 
-@contextmanager
-def _in_words(folder: Path) -> Iterator[None]:
-    """Errors of the file system as TrustError."""
-    try:
-        yield
-    except OSError as error:
-        raise TrustError(
-            f"{error.filename or folder}: {error.strerror or error}.",
-            f"{folder} and what is in it must belong to the account of the appliance, on a disk with free space.",
-        ) from error
-
-
 def _read_pair(certificate: Path, key: Path, home: Path) -> _Pair:
     """The authority's two files. TrustError if one is missing or damaged, or if they do not belong together."""
     missing = [path for path in (certificate, key) if not path.exists()]
     if missing:
         raise _damaged(home)
     try:
-        return _pair_of(certificate.read_bytes(), _read_private(key))
+        return _pair_of(certificate.read_bytes(), read_private(key))
     except (ValueError, TypeError) as error:
         raise _damaged(home) from error
 
@@ -471,36 +507,3 @@ def _key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _read_private(path: Path) -> bytes:
-    """Read a file that nobody but its owner may read; TrustError if others may."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if mode & ~0o600:
-            raise TrustError(
-                f"{path} has the permissions {mode:04o}, so others than its owner may use it.",
-                f"Run: chmod 600 {path}. If somebody may have copied the key already, it must be replaced.",
-            )
-        return file.read()
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Write a file with the permissions 0600, whole or not at all; on the disk when this returns."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

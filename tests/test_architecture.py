@@ -13,15 +13,21 @@ CORE = sorted((ROOT / "appliance").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").rglob("*.py") if "tests" not in path.parts)
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "clock"),
-    ("hookspecs", "events", "yamlfile", "mistakes", "sections", "settings", "schema", "config", "db", "net", "notify"),
+    ("errors", "clock", "memory"),
+    ("hookspecs", "access", "codes", "events", "yamlfile", "mistakes", "sections", "settings", "schema", "config", "db", "net", "notify"),
+    ("sealing",),
     (
         "live", "migrate", "containment", "bus", "plugin_finder", "probe", "workers", "schedule", "registered",
         "audit", "belongings", "page_state", "plugins",
     ),
     (
-        "health", "timetable", "exempt", "trust", "assignments", "staff", "upkeep", "control",
-        "loading",
+        "health", "timetable", "exempt", "trust", "keys_on_disk", "identity", "identity_saving", "identity_restoring",
+        "monitoring", "monitoring_papers", "monitoring_reviewers", "monitoring_subjects", "monitoring_trials",
+        "assignments", "staff", "upkeep", "control",
+        "loading", "passwords", "second_factor", "sessions", "credentials", "signing_in", "joining",
+        "names", "people_csv", "people_import", "import_drafts", "import_steps", "imports", "listing", "member_index",
+        "groups", "devices", "directory", "vulnerable",
+        "vaults", "notices", "unusual", "looks", "signing", "signed_heads",
     ),
     ("app",),
     ("web",),
@@ -35,7 +41,8 @@ ONE_HOME = {
     "pluggy": {"appliance/hookspecs.py", "appliance/plugins.py"},
     "aiosqlite": {"appliance/db.py"},
     "apscheduler": {"appliance/schedule.py"},
-    "cryptography": {"appliance/trust.py"},
+    "cryptography": {"appliance/trust.py", "appliance/keys_on_disk.py", "appliance/sealing.py", "appliance/signing.py",
+        "appliance/passwords.py", "appliance/second_factor.py"},
     "dnslib": {f"plugins/dns_filter/{path.name}" for path in (ROOT / "plugins" / "dns_filter").glob("*.py")},
 }
 BROAD_CATCHES = {
@@ -44,9 +51,12 @@ BROAD_CATCHES = {
     "appliance/__main__.py": "the outermost loop of a process",
 }
 SQL_HOMES = {
+    "monitoring", "monitoring_papers", "monitoring_reviewers", "monitoring_subjects", "monitoring_trials",
     "db", "migrate", "bus", "audit", "plugins", "belongings", "page_state", "assignments",
-    "staff", "schedule", "upkeep", "control",
-    "__main__", "main_process",
+    "staff", "schedule", "upkeep", "control", "identity_saving", "identity_restoring", "vaults",
+    "directory", "groups", "devices", "imports", "import_steps", "listing", "member_index", "vulnerable",
+    "notices", "looks", "signed_heads", "sessions", "credentials", "signing_in", "joining",
+    "__main__", "main_process", "testing",
 }  # fmt: skip
 
 

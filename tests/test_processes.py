@@ -55,8 +55,9 @@ async def test_a_trial_starts_serves_stops_and_finds_everything_as_it_was(
     await box.ready()
     await box.until(lambda: blocks(filter_home))
     assert re.search(r"SHA-256 ([0-9A-F]{2}:){31}[0-9A-F]{2}", box.printed())
-    assert (await box.get("/status")).status in (303, 403)
-    await box.sign_in()
+    stranger = await box.get("/status")
+    assert (stranger.status, "This box is not set up yet" in stranger.text) == (403, True)
+    await box.set_up()
     assert (await box.get("/status")).status == 200
     fingerprint = re.findall(r"SHA-256 (\S+)", box.printed())
     children = children_of(box.process.pid)
@@ -65,7 +66,10 @@ async def test_a_trial_starts_serves_stops_and_finds_everything_as_it_was(
 
     again = start_box(filter_home)
     await again.ready()
-    again.cookie = box.cookie
+    again.it = box.it
+    asked = await again.get("/status")  # what opened the pages went with the process
+    assert (asked.status, "These pages are locked" in asked.text) == (403, True)
+    await again.it.unlock()
     assert (await again.get("/status")).status == 200
     assert re.findall(r"SHA-256 (\S+)", again.printed()) == fingerprint
     assert "/set-up#" not in again.printed()
@@ -76,21 +80,35 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-async def test_a_set_up_link_works_once_and_the_command_makes_another(
-    appliance_home: Home, start_box: StartBox
-) -> None:
+async def test_a_set_up_link_works_once_until_the_box_is_set_up(appliance_home: Home, start_box: StartBox) -> None:
     box = start_box(appliance_home)
     await box.ready()
-    code = box.setup_code()
-    await box.sign_in(code)
-    first_cookie, box.cookie = box.cookie, ""
-    assert (await box.post("/set-up", {"code": code})).status == 403
+    first = box.setup_code()
     made = box.cli("setup-link")
     assert made.returncode == 0
-    await box.sign_in(made.stdout.strip().rpartition("#")[2])
+    assert (await box.post("/set-up", {"code": first})).status == 403  # a newer one was made
+    opened = await box.post("/set-up", {"code": code_in(made.stdout)})
+    assert (opened.status, opened.headers["Location"]) == (303, "/set-up/account")
+    assert (await box.post("/set-up", {"code": code_in(made.stdout)})).status == 403  # it works once
+    await box.set_up(code=code_in(box.cli("setup-link").stdout))
     assert (await box.get("/status")).status == 200
-    box.cookie = first_cookie
-    assert (await box.get("/status")).status in (303, 403)
+    left_behind = box.colleague("mallory", "meander pistol cobalt grange")
+    left_behind.enter(opened)  # the link of a set-up that was begun and left behind makes no second owner
+    form = {"school": "S", "name": "Mallory", "sign_in_name": "mallory", "password": left_behind.password}
+    answer = await left_behind.post("/set-up/account", {**form, "again": left_behind.password})
+    assert (answer.status, "__Host-session" in answer.headers.get("Set-Cookie", "")) != (303, True)
+
+    refused = box.cli("setup-link")
+    assert refused.returncode == 1
+    assert "This box is set up" in refused.stdout
+    another = box.cli("setup-link", "--again")
+    assert another.returncode == 0
+    assert "made a link for a new IT account" in (await box.get("/")).text  # nobody does that unnoticed
+    assert (await box.post("/set-up", {"code": code_in(another.stdout)})).status == 303
+
+
+def code_in(link: str) -> str:
+    return link.strip().rpartition("#")[2]
 
 
 async def test_dns_answers_while_the_main_process_is_killed_and_comes_back(
@@ -99,7 +117,7 @@ async def test_dns_answers_while_the_main_process_is_killed_and_comes_back(
     box = start_box(filter_home)
     await box.ready()
     await box.until(lambda: blocks(filter_home))
-    await box.sign_in()
+    await box.set_up()
     old = box.kill_main()
     answered = 0
     while box.main_pid() == old or not await box.answers():
@@ -107,6 +125,7 @@ async def test_dns_answers_while_the_main_process_is_killed_and_comes_back(
         answered += 1
     assert answered > 0
     assert box.main_pid() != old
+    await box.it.unlock()
     assert (await box.get("/dns_filter")).status == 200
 
     async def recorded() -> bool:
@@ -156,11 +175,12 @@ async def test_a_plugin_that_stops_the_main_loop_is_left_off_by_the_next_start(
     filter_home.write(DNS.format(dns_port=filter_home.dns_port).replace("plugins:", "plugins:\n  spins: {}"))
     box = start_box(filter_home)
     await box.ready()
-    await box.sign_in()
+    await box.set_up()
     old = box.main_pid()
     with suppress(aiohttp.ClientError):
         await box.get("/spins/now")
     await box.until(lambda: came_back(box, old))
+    await box.it.unlock()
     status = (await box.get("/status")).text
     assert "page /spins/now stood still" in status
     assert "in spin" in status  # the stack that faulthandler wrote
@@ -197,7 +217,7 @@ async def test_a_held_port_is_named_with_the_program_that_holds_it(filter_home: 
 
         await box.ready()
         await box.until(named)
-        await box.sign_in()
+        await box.set_up()
 
         async def shown() -> bool:
             return re.search(held_by, (await box.get("/status")).text) is not None
@@ -250,7 +270,7 @@ async def test_a_changed_file_is_applied_wholly_or_not_at_all(filter_home: Home,
         return "SERVFAIL" in await asyncio.to_thread(dig, filter_home)  # the upstream does not exist
 
     await box.until(lets_through)
-    await box.sign_in()
+    await box.set_up()
     assert "Hill School" in (await box.get("/")).text
     assert re.search(r"school.name = \"Hill School\" +# .*appliance.yaml", box.cli("config", "show").stdout)
 
@@ -269,7 +289,7 @@ async def test_a_reload_that_a_plugin_does_not_survive_is_rolled_back(filter_hom
     filter_home.write(with_plugin)
     box = start_box(filter_home)
     await box.ready()
-    await box.sign_in()
+    await box.set_up()
     filter_home.write(with_plugin.replace("spins: {}", "spins: {fail: true}") + "school: {name: Never}\n")
     refused = box.cli("reload")
     assert refused.returncode == 1
@@ -290,7 +310,7 @@ async def test_a_plugin_that_was_mended_is_let_in_again_without_a_restart(
     appliance_home.write("plugins: {spins: {}}")
     box = start_box(appliance_home)
     await box.ready()
-    await box.sign_in()
+    await box.set_up()
     pid = box.main_pid()
     off_again = box.cli("plugin", "reset", "spins")
     assert (off_again.returncode, "is off again" in off_again.stdout) == (1, True)
@@ -306,7 +326,7 @@ async def test_two_changes_at_once_are_applied_one_after_the_other_or_refused(
 ) -> None:
     box = start_box(appliance_home)
     await box.ready()
-    await box.sign_in()
+    await box.set_up()
     answers = await asyncio.gather(
         *(
             box.post("/settings/edit?path=school.name", {"path": "school.name", "value": name, "reason": "why"})
@@ -328,7 +348,7 @@ async def test_two_changes_at_once_are_applied_one_after_the_other_or_refused(
 async def test_a_value_set_on_a_page_is_applied_and_undone(filter_home: Home, start_box: StartBox) -> None:
     box = start_box(filter_home)
     await box.ready()
-    await box.sign_in()
+    await box.set_up()
     form = {"path": "school.name", "value": "Mill Lane", "reason": "our name", "until": ""}
     answer = await box.post("/settings/edit?path=school.name", form)
     assert answer.status == 303, answer.text
@@ -417,7 +437,7 @@ async def test_twenty_kills_lose_nothing_that_was_acknowledged(appliance_home: H
     numbers = iter(range(10**9))
     box = start_main(appliance_home, tmp_path / "main.log")
     await box.ready()
-    await box.sign_in()
+    await box.set_up()
     for kill in range(KILLS):
         writers = [asyncio.create_task(write_until_it_dies(box, numbers, acknowledged)) for _ in range(4)]
         wanted = len(acknowledged) + 1 + kill * 3
@@ -426,10 +446,11 @@ async def test_twenty_kills_lose_nothing_that_was_acknowledged(appliance_home: H
         box.process.send_signal(signal.SIGKILL)
         box.process.wait()
         await asyncio.gather(*writers)
-        cookie = box.cookie
+        it = box.it
         box = start_main(appliance_home, tmp_path / "main.log")
-        box.cookie = cookie
+        box.it = it
         await box.ready()
+        await box.it.unlock()
     written, heard = await wait_until_all_is_heard(appliance_home, box)
     assert acknowledged <= written
     assert heard == written

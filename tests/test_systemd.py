@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.memory import ENVIRONMENT
+
 FOLDER = Path(__file__).parent.parent / "systemd"
 MAIN, DNS = "appliance.service", "appliance-dns.service"
 UNITS = (MAIN, DNS)
@@ -137,6 +139,12 @@ def test_the_watchdog_leaves_a_trace_and_no_core_file() -> None:
     for unit in UNITS:
         assert "PYTHONFAULTHANDLER=1" in values(unit, "Environment")
         assert values(unit, "LimitCORE") == values(unit, "MemorySwapMax") == ["0"]
+
+
+def test_the_main_process_overwrites_the_memory_that_it_frees_and_the_worker_stays_fast() -> None:
+    wanted = {f"{name}={value}" for name, value in ENVIRONMENT.items()}
+    assert wanted <= set(values(MAIN, "Environment"))
+    assert wanted.isdisjoint(values(DNS, "Environment"))
 
 
 def test_accounts_and_folders_are_made_as_the_units_need_them(tmp_path: Path) -> None:

@@ -1,18 +1,30 @@
-"""In a real browser: signing in, every page by axe, live lists, forms, and all of it without script."""
+"""In a real browser: set-up, signing in, locking, every page by axe, live lists, forms; all of it without script."""
 
 from __future__ import annotations
 
+import asyncio
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from base64 import b32decode
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+from appliance.access import PERMISSIONS, Role
+from appliance.clock import now
+from appliance.hookspecs import Permission
+from appliance.second_factor import code_at, step_of
 from appliance.testing import HELP_SEEKING, Box, Home, free_port
+from appliance.web.assets import Assets
+from appliance.web.views import core_pages
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -97,11 +109,30 @@ INDEX = """{% extends "layout.html" %}
 </tbody></table></section>
 {% endblock %}
 """
+SCHOOL = "Mill Lane School"
+PASSWORD = "crumpet tractor violet lagoon"
+NO_PAGE_TO_LOOK_AT = ("/live", "/authority.pem", "/audit/public-key.pem", "/robots.txt", "/favicon.svg", "/unlock")
+"""Streams and files; and a page that only a locked browser sees, which has a test of its own."""
 STAFF_PAGES = (
-    *("/", "/status", "/plugins", "/settings", "/audit", "/audit?check=yes", "/sign-out", "/set-up", "/nothing"),
-    *("/applying?next=/settings", "/visitors", "/visitors/fails"),
+    *(
+        page.path
+        for page in core_pages(Assets({}))
+        if page.site == "staff" and page.method == "GET" and "{" not in page.path
+        if page.permission in {Permission.PUBLIC, *PERMISSIONS[Role.IT]} and page.path not in NO_PAGE_TO_LOOK_AT
+    ),
+    *("/audit?check=yes", "/help/home", "/help/open/signing-in", "/nothing"),
+    *("/applying?next=/settings", "/visitors", "/visitors/fails", "/staff/invite?role=lead"),
     *("/settings/edit?path=web.listen", "/settings/edit?path=plugins.visitors.badge", "/settings/edit?path=web.port"),
 )
+Look = Callable[[Page], Awaitable[None]]
+
+
+@dataclass
+class Account:
+    """What somebody has who has made an account: a name to sign in with, and a sheet of paper."""
+
+    sign_in_name: str
+    codes: list[str] = field(default_factory=list)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -150,14 +181,97 @@ def pupil(box: Box, path: str) -> str:
     return f"https://pupil.localhost:{box.home.web_port}{path}"
 
 
+async def set_up(page: Page, link: str, account: Account, look: Look, *, script: bool = True) -> None:
+    """The first half of the set-up, typed by hand; it ends at Home. ``look`` looks at each page.
+
+    Without ``script`` the link opens a page on which its code is typed.
+    """
+    await page.goto(link)
+    if not script:
+        await page.fill("#code", link)
+        await press(page, "Go on")
+    await page.wait_for_url("**/set-up/account")
+    await look(page)
+    await page.fill("#school", SCHOOL)
+    await page.fill("#name", f"Ida {account.sign_in_name}")
+    await page.fill("#sign_in_name", account.sign_in_name)
+    await page.fill("#password", PASSWORD)
+    await page.fill("#again", PASSWORD)
+    await press(page, "Go on")
+    await make_ready(page, account, look)
+
+
+async def make_ready(page: Page, account: Account, look: Look) -> None:
+    """From the second factor to Home, as everybody does it who makes an account ready."""
+    await expect(page.locator("h1")).to_have_text("Add a second factor")
+    await expect(page.locator("svg.qr")).to_be_visible()
+    await look(page)
+    secret = b32decode((await page.locator(".secret").inner_text()).replace(" ", ""))
+    await page.fill("#code", code_at(secret, step_of(now())))
+    await press(page, "Go on")
+    await expect(page.locator("h1")).to_have_text("Print your recovery sheet")
+    await look(page)
+    await press(page, "Show them now")
+    await expect(page.locator("h1")).to_have_text("Your recovery sheet")
+    await look(page)
+    account.codes = await page.locator(".codes code").all_inner_texts()
+    await page.fill("#typed", (await page.locator(".secret").inner_text())[:4].lower())
+    await press(page, "Finish and sign in")
+    await expect(page.locator("h1")).to_have_text("Home")
+
+
+async def press(page: Page, button: str) -> None:
+    await page.get_by_role("button", name=button, exact=True).click()
+
+
+async def sign_in(page: Page, account: Account) -> None:
+    """Fill in the form to sign in that is on the page."""
+    await page.fill("#name", account.sign_in_name)
+    await page.fill("#password", PASSWORD)
+    await page.fill("#code", account.codes.pop())
+    await press(page, "Sign in")
+
+
+async def just_go_on(_page: Page) -> None:
+    """Look at nothing."""
+
+
+@dataclass
+class FirstVisit:
+    """What was seen while the box was set up."""
+
+    complaints: list[str] = field(default_factory=list)
+    wide: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def ida() -> Account:
+    """Who sets the box up."""
+    return Account("ida")
+
+
+@pytest.fixture(scope="module")
+def first_visit() -> FirstVisit:
+    """Filled by ``signed_in``."""
+    return FirstVisit()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def signed_in(box: Box, browser: Browser) -> AsyncIterator[BrowserContext]:
-    """A browser that has opened the link, as somebody would who clicks on it in the terminal."""
+async def signed_in(box: Box, browser: Browser, ida: Account, first_visit: FirstVisit) -> AsyncIterator[BrowserContext]:
+    """A browser in which the box was set up with the link that was printed, on a small screen."""
     context = await browser.new_context(ignore_https_errors=True)
     context.set_default_timeout(PATIENCE)
-    page = await context.new_page()
-    await page.goto(staff(box, f"/set-up#{box.setup_code()}"))
-    await page.wait_for_url(staff(box, "/"))
+    expect.set_options(timeout=PATIENCE)
+    page, first_visit.complaints = await watched(context)
+    await page.set_viewport_size({"width": 320, "height": 640})
+
+    async def look(page: Page) -> None:
+        first_visit.addresses.append(page.url)
+        if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            first_visit.wide.append(page.url)
+
+    await set_up(page, staff(box, f"/set-up#{box.setup_code()}"), ida, look)
     await page.close()
     yield context
     await context.close()
@@ -167,27 +281,261 @@ async def watched(context: BrowserContext) -> tuple[Page, list[str]]:
     """A new page, and what it complains about: refused by the policy, failed scripts."""
     page = await context.new_page()
     complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if "Failed to load" not in said.text else None)
+    # No complaints: a status of 400 and more, that something was cleared, hints for password managers.
+    told = ("Failed to load", "Clear-Site-Data header on", "[DOM]")
+    page.on("console", lambda said: None if said.text.startswith(told) else complaints.append(said.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     return page, complaints
 
 
-async def test_the_link_signs_in_and_its_code_leaves_the_address(signed_in: BrowserContext, box: Box) -> None:
+async def test_the_set_up_leads_from_the_printed_link_to_home(
+    signed_in: BrowserContext, first_visit: FirstVisit, box: Box
+) -> None:
+    paths = ["/set-up/account", "/join/factor", "/join/keep", "/join/keep"]
+    assert first_visit.addresses == [staff(box, path) for path in paths]  # no code in an address
+    assert not first_visit.complaints
+    assert not first_visit.wide
     page, complaints = await watched(signed_in)
     await page.goto(staff(box, "/"))
-    await expect(page.locator("h1")).to_have_text("Home")
+    await expect(page.locator(".school")).to_have_text(SCHOOL)
+    await expect(page.get_by_text("no safeguarding lead has joined yet")).to_be_visible()
+    await expect(page.locator(".steps-done")).to_contain_text("Give the school’s name")
+    kept = {cookie["name"]: cookie for cookie in await signed_in.cookies()}
+    assert set(kept) == {"__Host-session", "__Host-browser"}
+    assert all(cookie["httpOnly"] and cookie["secure"] and cookie["sameSite"] == "Strict" for cookie in kept.values())
+    assert kept["__Host-session"]["expires"] == -1  # it goes when the browser is closed
+    assert not complaints
+    await page.close()
+
+
+async def test_a_link_works_once_and_its_code_leaves_the_address(
+    signed_in: BrowserContext, browser: Browser, box: Box
+) -> None:
+    assert signed_in.browser is browser
+    other = await browser.new_context(ignore_https_errors=True)
+    page, complaints = await watched(other)
+    await page.goto(staff(box, f"/set-up#{box.setup_code()}"))
+    await expect(page.locator(".error-summary")).to_contain_text("may have been used already")
+    await expect(page.locator(".error-summary")).to_be_focused()
     assert "#" not in page.url
-    assert any(cookie["name"] == "__Host-session" and cookie["httpOnly"] for cookie in await signed_in.cookies())
-    assert signed_in.browser is not None
-    other = await signed_in.browser.new_context(ignore_https_errors=True)
-    second = await other.new_page()
-    await second.goto(staff(box, f"/set-up#{box.setup_code()}"))
-    await expect(second.locator(".error-summary")).to_contain_text("may have been used already")
-    await expect(second.locator(".error-summary")).to_be_focused()
-    assert "#" not in second.url
     assert not complaints
     await other.close()
+
+
+async def test_a_stranger_signs_in_and_comes_to_the_page_that_was_wanted(
+    signed_in: BrowserContext, browser: Browser, box: Box, ida: Account
+) -> None:
+    other = await browser.new_context(ignore_https_errors=True)
+    page, complaints = await watched(other)
+    answer = await page.goto(staff(box, "/settings/edit?path=web.connections"))
+    assert answer is not None
+    assert answer.status == 403
+    await expect(page.locator("h1")).to_have_text("Sign in")
+    await page.fill("#name", "ida")
+    await page.fill("#password", "not this")
+    await press(page, "Sign in")
+    await expect(page.locator(".error-summary")).to_be_focused()
+    await expect(page.locator(".error-summary")).to_contain_text("Name, password and code do not fit together.")
+    assert await page.input_value("#name") == "ida"
+    await sign_in(page, ida)
+    await page.wait_for_url(staff(box, "/settings/edit?path=web.connections"))
+    await expect(page.locator("h1")).to_have_text("Change a setting")
+    await page.goto(staff(box, "/sign-out"))
+    await press(page, "Sign out")
+    await expect(page.locator("h1")).to_have_text("This browser is signed out")
+    await page.goto(staff(box, "/settings"))
+    await expect(page.locator("h1")).to_have_text("Sign in")
+    assert [cookie["name"] for cookie in await other.cookies()] == ["__Host-browser"]
+    assert not complaints
+    await other.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def away(signed_in: BrowserContext, browser: Browser, box: Box, ida: Account) -> AsyncIterator[BrowserContext]:
+    """Another browser of Ida's, in which time passes when a test says so."""
+    context = await browser.new_context(ignore_https_errors=True)
+    await context.clock.install()
+    page = await context.new_page()
+    await page.goto(staff(box, "/"))
+    await sign_in(page, ida)
+    await expect(page.locator("h1")).to_have_text("Home")
     await page.close()
+    yield context
+    await context.close()
+
+
+async def test_an_idle_page_is_covered_and_what_was_typed_is_still_there(away: BrowserContext, box: Box) -> None:
+    page, complaints = await watched(away)
+    await page.goto(staff(box, "/settings/edit?path=web.connections"))
+    await page.fill("#reason", "it takes long to write thi")
+    await away.clock.fast_forward("14:00")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    async with page.expect_response("**/lock") as locked:
+        await away.clock.fast_forward("01:05")
+    assert (await locked.value).status == 303
+    cover = page.get_by_role("dialog", name="These pages are locked")
+    await expect(cover).to_be_visible()
+    await expect(cover.get_by_label("Password")).to_be_focused()
+    await expect(page.locator("main")).to_be_hidden()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Escape")
+    await expect(cover).to_be_visible()
+    await cover.get_by_label("Password").fill("not this")
+    await press(page, "Open again")
+    await expect(cover.get_by_role("alert")).to_contain_text("This is not your password.")
+    await expect(cover.get_by_label("Password")).to_have_value("")
+    await expect(cover.get_by_label("Password")).to_be_focused()
+    behind = await away.new_page()
+    await behind.goto(staff(box, "/settings"))
+    await expect(behind.locator("h1")).to_have_text("These pages are locked")
+    await behind.close()
+    await cover.get_by_label("Password").fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(cover).to_have_count(0)
+    await expect(page.locator("main")).to_be_visible()
+    assert await page.input_value("#reason") == "it takes long to write thi"
+    await page.fill("#value", "many")
+    await press(page, "Change it")
+    await expect(page.locator(".error-summary")).to_be_focused()
+    assert await page.input_value("#reason") == "it takes long to write thi"
+    assert not complaints
+    await page.close()
+
+
+async def test_an_idle_page_on_which_nothing_was_typed_goes_and_comes_back(away: BrowserContext, box: Box) -> None:
+    page, complaints = await watched(away)
+    await page.goto(staff(box, "/audit?before=3"))
+    await away.clock.fast_forward("15:05")
+    await page.wait_for_url(staff(box, f"/unlock?wanted={quote('/audit?before=3', safe='')}"))
+    await expect(page.locator("h1")).to_have_text("These pages are locked")
+    assert await page.get_by_role("link", name="Settings").count() == 0
+    await page.go_back()
+    assert await page.get_by_text("opened a locked browser").count() == 0  # what was shown is not shown again
+    await page.goto(staff(box, f"/unlock?wanted={quote('/audit?before=3', safe='')}"))
+    await page.fill("#password", "not this")
+    await press(page, "Open again")
+    await expect(page.locator(".error-summary")).to_be_focused()
+    await page.fill("#password", PASSWORD)
+    await press(page, "Open again")
+    await page.wait_for_url(staff(box, "/audit?before=3"))
+    await expect(page.locator("h1")).to_have_text("Audit")
+    assert not complaints
+    await page.close()
+
+
+async def test_whoever_types_is_not_locked_out_and_the_box_is_told(away: BrowserContext, box: Box) -> None:
+    page, _ = await watched(away)
+    await page.goto(staff(box, "/settings/edit?path=web.connections"))
+    told: list[str] = []
+    page.on("request", lambda asked: told.append(asked.url) if asked.url.endswith(("/awake", "/lock")) else None)
+    for minutes in range(20):
+        await away.clock.fast_forward("01:30")
+        async with page.expect_response("**/awake") as heard:
+            await page.locator("#reason").press_sequentially(f"{minutes} ")
+        assert (await heard.value).status == 204
+    assert told == [staff(box, "/awake")] * 20
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await page.close()
+
+
+async def test_a_tab_left_behind_does_not_lock_the_one_in_use(away: BrowserContext, box: Box) -> None:
+    left, in_use = await away.new_page(), await away.new_page()
+    await left.goto(staff(box, "/settings"))
+    heard = "new Promise(heard => { new BroadcastChannel('awake').onmessage = heard })"
+    for does in (in_use.goto(staff(box, "/audit")), in_use.keyboard.press("Shift"), in_use.keyboard.press("Shift")):
+        await away.clock.fast_forward("14:00")
+        await asyncio.gather(left.evaluate(heard), does)
+    for page in (left, in_use):
+        await expect(page.locator(".covered")).to_have_count(0)
+    assert (await left.goto(staff(box, "/settings"))).status == 200  # type: ignore[union-attr]
+    await away.clock.fast_forward("15:05")
+    for page in (left, in_use):
+        await expect(page.locator("h1")).to_have_text("These pages are locked")
+    await left.fill("#password", PASSWORD)
+    await press(left, "Open again")
+    await expect(left.locator("h1")).to_have_text("Settings")
+    for page in (left, in_use):
+        await page.close()
+
+
+async def test_whoever_was_signed_out_meanwhile_is_told_and_loses_nothing(
+    signed_in: BrowserContext, browser: Browser, box: Box, ida: Account
+) -> None:
+    other = await browser.new_context(ignore_https_errors=True)
+    page, tab = await other.new_page(), await other.new_page()
+    await tab.goto(staff(box, "/"))
+    await sign_in(tab, ida)
+    await expect(tab.locator("h1")).to_have_text("Home")
+    await page.clock.install()
+    await page.goto(staff(box, "/settings/edit?path=web.connections"))
+    await page.fill("#reason", "why")
+    await tab.goto(staff(box, "/sign-out"))
+    await press(tab, "Sign out")
+    await page.clock.fast_forward("15:05")
+    cover = page.get_by_role("dialog", name="These pages are locked")
+    await cover.get_by_label("Password").fill(PASSWORD)
+    await press(page, "Open again")
+    await expect(cover.get_by_role("alert")).to_contain_text("You are signed out.")
+    await tab.goto(staff(box, "/"))
+    await sign_in(tab, ida)
+    await expect(tab.locator("h1")).to_have_text("Home")
+    await cover.get_by_label("Password").fill(PASSWORD)
+    await press(page, "Open again")
+    await expect(cover).to_have_count(0)
+    assert await page.input_value("#reason") == "why"
+    await other.close()
+
+
+async def test_a_page_notices_that_the_box_has_locked_this_browser(away: BrowserContext, box: Box) -> None:
+    page, _ = await watched(away)
+    await page.goto(staff(box, "/settings/edit?path=web.connections"))
+    await page.fill("#reason", "why")
+    elsewhere = await away.new_page()
+    await elsewhere.goto(staff(box, "/sign-out"))
+    await press(elsewhere, "Lock these pages")
+    await expect(elsewhere.locator("h1")).to_have_text("These pages are locked")
+    await away.clock.fast_forward("01:30")
+    await page.locator("#reason").press_sequentially(" not")
+    cover = page.get_by_role("dialog", name="These pages are locked")
+    await expect(cover).to_be_visible()
+    await cover.get_by_label("Password").fill(PASSWORD)
+    await press(page, "Open again")
+    await expect(cover).to_have_count(0)
+    assert await page.input_value("#reason") == "why not"
+    await elsewhere.goto(staff(box, "/settings"))
+    await expect(elsewhere.locator("h1")).to_have_text("Settings")
+    await elsewhere.close()
+    await page.close()
+
+
+@pytest.mark.parametrize(
+    ("off", "said"),
+    [
+        (timedelta(minutes=5), "5 minutes apart (the box is behind)"),
+        (timedelta(minutes=-5), "5 minutes apart (the box is ahead)"),
+        (timedelta(seconds=95), "seconds apart (the box is behind)"),
+        (timedelta(days=-3), "72 hours apart (the box is ahead)"),
+        (timedelta(seconds=10), ""),
+        (timedelta(seconds=-10), ""),
+    ],
+)
+async def test_a_clock_that_is_off_is_told_before_any_code_is_tried(
+    signed_in: BrowserContext, browser: Browser, box: Box, off: timedelta, said: str
+) -> None:
+    other = await browser.new_context(ignore_https_errors=True)
+    page, complaints = await watched(other)
+    await page.clock.install(time=now() + off)
+    await page.goto(staff(box, "/status"))
+    notice = page.locator(".clock-check")
+    if said:
+        await expect(notice).to_be_visible()
+        await expect(notice).to_contain_text(said)
+        await expect(page.get_by_role("status")).to_contain_text("A code from your app may not work.")
+    else:
+        await expect(page.locator("#name")).to_be_visible()
+        await expect(notice).to_be_hidden()
+    assert not complaints
+    await other.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -202,15 +550,79 @@ async def test_every_page_is_without_accessibility_faults(
         storage_state=await signed_in.storage_state(),
     )
     page = await context.new_page()
-    faults = []
+    faults: list[tuple[str, int, str]] = []
     for address in (*(staff(box, path) for path in STAFF_PAGES), pupil(box, "/"), pupil(box, "/nothing")):
-        for width in (1280, 375):
-            await page.set_viewport_size({"width": width, "height": 900})
-            await page.goto(address)
-            results = await Axe().run(page)
-            faults += [(address, width, fault["id"]) for fault in results.response["violations"]]
+        await page.goto(address)
+        faults += await faults_of(page)
     assert not faults
     await context.close()
+
+
+async def faults_of(page: Page) -> list[tuple[str, int, str]]:
+    """What axe finds on this page at two widths."""
+    faults = []
+    for width in (1280, 375):
+        await page.set_viewport_size({"width": width, "height": 900})
+        results = await Axe().run(page)
+        faults += [(page.url, width, fault["id"]) for fault in results.response["violations"]]
+    return faults
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_way_in_is_without_accessibility_faults(
+    signed_in: BrowserContext, browser: Browser, box: Box, scheme: str
+) -> None:
+    context = await browser.new_context(
+        ignore_https_errors=True, bypass_csp=True, color_scheme="dark" if scheme == "dark" else "light"
+    )
+    page = await context.new_page()
+    faults: list[tuple[str, int, str]] = []
+
+    async def look(page: Page) -> None:
+        faults.extend(await faults_of(page))
+
+    for path in ("/", "/set-up", "/join"):
+        await page.goto(staff(box, path))
+        await look(page)
+    await press(page, "Go on")  # without a code
+    await expect(page.locator(".error-summary")).to_be_visible()
+    await look(page)
+    await set_up(page, another_link(box), Account(f"ida-{scheme}"), look)
+    await page.goto(staff(box, "/sign-out"))
+    await look(page)
+    await press(page, "Lock these pages")
+    await expect(page.locator("h1")).to_have_text("These pages are locked")
+    await look(page)
+    await press(page, "Open again")  # without a password
+    await expect(page.locator(".error-summary")).to_be_visible()
+    await look(page)
+    assert not faults
+    await context.close()
+
+
+async def test_the_cover_is_without_accessibility_faults(signed_in: BrowserContext, browser: Browser, box: Box) -> None:
+    context = await browser.new_context(
+        ignore_https_errors=True, bypass_csp=True, storage_state=await signed_in.storage_state()
+    )
+    page = await context.new_page()
+    await page.goto(staff(box, "/sign-in"))  # so that nobody is locked: only this page believes that time has passed
+    await page.clock.install()
+    await page.goto(staff(box, "/settings/edit?path=web.connections"))
+    await page.route("**/lock", lambda route: route.abort())
+    await page.fill("#reason", "why")
+    await page.clock.fast_forward("15:05")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    assert not await faults_of(page)
+    await context.close()
+
+
+def another_link(box: Box) -> str:
+    """A link for one more IT account, made at the machine itself."""
+    made = box.cli("setup-link", "--again")
+    assert made.returncode == 0, made.stdout
+    found = re.search(r"https://\S+#\S+", made.stdout)
+    assert found is not None, made.stdout
+    return found[0]
 
 
 async def test_every_page_fits_a_small_screen_and_keeps_to_the_policy(signed_in: BrowserContext, box: Box) -> None:
@@ -314,7 +726,7 @@ async def test_a_setting_is_changed_shown_and_undone(signed_in: BrowserContext, 
     await expect(page.locator("tr[id='school.name']")).to_contain_text("a name at last")
     await page.get_by_role("button", name="Undo the change of school.name").click()
     await page.wait_for_url("**/settings?said=applied")
-    await expect(page.locator(".school")).to_have_text("No school name yet")
+    await expect(page.locator(".school")).to_have_text(SCHOOL)
     assert not complaints
     await page.close()
 
@@ -351,29 +763,34 @@ async def test_everything_works_without_script(box: Box, browser: Browser, signe
     )
     page = await context.new_page()
     await page.goto(staff(box, "/"))
-    await expect(page.locator("h1")).to_have_text("These are the staff pages")
-    link = box.cli("setup-link").stdout.strip()
-    await page.fill("#code", link)
-    await page.get_by_role("button", name="Open the staff pages").click()
-    await expect(page.locator("h1")).to_have_text("Home")
+    await expect(page.locator("h1")).to_have_text("Sign in")
+    cy = Account("cy")
+    await set_up(page, another_link(box), cy, just_go_on, script=False)
     await page.get_by_text("Menu", exact=True).click()
     await page.locator(".menu").get_by_role("link", name="Visitors").click()
     await page.fill("#name", "Cy")
-    await page.get_by_role("button", name="Arrive").click()
+    await press(page, "Arrive")
     await expect(page.locator(".notice")).to_have_text("Cy is in.")
     await page.goto(staff(box, "/settings/edit?path=web.connections"))
     await page.fill("#value", "many")
-    await page.get_by_role("button", name="Change it").click()
+    await press(page, "Change it")
     await expect(page.locator(".error-summary")).to_contain_text("Say why")
     await page.goto(staff(box, "/applying?next=/status"))
     await page.wait_for_url("**/status?said=applied")
-    # The link opened the pages in this browser, so the first one is signed out.
     earlier = await signed_in.new_page()
     await earlier.goto(staff(box, "/"))
-    await expect(earlier.locator("h1")).to_have_text("These are the staff pages")
+    await expect(earlier.locator("h1")).to_have_text("Home")  # nobody else is disturbed
+    await earlier.close()
     await page.goto(staff(box, "/sign-out"))
-    await page.get_by_role("button", name="Sign out").click()
+    await press(page, "Lock these pages")
+    await page.fill("#password", PASSWORD)
+    await press(page, "Open again")
+    await expect(page.locator("h1")).to_have_text("Home")
+    await page.goto(staff(box, "/sign-out"))
+    await press(page, "Sign out")
     await expect(page.locator("h1")).to_have_text("This browser is signed out")
-    await page.goto(staff(box, "/"))
-    await expect(page.locator("h1")).to_have_text("These are the staff pages")
+    await page.goto(staff(box, "/audit"))
+    await expect(page.locator("h1")).to_have_text("Sign in")
+    await sign_in(page, cy)
+    await page.wait_for_url(staff(box, "/audit"))
     await context.close()

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from weakref import ref
 
 import pytest
 from aiohttp import web
@@ -346,6 +347,36 @@ class Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.heard.set()
+
+
+class Words(bytearray):
+    """Something that can be seen to be gone."""
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_what_was_said_is_let_go_of_while_the_connection_waits(build: Build, reads: bool) -> None:
+    requests: list[web.Request] = []
+    answers: list[ref[Words]] = []
+
+    async def room(request: web.Request) -> web.StreamResponse:
+        if reads:
+            assert await request.text() == "a child's words"
+        words = Words(b"come in")
+        requests.append(request)
+        answers.append(ref(words))
+        return web.Response(body=words)
+
+    client = await (await build(room)).client()
+    for _ in range(2):
+        client.send(b"POST / HTTP/1.1\r\nHost: box\r\nContent-Length: 15\r\n\r\na child's words")
+        assert b"come in" in await client.answer()
+        async with asyncio.timeout(PATIENCE):
+            while answers[-1]() is not None:
+                await asyncio.sleep(0)
+    assert len(requests) == 2
+    for request in requests:
+        assert request._read_bytes is None
+        assert request.content.at_eof()
 
 
 async def test_without_file_descriptors_newcomers_wait_and_are_served_later(build: Build) -> None:

@@ -8,6 +8,8 @@ import re
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import aiohttp
@@ -15,10 +17,10 @@ import pytest
 import pytest_asyncio
 
 from appliance.hookspecs import Page, Permission
-from appliance.staff import Staff
-from appliance.testing import HELP_SEEKING, Answer, Home, Running, free_port, start_in_process
+from appliance.testing import HELP_SEEKING, Answer, Client, Home, Running, free_port, start_in_process
 from appliance.web.assets import Assets
-from appliance.web.guard import COOKIE, SECURITY_HEADERS
+from appliance.web.guard import SECURITY_HEADERS
+from appliance.web.pages import COOKIE
 from appliance.web.views import core_pages
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -135,11 +137,17 @@ def pages(running: Running) -> Iterator[Page]:
     yield from (page for _, page in running.appliance.plugins.pages() if "{broken" not in page.path)
 
 
-async def visit(running: Running, page: Page, signed_in: bool) -> Answer:
-    path = page.path.replace("{name:.+}", "app.css")
+def address(page: Page) -> str:
+    """The page's path with something in the place of what varies."""
+    there = {"name": "app.css", "topic": "signing-in", "to": "on"}
+    return re.sub(r"\{(\w+)(:[^}]*)?\}", lambda found: there.get(found[1], "one"), page.path)
+
+
+async def visit(client: Client, page: Page, signed_in: bool) -> Answer:
+    path = address(page)
     if page.method == "GET":
-        return await running.get(path, page.site, signed_in=signed_in)
-    return await running.post(path, {}, page.site, signed_in=signed_in)
+        return await client.get(path, page.site, signed_in=signed_in)
+    return await client.post(path, {}, page.site, signed_in=signed_in)
 
 
 def assert_secured(headers: Mapping[str, str]) -> None:
@@ -150,11 +158,12 @@ def assert_secured(headers: Mapping[str, str]) -> None:
 
 
 async def test_every_answer_of_every_route_carries_the_headers(running: Running) -> None:
-    for page in pages(running):
-        if page.path in ("/live", "/sign-out"):
-            continue  # the one never ends, the other ends the session: their own tests look
+    visitor = await running.as_role("it")
+    # /live never ends, its own test looks; after a lock or a sign-out there is little more to see, so these come last.
+    looked_at = [page for page in pages(running) if page.path != "/live"]
+    for page in sorted(looked_at, key=lambda page: (page.path == "/lock", page.path == "/sign-out")):
         for signed_in in (False, True):
-            answer = await visit(running, page, signed_in)
+            answer = await visit(visitor, page, signed_in)
             assert_secured(answer.headers)
             if not page.path.startswith(("/static", "/favicon")):
                 assert answer.headers["Cache-Control"] == "no-store", page.path
@@ -219,23 +228,95 @@ async def test_a_plugin_cannot_loosen_the_headers(running: Running) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+SIGN_IN = "<h1>Sign in</h1>"
+PROVING = ("/set-up", "/join", "/sign-in")
+"""Pages that refuse what does not prove anything."""
+
+
 async def test_without_a_session_only_public_pages_answer(running: Running) -> None:
     for page in pages(running):
         answer = await visit(running, page, signed_in=False)
         if page.permission is Permission.PUBLIC:
-            assert "These are the staff pages" not in answer.text, page.path
-            assert answer.status != 403 or page.path == "/set-up", page.path
+            assert (SIGN_IN in answer.text) == (page.path == "/sign-in"), page.path
+            assert answer.status != 403 or page.path in PROVING, page.path
         else:
             assert answer.status == 403, page.path
+            assert (SIGN_IN in answer.text) == (page.site == "staff"), page.path
             assert "hello from a plugin" not in answer.text
 
 
-async def test_the_staff_site_says_how_to_come_in_whatever_was_asked(running: Running) -> None:
-    for path in ("/", "/nothing", "/status", "/tries/hello", "/tries/nothing"):
-        answer = await running.get(path, signed_in=False)
+@pytest.mark.parametrize(
+    "path", ["/", "/nothing", "/status", "/tries/hello", "/tries/nothing", "/audit?before=3&a=%26"]
+)
+async def test_the_staff_site_says_how_to_come_in_whatever_was_asked(running: Running, path: str) -> None:
+    answer = await running.get(path, signed_in=False)
+    assert answer.status == 403
+    assert SIGN_IN in answer.text
+    assert f'name="wanted" value="{escape(path)}"' in answer.text
+    assert 'href="/join"' in answer.text
+    assert 'href="/help/open/signing-in"' in answer.text
+
+
+async def test_a_form_that_a_stranger_sent_is_no_page_to_come_back_to(running: Running) -> None:
+    answer = await running.post("/tries/form", signed_in=False)
+    assert answer.status == 403
+    assert 'name="wanted" value=""' in answer.text
+
+
+@pytest.mark.parametrize("cookie", ["", "wrong", "é", "a b", "x" * 5000])
+async def test_a_cookie_that_is_none_is_a_stranger(running: Running, cookie: str) -> None:
+    headers = {"Host": host(running), "Cookie": f"{COOKIE}={cookie}"}
+    status, _, text = await ask(running, "GET", "/tries/hello", headers)
+    assert (status, SIGN_IN in text) == (403, True)
+
+
+async def test_a_locked_browser_is_asked_for_the_password_whatever_it_asks_for(running: Running) -> None:
+    client = await running.as_role("it", name="Lo <Locked>")
+    sent = await client.post("/lock")
+    assert (sent.status, sent.headers["Location"]) == (303, "/unlock")
+    for path in ("/", "/status?a=1&b=2", "/tries/hello"):
+        answer = await client.get(path)
         assert answer.status == 403
-        assert "set-up link that was printed where the appliance was started" in answer.text
-        assert "appliance setup-link" in answer.text
+        assert "These pages are locked" in answer.text
+        assert "Lo &lt;Locked&gt;" in answer.text
+        assert f'name="wanted" value="{escape(path)}"' in answer.text
+        assert "hello from a plugin" not in answer.text
+        assert 'href="/settings"' not in answer.text  # no places either
+        assert_secured(answer.headers)
+    written = await client.post("/tries/form", {"a": "b"})
+    assert (written.status, '"a"' in written.text) == (403, False)
+    assert 'name="wanted" value=""' in written.text
+    assert (await client.get("/nothing")).status == 404
+    assert (await client.get("/tries/public")).text == "hello from a plugin"
+
+
+async def test_an_idle_browser_is_locked_before_the_next_answer(running: Running) -> None:
+    client = await running.as_role("it")
+    sessions = running.appliance.staff.sessions
+    assert (await client.get("/tries/hello")).status == 200
+    clock = sessions._ring.clock
+    sessions._ring.clock = lambda: clock() + sessions.idle.total_seconds()
+    try:
+        answer = await client.get("/tries/hello")
+    finally:
+        sessions._ring.clock = clock
+    assert (answer.status, "These pages are locked" in answer.text) == (403, True)
+    running.cookie = (await running.as_role("it")).cookie  # the job that locks idle browsers may have come by
+
+
+@pytest.mark.parametrize(("path", "kept_open"), [("/tries/hello", True), ("/awake", True), ("/static/app.css", False)])
+async def test_only_what_somebody_does_keeps_a_browser_open(running: Running, path: str, kept_open: bool) -> None:
+    client = await running.as_role("it")
+    sessions = running.appliance.staff.sessions
+    clock, half = sessions._ring.clock, sessions.idle.total_seconds() * 0.6
+    try:
+        sessions._ring.clock = lambda: clock() + half
+        await (client.post(path) if path == "/awake" else client.get(path))
+        sessions._ring.clock = lambda: clock() + 2 * half
+        assert ((await client.get("/tries/hello")).status == 200) == kept_open
+    finally:
+        sessions._ring.clock = clock
+    running.cookie = (await running.as_role("it")).cookie  # as above
 
 
 async def test_a_page_of_another_site_is_not_there(running: Running) -> None:
@@ -264,7 +345,7 @@ async def test_a_name_that_is_not_ours_gets_421_in_words(running: Running, name:
 async def test_this_machines_own_addresses_lead_to_the_staff_site(running: Running, name: str) -> None:
     status, _, text = await ask(running, "GET", "/", {"Host": f"{name}:{running.port}"})
     assert status == 403
-    assert "These are the staff pages" in text
+    assert SIGN_IN in text
 
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -305,7 +386,8 @@ async def test_every_page_that_changes_something_refuses_a_foreign_form(running:
                 "Sec-Fetch-Site": "cross-site",
                 "Cookie": f"{COOKIE}={running.cookie}",
             }
-            assert (await ask(running, "POST", page.path, headers))[0] == 403, page.path
+            status, _, text = await ask(running, "POST", address(page), headers)
+            assert (status, "came from another page" in text) == (403, page.site == "staff"), page.path
 
 
 @pytest.mark.parametrize(
@@ -414,16 +496,18 @@ async def test_the_log_names_no_client_and_no_address(running: Running, caplog: 
 
 
 async def test_the_cookie_is_bound_to_this_host_and_out_of_reach_of_scripts(running: Running) -> None:
-    code = await Staff(running.appliance.records, running.appliance.audit).new_link()
+    code = await running.appliance.staff.new_setup_link(again=True)
     answer = await running.post("/set-up", {"code": f"https://staff.localhost/set-up#{code}"}, signed_in=False)
-    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    assert (answer.status, answer.headers["Location"]) == (303, "/set-up/account")
     cookie = answer.headers["Set-Cookie"]
     assert cookie.startswith("__Host-session=")
     for attribute in ("Secure", "HttpOnly", "SameSite=Strict", "Path=/"):
         assert attribute in cookie
     assert "Domain" not in cookie
-    running.cookie = cookie.split(";")[0].partition("=")[2]
-    assert (await running.get("/")).status == 200
+    assert "Max-Age" not in cookie  # it goes when the browser is closed
+    opened = replace(running, cookie=cookie.split(";")[0].partition("=")[2])
+    assert (await opened.get("/set-up/account")).status == 200
+    assert SIGN_IN in (await opened.get("/tries/hello")).text
 
 
 async def test_elsewhere_than_on_localhost_browsers_are_told_to_stay_with_tls(tmp_path: Path) -> None:

@@ -10,12 +10,15 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from appliance.access import Role
+from appliance.clock import now
 from appliance.hookspecs import Permission
 from appliance.live import QUEUE_LIMIT, Live, Subscriber
-from appliance.staff import Staff
-from appliance.testing import Home, Running
+from appliance.sealing import Keys, new_pair
+from appliance.testing import Client, Home, Running
 from appliance.web import live
-from appliance.web.guard import COOKIE, SECURITY_HEADERS
+from appliance.web.guard import SECURITY_HEADERS
+from appliance.web.pages import COOKIE
 from appliance.web.server import WebServer
 
 Start = Callable[[Home], Awaitable[Running]]
@@ -80,11 +83,11 @@ class Stream:
 
 
 @asynccontextmanager
-async def opened(running: Running, cookie: str | None = None) -> AsyncIterator[Stream]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-    cookie = running.cookie if cookie is None else cookie
+async def opened(client: Client, cookie: str | None = None) -> AsyncIterator[Stream]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    cookie = client.cookie if cookie is None else cookie
     writer.write(
-        f"GET /live HTTP/1.1\r\nHost: staff.localhost:{running.port}\r\nCookie: {COOKIE}={cookie}\r\n\r\n".encode()
+        f"GET /live HTTP/1.1\r\nHost: staff.localhost:{client.port}\r\nCookie: {COOKIE}={cookie}\r\n\r\n".encode()
     )
     stream = Stream(reader, writer)
     stream.head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
@@ -113,13 +116,100 @@ async def test_nobody_without_a_session_gets_a_stream(appliance_home: Home, star
         assert b"403" in stream.head
 
 
+async def test_a_browser_on_its_way_to_an_account_gets_no_stream(appliance_home: Home, start_appliance: Start) -> None:
+    running = await start_appliance(appliance_home)
+    code = await running.appliance.staff.new_setup_link(again=True)
+    answer = await running.post("/set-up", {"code": code}, signed_in=False)
+    async with opened(running, cookie=answer.headers["Set-Cookie"].split(";")[0].partition("=")[2]) as stream:
+        assert b"403" in stream.head
+
+
 async def test_a_stream_ends_when_its_session_does(appliance_home: Home, start_appliance: Start) -> None:
     running = await start_appliance(appliance_home)
-    code = await Staff(running.appliance.records, running.appliance.audit).new_link()
-    async with opened(running) as stream:
+    staff, lead, other = running.appliance.staff, await running.as_role("lead"), await running.as_role("dpo")
+    async with opened(lead) as signed_out, opened(other) as disabled, opened(running) as still_good:
+        for stream in (signed_out, disabled, still_good):
+            await stream.piece()
+        await staff.disable(lead.actor, other.account, "left the school")
+        await disabled.ended()
+        assert (await lead.post("/sign-out")).status == 200
+        await signed_out.ended()
+        running.appliance.live.publish("visitors.left", {}, Permission.OPERATE)
+        assert await still_good.message() == ("visitors.left", {})
+
+
+async def test_a_change_of_role_ends_the_streams_of_that_account(appliance_home: Home, start_appliance: Start) -> None:
+    running = await start_appliance(appliance_home)
+    lead, deputy = await running.as_role("lead"), await running.as_role("deputy")
+    async with opened(deputy) as stream:
         await stream.piece()
-        assert (await running.post("/set-up", {"code": code}, signed_in=False)).status == 303
+        await running.appliance.staff.set_role(lead.actor, deputy.account, Role.TEACHER)
         await stream.ended()
+    async with opened(deputy) as stream:
+        assert b"403" in stream.head
+
+
+async def test_a_session_is_over_when_it_is_too_old(appliance_home: Home, start_appliance: Start) -> None:
+    running = await start_appliance(appliance_home)
+    sessions = running.appliance.staff.sessions
+    session = sessions.find(running.cookie)
+    assert session is not None
+    waiting = asyncio.create_task(sessions.over(session))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
+    session.expires_at = now()
+    await asyncio.wait_for(sessions.over(session), PATIENCE)
+    async with opened(running) as stream:
+        assert b"403" in stream.head
+
+
+async def test_a_locked_browser_goes_on_hearing_what_shows_no_content(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    running = await start_appliance(appliance_home)
+    hub, staff = running.appliance.live, running.appliance.staff
+    lead = await running.as_role("lead")
+    session = staff.sessions.find(lead.cookie)
+    assert session is not None
+    async with opened(lead) as stream:
+        await stream.piece()
+        hub.publish("captures.new", {"who": "Ada"}, Permission.SEE_PEOPLE)
+        assert await stream.message() == ("captures.new", {"who": "Ada"})
+        assert (await lead.post("/lock")).status == 303
+        hub.publish("captures.new", {"who": "Bo"}, Permission.SEE_PEOPLE)
+        hub.publish("visitors.left", {}, Permission.USE)
+        hub.publish("alerts.waiting", {"count": 1}, Permission.SIGNED_IN)
+        assert await stream.message() == ("alerts.waiting", {"count": 1})
+        staff.sessions.open(session, Keys(lead.account, new_pair()[0]))  # as the password does
+        hub.publish("captures.new", {"who": "Cy"}, Permission.SEE_PEOPLE)
+        assert await stream.message() == ("captures.new", {"who": "Cy"})
+    async with opened(lead) as again:
+        await again.piece()
+        assert (await lead.post("/lock")).status == 303
+    async with opened(lead) as while_locked:
+        assert b"200 OK" in while_locked.head
+        await while_locked.piece()
+        hub.publish("captures.new", {"who": "Di"}, Permission.SEE_PEOPLE)
+        hub.publish("alerts.waiting", {"count": 2}, Permission.SIGNED_IN)
+        assert await while_locked.message() == ("alerts.waiting", {"count": 2})
+
+
+async def test_a_message_about_somebody_goes_to_those_who_may_see_them(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    running = await start_appliance(appliance_home)
+    hub, lead, teacher = running.appliance.live, await running.as_role("lead"), await running.as_role("teacher")
+    async with opened(lead) as told, opened(teacher) as not_told:
+        await told.piece()
+        await not_told.piece()
+        hub.publish("captures.new", {"who": "Ada"}, Permission.SEE_PEOPLE, [lead.account])
+        hub.publish("captures.count", {"count": 1}, Permission.SEE_PEOPLE)
+        assert [await told.message() for _ in range(2)] == [
+            ("captures.new", {"who": "Ada"}),
+            ("captures.count", {"count": 1}),
+        ]
+        assert await not_told.message() == ("captures.count", {"count": 1})
 
 
 async def test_a_stream_ends_when_the_appliance_stops(appliance_home: Home, start_appliance: Start) -> None:
@@ -131,7 +221,7 @@ async def test_a_stream_ends_when_the_appliance_stops(appliance_home: Home, star
 
 
 async def test_whoever_reads_too_slowly_is_told_that_something_is_missing() -> None:
-    subscriber = Subscriber(frozenset(Permission))
+    subscriber = Subscriber(lambda: frozenset(Permission))
     for number in range(QUEUE_LIMIT):
         subscriber.messages.put_nowait(("visitors.arrived", json.dumps(number)))
     subscriber.dropped = 7
@@ -143,7 +233,7 @@ async def test_whoever_reads_too_slowly_is_told_that_something_is_missing() -> N
 
 async def test_a_quiet_stream_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.01)
-    assert await live._next(Subscriber(frozenset())) == live.HEARTBEAT
+    assert await live._next(Subscriber(frozenset)) == live.HEARTBEAT
 
 
 async def test_the_server_stops_in_time_with_streams_and_stuck_clients(
@@ -186,7 +276,7 @@ async def test_the_next_server_takes_over_at_the_same_socket(appliance_home: Hom
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
     writer.write(f"GET / HTTP/1.1\r\nHost: pupil.localhost:{running.port}\r\n\r\n".encode())
     await writer.drain()
-    parts = (running.appliance, context.staff, running._sockets, None, context.authority, context.certificate)
+    parts = (running.appliance, running._sockets, None, context.authority, context.certificate)
     second = running._web = WebServer(*parts)
     await second.start()
     assert b"200 OK" in await asyncio.wait_for(reader.readline(), PATIENCE)
@@ -197,8 +287,19 @@ async def test_the_next_server_takes_over_at_the_same_socket(appliance_home: Hom
 
 async def test_only_what_a_stream_may_see_is_sent_to_it() -> None:
     hub = Live()
-    async with hub.subscribe(frozenset({Permission.OPERATE})) as subscriber:
+    allowed = frozenset({Permission.OPERATE})
+    async with hub.subscribe(lambda: allowed, "one") as subscriber:
         hub.publish("visitors.left", {}, Permission.SEE_ACTIVITY)
         hub.publish("visitors.arrived", {}, Permission.OPERATE)
+        hub.publish("visitors.greeted", {}, Permission.OPERATE, ["another"])
+        hub.publish("visitors.greeted", {}, Permission.OPERATE, [])
+        hub.publish("visitors.greeted", {}, Permission.SEE_ACTIVITY, ["one"])
+        hub.publish("visitors.seen", {}, Permission.OPERATE, ["another", "one"])
         assert subscriber.messages.get_nowait() == ("visitors.arrived", "{}")
+        assert subscriber.messages.get_nowait() == ("visitors.seen", "{}")
+        allowed = frozenset({Permission.SEE_ACTIVITY})  # asked anew for every message
+        hub.publish("visitors.arrived", {}, Permission.OPERATE)
+        hub.publish("visitors.left", {}, Permission.SEE_ACTIVITY)
+        assert subscriber.messages.get_nowait() == ("visitors.left", "{}")
         assert subscriber.messages.empty()
+    assert not hub.watched

@@ -7,14 +7,21 @@ import json
 import re
 import threading
 from collections.abc import AsyncIterator, Iterator
-from html import unescape
+from dataclasses import replace
+from html import escape, unescape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import pytest_asyncio
 
-from appliance.staff import Staff
-from appliance.testing import HELP_SEEKING, Home, Running, free_port, start_in_process
+from appliance.access import Role
+from appliance.clock import now
+from appliance.errors import Refused
+from appliance.second_factor import code_at, step_of
+from appliance.sessions import Session
+from appliance.signing_in import Visitor
+from appliance.testing import HELP_SEEKING, Answer, Home, Running, free_port, start_in_process
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -188,6 +195,11 @@ async def bare(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runnin
     await found.stop()
 
 
+def done_steps(html: str) -> str:
+    """The steps of the home page that are done."""
+    return words(html.partition("<h3>Done</h3>")[2].partition("</section>")[0])
+
+
 def words(html: str) -> str:
     """What a reader sees of a page, on one line."""
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
@@ -198,26 +210,76 @@ def words(html: str) -> str:
 
 async def test_home_names_the_next_steps_of_an_empty_appliance(bare: Running) -> None:
     page = words((await bare.get("/")).text)
-    for step in ("Give the school's name", "Enter the term dates", "Say which groups there are", "Switch a plugin on"):
+    for step in (
+        "Give the school’s name",
+        "Enter the term dates",
+        "Say which networks there are",
+        "Switch a plugin on",
+    ):
         assert step in page
+    for step in ("Invite the safeguarding lead", "Save the identity file", "Bring in people, groups and devices"):
+        assert step in page
+    assert "no safeguarding lead has joined yet. Until then nothing is captured." in page
     assert "No school name yet" in page
     assert "This is a trial" in page
 
 
 async def test_home_says_that_nothing_is_broken_when_nothing_is(bare: Running) -> None:
     page = words((await bare.get("/")).text)
-    assert "Is anything broken? No. " in page
-
-
-async def test_links_of_the_next_steps_lead_somewhere(bare: Running) -> None:
+    assert "Is anything broken? No, but 1 thing is worth a look. Worth a look Identity file" in page
+    assert "Save the identity file" not in done_steps((await bare.get("/")).text)
+    identity = bare.appliance.identity
+    await identity.begin("a test", "a browser")
+    await identity.note("a test", "a browser")
+    await identity.make("a test", "a browser")
+    await identity.keep("a test", "a browser", identity.codes.get("a browser").file_id, "Ida", "the head")
+    await bare.appliance.health.refresh()
     page = (await bare.get("/")).text
-    links = re.findall(r'<p><a href="([^"]+)">', page)
-    assert len(links) >= 4
+    assert "Is anything broken? No. " in words(page)
+    assert "Save the identity file" in done_steps(page)
+
+
+ROLES = (None, *Role)
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_links_of_the_next_steps_lead_somewhere(bare: Running, role: Role | None) -> None:
+    client = await bare.as_role(role)
+    page = (await client.get("/")).text.partition("<main")[2]
+    links = re.findall(r'<a href="([^"]+)">', page)
+    assert len(links) >= (role is not None)
     for link in links:
         path, _, anchor = link.partition("#")
-        answer = await bare.get(unescape(path))
+        answer = await client.get(unescape(path))
         assert answer.status == 200, link
         assert not anchor or f'id="{anchor}"' in answer.text, link
+
+
+async def test_steps_are_ticked_by_what_is_so(bare: Running) -> None:
+    before = done_steps((await bare.get("/")).text)
+    assert "Give the school’s name" not in before
+    lead = await bare.as_role("lead")
+    after = done_steps((await bare.get("/")).text)
+    assert "Invite the safeguarding lead" in after
+    assert "The lead joins" in after
+    assert "Let a second person open" not in done_steps((await lead.get("/")).text)
+    assert "no safeguarding lead has joined yet" not in (await bare.get("/")).text
+
+
+async def test_home_says_who_does_what_to_everybody(bare: Running) -> None:
+    await bare.as_role("governor", name="Gus <Governor>")
+    for role in ROLES:
+        page = words((await (await bare.as_role(role)).get("/")).text)
+        assert "Gus <Governor>" in page.partition("Who does what?")[2], role
+
+
+async def test_faults_are_told_to_those_who_can_see_to_them(running: Running) -> None:
+    told = {}
+    for role in ROLES:
+        page = (await (await running.as_role(role)).get("/")).text
+        told[role] = "the key &lt;under&gt; the mat" in page
+        assert ('href="/status"' in page) == (role is Role.IT), role
+    assert {role for role, knows in told.items() if knows} == {Role.LEAD, Role.DEPUTY, Role.HEAD, Role.IT}
 
 
 async def test_home_shows_what_is_broken_and_what_to_do(running: Running) -> None:
@@ -234,11 +296,43 @@ async def test_a_card_that_fails_says_so_and_the_others_are_there(running: Runni
     assert "the guest book" in page
 
 
+def places(html: str) -> list[tuple[str, bool]]:
+    """The places of the rail, and whether each is where one is."""
+    found = re.findall(r'<li><a href="([^"]+)"( aria-current="page")?>', html.partition("</nav>")[0])
+    return [(path, bool(current)) for path, current in found]
+
+
 async def test_the_rail_holds_the_plugins_places_and_marks_this_one(running: Running) -> None:
-    page = (await running.get("/visitors")).text
-    places = re.findall(r'<li><a href="([^"]+)"( aria-current="page")?>', page.partition("</nav>")[0])
-    assert [path for path, _ in places] == ["/", "/visitors", "/status", "/plugins", "/settings", "/audit"]
-    assert [path for path, current in places if current] == ["/visitors"]
+    found = places((await running.get("/visitors")).text)
+    assert [path for path, _ in found] == PLACES[Role.IT]
+    assert [path for path, current in found if current] == ["/visitors"]
+
+
+PLACES: dict[Role | None, list[str]] = {
+    Role.LEAD: ["/", "/people", "/devices", "/monitoring", "/staff", "/audit"],
+    Role.DEPUTY: ["/", "/people", "/devices", "/monitoring", "/staff", "/audit"],
+    Role.HEAD: ["/", "/people", "/devices", "/monitoring", "/staff", "/audit"],
+    Role.PASTORAL: ["/", "/people", "/devices"],
+    Role.TEACHER: ["/", "/people", "/devices"],
+    Role.DPO: ["/", "/monitoring", "/audit"],
+    Role.GOVERNOR: ["/", "/audit"],
+    Role.IT: ["/", "/people", "/devices", "/visitors", "/staff", "/status", "/plugins", "/settings", "/audit"],
+    None: ["/"],
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_each_role_gets_its_places_and_they_open(running: Running, role: Role | None) -> None:
+    client = await running.as_role(role)
+    page = await client.get("/")
+    assert [path for path, _ in places(page.text)] == PLACES[role]
+    for path in PLACES[role]:
+        assert (await client.get(path)).status == 200, path
+    elsewhere = {path for paths in PLACES.values() for path in paths} - set(PLACES[role])
+    for path in elsewhere:
+        refused = await client.get(path)
+        assert (refused.status, "This page is not open to you" in refused.text) == (403, True), path
+        assert [path for path, _ in places(refused.text)] == PLACES[role]
 
 
 async def test_the_top_line_names_the_school(running: Running) -> None:
@@ -472,27 +566,154 @@ async def test_the_code_of_a_link_is_taken_from_a_field_as_well(bare: Running) -
     assert "It may have been used already" in wrong.text
     assert "appliance setup-link" in wrong.text
     assert "Set-Cookie" not in wrong.headers
-    code = await Staff(bare.appliance.records, bare.appliance.audit).new_link()
-    right = await bare.post("/set-up", {"code": f"  {code}\n"}, signed_in=False)
-    assert right.status == 303
-    assert (await bare.get("/")).status == 403  # the earlier browser
-    bare.cookie = right.headers["Set-Cookie"].split(";")[0].partition("=")[2]
-    assert (await bare.get("/")).status == 200
-    assert "This browser is signed in" in (await bare.get("/set-up")).text
+    staff = bare.appliance.staff
+    replaced, code = await staff.new_setup_link(again=True), await staff.new_setup_link(again=True)
+    assert (await bare.post("/set-up", {"code": replaced}, signed_in=False)).status == 403
+    right = await bare.post("/set-up", {"code": f"  {code.lower().replace('-', ' ')}\n"}, signed_in=False)
+    assert (right.status, right.headers["Location"]) == (303, "/set-up/account")
+    assert (await bare.post("/set-up", {"code": code}, signed_in=False)).status == 403  # once, in one browser
+    assert (await bare.get("/")).status == 200  # nobody who works here was disturbed
+
+
+async def test_a_box_that_is_set_up_takes_no_new_owner(bare: Running) -> None:
+    assert "This box is set up" in (await bare.get("/set-up", signed_in=False)).text
+    with pytest.raises(Refused, match="This box is set up"):
+        await bare.appliance.staff.new_setup_link()
 
 
 async def test_signing_out_is_explained_before_and_leaves_nothing_behind(bare: Running) -> None:
-    asked = await bare.get("/sign-out")
-    assert "appliance setup-link" in asked.text
-    done = await bare.post("/sign-out")
+    client = await bare.as_role("it")
+    asked = await client.get("/sign-out")
+    assert "your password and a code from your authenticator app" in asked.text
+    assert (await client.get("/")).status == 200
+    done = await client.post("/sign-out")
     assert done.status == 200
     assert "signed out" in done.text
-    assert "storage" in done.headers["Clear-Site-Data"]
+    assert 'href="/settings"' not in done.text
+    assert done.headers["Clear-Site-Data"] == '"cache", "storage"'
     assert re.match(r'__Host-session=""; .*Max-Age=0', done.headers["Set-Cookie"])
-    assert (await bare.get("/")).status == 403
-    code = await Staff(bare.appliance.records, bare.appliance.audit).new_link()
-    again = await bare.post("/set-up", {"code": code}, signed_in=False)
-    bare.cookie = again.headers["Set-Cookie"].split(";")[0].partition("=")[2]
+    assert (await client.get("/")).status == 403
+    assert (await bare.get("/")).status == 200
+
+
+PASSWORD = "crumpet tractor violet lagoon"  # of tests
+STRANGER = Visitor("127.0.0.1")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sheet(bare: Running) -> list[str]:
+    """Pat has an account with a password; these are the recovery codes."""
+    joining, sessions = bare.appliance.joining, bare.appliance.staff.sessions
+
+    def session(session_id: str | None) -> Session:
+        found = sessions.find(session_id or "")
+        assert found is not None
+        return found
+
+    opened = session(await joining.redeem(await bare.appliance.staff.new_setup_link(again=True), STRANGER))
+    begun = session(await joining.make_first_account(opened, "Pat", "pat", PASSWORD))
+    secret, packed = joining.offer_factor(begun)
+    assert await joining.set_factor(begun, packed, code_at(secret, step_of(now())))
+    printed = await joining.print(begun)
+    assert await joining.finish(begun, printed.check, printed.secrets.recovery_key[:4], STRANGER)
+    return list(printed.secrets.codes)
+
+
+async def sign_in(running: Running, code: str, wanted: str = "", password: str = PASSWORD) -> Answer:
+    form = {"name": " PAT ", "password": password, "code": code, "wanted": wanted}
+    return await running.post("/sign-in", form, signed_in=False)
+
+
+def session_of(answer: Answer) -> str:
+    found = re.search(r"__Host-session=([^;]+);", answer.headers["Set-Cookie"])
+    assert found is not None
+    return found[1]
+
+
+WANTED = [
+    ("/status?a=1&b=%26", "/status?a=1&b=%26"),
+    ("", "/"),
+    ("https://evil.example/", "/"),
+    ("/\t/evil.example/", "/"),
+]
+
+
+@pytest.mark.parametrize(("wanted", "goes_on_to"), WANTED)
+async def test_who_signs_in_comes_to_the_page_that_was_wanted(
+    bare: Running, sheet: list[str], wanted: str, goes_on_to: str
+) -> None:
+    code = sheet.pop()
+    answer = await sign_in(bare, code, wanted)
+    assert (answer.status, answer.headers["Location"]) == (303, goes_on_to)
+    client = replace(bare, cookie=session_of(answer))
+    assert "Pat" in (await client.get("/status")).text
+    again = await sign_in(bare, code, wanted)  # a code works once
+    assert (again.status, "Set-Cookie" in again.headers) == (403, False)
+
+
+async def test_browsers_are_signed_out_one_by_one_and_signing_in_again_ends_what_was_there(
+    bare: Running, sheet: list[str]
+) -> None:
+    first, second = [replace(bare, cookie=session_of(await sign_in(bare, sheet.pop()))) for _ in range(2)]
+    assert (await second.post("/sign-out")).status == 200
+    assert [(await client.get("/status")).status for client in (first, second)] == [200, 403]
+    form = {"name": "pat", "password": PASSWORD, "code": sheet.pop()}
+    again = replace(bare, cookie=session_of(await first.post("/sign-in", form)))
+    assert [(await client.get("/status")).status for client in (first, again)] == [403, 200]
+
+
+async def test_whatever_was_wrong_the_form_says_the_same_and_keeps_what_was_typed(
+    bare: Running, sheet: list[str]
+) -> None:
+    answers = [
+        await sign_in(bare, "000000", "/status?a=1&b=2"),
+        await sign_in(bare, sheet[-1], "/status?a=1&b=2", "something else"),
+        await bare.post("/sign-in", {"name": " PAT ", "wanted": "/status?a=1&b=2"}, signed_in=False),
+        await bare.post("/sign-in", {"name": "nobody", "wanted": "/status?a=1&b=2"}, signed_in=False),
+    ]
+    for answer in answers:
+        assert answer.status == 403
+        assert "Name, password and code do not fit together." in answer.text
+        assert 'name="wanted" value="/status?a=1&amp;b=2"' in answer.text
+        assert "Set-Cookie" not in answer.headers
+    assert 'name="name" value=" PAT "' in answers[0].text
+    pages = {re.sub(r'data-box-clock="\d+"|value=" PAT "|value="nobody"', "", answer.text) for answer in answers}
+    assert len(pages) == 1
+
+
+@pytest.mark.parametrize(("wanted", "goes_on_to"), WANTED)
+async def test_who_opens_a_locked_browser_comes_to_the_page_that_was_wanted(
+    bare: Running, pat: Running, wanted: str, goes_on_to: str
+) -> None:
+    assert (await pat.post("/lock")).headers["Location"] == "/unlock"
+    asked = await pat.get(f"/unlock?{urlencode({'wanted': wanted})}")
+    kept = goes_on_to if wanted == goes_on_to else ""
+    assert f'name="wanted" value="{escape(kept)}"' in asked.text
+    wrong = await pat.post("/unlock", {"password": "not it", "wanted": wanted})
+    assert (wrong.status, "This is not your password." in wrong.text) == (403, True)
+    assert f'name="wanted" value="{escape(kept)}"' in wrong.text
+    right = await pat.post("/unlock", {"password": PASSWORD, "wanted": wanted})
+    assert (right.status, right.headers["Location"]) == (303, goes_on_to)
+    assert (await pat.get("/status")).status == 403  # the browser has another session from now on
+    pat.cookie = session_of(right)
+    assert (await pat.get("/status")).status == 200
+    assert (await pat.get(f"/unlock?{urlencode({'wanted': wanted})}")).headers["Location"] == goes_on_to
+
+
+async def test_a_script_that_unlocks_gets_words_and_no_page(pat: Running) -> None:
+    await pat.post("/lock")
+    wrong = await pat.post("/unlock", {"password": "not it", "from": "script"})
+    assert (wrong.status, json.loads(wrong.text)["error"].split(".")[0]) == (403, "This is not your password")
+    right = await pat.post("/unlock", {"password": PASSWORD, "from": "script"})
+    assert (right.status, right.text) == (204, "")
+    pat.cookie = session_of(right)
+    assert (await pat.get("/")).status == 200
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pat(bare: Running, sheet: list[str]) -> Running:
+    """Pat's browser."""
+    return replace(bare, cookie=session_of(await sign_in(bare, sheet.pop())))
 
 
 # The other sites

@@ -11,8 +11,9 @@ import pytest
 
 from appliance.clock import stamp
 from appliance.errors import ApplianceError
+from appliance.sessions import Session
 from appliance.web.assets import Assets
-from appliance.web.pages import Flashes, redirect
+from appliance.web.pages import FLASHES_KEPT, SESSIONS_KEPT, Flashes, redirect
 from appliance.web.settings_views import value_lines
 from appliance.web.templating import ago, code_spans, local_date, local_time, plural, sentence
 from appliance.web.texts import Texts
@@ -134,17 +135,36 @@ def test_assets_that_are_not_there_are_named() -> None:
         Assets({}).url("nothing.css")
 
 
-@pytest.mark.parametrize("location", ["https://evil.example/", "//evil.example/", "/\\evil.example", "evil", ""])
+@pytest.mark.parametrize(
+    "location",
+    [
+        *("https://evil.example/", "//evil.example/", "/\\evil.example", "evil", ""),
+        *("/\t/evil.example", "/\n/evil.example", "/\r\\evil.example", "/a\r\nSet-Cookie: a=b", "/\0"),
+    ],
+)
 def test_redirects_stay_on_this_site(location: str) -> None:
     with pytest.raises(ApplianceError):
         redirect(location)
 
 
+def session(name: str) -> Session:
+    return Session(name, "work", "ada", NOON, NOON + timedelta(hours=10))
+
+
 def test_words_for_the_next_page_are_few_and_for_one_session() -> None:
     flashes = Flashes()
-    for number in range(20):
-        flashes.add("a", str(number))
-    flashes.add("b", "new")
-    assert flashes.take("a") == []
-    assert flashes.take("b") == ["new"]
-    assert flashes.take("b") == []
+    for number in range(FLASHES_KEPT + 3):
+        flashes.add(session("a"), str(number))
+    flashes.add(session("b"), "new")
+    assert flashes.take(session("a")) == [str(number) for number in range(3, FLASHES_KEPT + 3)]
+    assert flashes.take(session("a")) == []
+    assert flashes.take(session("b")) == ["new"]
+    assert flashes.take(session("b")) == []
+
+
+def test_words_that_nobody_came_to_read_are_forgotten() -> None:
+    flashes = Flashes()
+    for number in range(SESSIONS_KEPT + 1):
+        flashes.add(session(str(number)), "saved")
+    assert flashes.take(session("0")) == []
+    assert flashes.take(session("1")) == ["saved"]

@@ -4,9 +4,13 @@ What aiohttp lacks (3.14, to which the project is pinned): a deadline for slow r
 for clients that never read, and a cap on connections. Five hundred slow clients held an aiohttp server's connections
 for as long as they liked; here each of them is gone after ``Limits.header_seconds``.
 
+What was said on a connection is let go of as soon as it was sent; aiohttp keeps the last form and the last answer until
+the next request comes, and with them what somebody has read who has signed out since.
+
 ``Connection`` reads these private parts of ``aiohttp.web_protocol.RequestHandler``: ``_waiter`` (a pending future while
-it waits for a request), ``_request_count`` and ``_messages`` (requests whose headers are complete). The tests of this
-module use real sockets, so that an aiohttp that changes them is noticed.
+it waits for a request), ``_request_count`` and ``_messages`` (requests whose headers are complete). It empties
+``_read_bytes`` and ``_post`` of a request. The tests of this module use real sockets, so that an aiohttp that changes
+them is noticed.
 """
 
 from __future__ import annotations
@@ -171,6 +175,15 @@ class Connection(RequestHandler):
         answer.force_close()
         return answer
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer, then let go of what it said and of what was typed."""
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            _empty(request, resp)
+
     def _headers_too_slow(self) -> None:
         if self.waits_for_request:
             self.abort()
@@ -180,6 +193,14 @@ class Connection(RequestHandler):
         body = self._messages[-1][1] if self._messages else None
         if body is not None and not body.is_eof():
             self._body.start(self._door.limits.body_seconds, partial(_give_up, body))
+
+
+def _empty(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    request._read_bytes = request._post = None
+    if request.content.exception() is None:
+        request.content.read_nowait()  # a form that no page has asked for
+    if isinstance(response, web.Response):
+        response.body = None
 
 
 def _give_up(body: StreamReader) -> None:

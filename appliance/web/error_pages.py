@@ -12,6 +12,7 @@ from aiohttp import web
 from appliance.errors import ApplianceError, NotReady, PluginError, PluginOff, Refused, StoreBusy
 from appliance.web.deadline import BareResponse
 from appliance.web.pages import ACTOR, Context, render
+from appliance.web.signing_in_views import sign_in_page, unlock_page
 from appliance.web.sites import site_of
 
 
@@ -109,7 +110,11 @@ class ErrorPages:
 
     def closed(self, request: web.Request) -> web.StreamResponse:
         """The staff pages, to a browser that is not signed in."""
-        return render(request, "set_up.html", 403, closed=True, already=False, error="")
+        return sign_in_page(request, 403, wanted=_page_to_come_back_to(request))
+
+    def locked(self, request: web.Request) -> web.StreamResponse:
+        """The staff pages, to a browser that nobody has used for a while."""
+        return unlock_page(request, 403, wanted=_page_to_come_back_to(request))
 
     def misdirected(self) -> web.Response:
         """A name that is not ours (421, RFC 9110 section 15.5.20). Plain text: no page of ours works under it."""
@@ -154,3 +159,8 @@ class ErrorPages:
             if state.name == name and state.state == "off":
                 return PluginOff(f"{state.title} is switched off: {state.reason}")
         return None
+
+
+def _page_to_come_back_to(request: web.Request) -> str:
+    """Where somebody wanted to go, if going there again changes nothing."""
+    return request.rel_url.raw_path_qs if request.method == "GET" else ""

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from appliance.access import JOINING, LOCKED
 from appliance.errors import ApplianceError
 from appliance.hookspecs import Page, Permission, Site
 from appliance.web.assets import CACHEABLE
 from appliance.web.deadline import SlowBody
 from appliance.web.error_pages import ErrorPages
-from appliance.web.pages import ACTOR, SESSION, Context
+from appliance.web.pages import ACTOR, COOKIE, SESSION, Context
 from appliance.web.sites import site_of
 
-COOKIE = "__Host-session"
+NO_USE = frozenset({Permission.PUBLIC, Permission.SIGNED_IN})
+"""What a page does by itself (files, the live stream) does not keep a browser from being locked."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110 section 9.2.1)."""
 
@@ -127,10 +129,14 @@ class Guard:
         """Find out who asks. Only the staff site knows sessions."""
         session_id = request.cookies.get(COOKIE)
         if session_id and self._site(request) == "staff":
-            found = await self._context.staff.session(session_id)
-            if found is not None:
-                request[ACTOR] = found
-                request[SESSION] = session_id
+            staff = self._context.appliance.staff
+            session = staff.sessions.find(session_id)
+            if session is not None:
+                request[ACTOR] = await staff.actor(session)
+                request[SESSION] = session
+                declared = self._routes.get(request.match_info.route)
+                if declared is not None and declared.page.permission not in NO_USE:
+                    staff.sessions.use(session)
         return await handler(request)
 
     @web.middleware
@@ -157,9 +163,15 @@ class Guard:
             if request.match_info.http_exception is not None:
                 raise request.match_info.http_exception
             raise web.HTTPForbidden
-        if found is None or not found.may(declared.page.permission):
+        if found is None:
             raise web.HTTPForbidden
-        return await handler(request)
+        if found.may(declared.page.permission):
+            return await handler(request)
+        if found.permissions == LOCKED:
+            return self._errors.locked(request)
+        if found.permissions == JOINING:
+            return self._errors.closed(request)
+        raise web.HTTPForbidden
 
     def _site(self, request: web.Request) -> Site | None:
         return site_of(request, self._context.hosts)

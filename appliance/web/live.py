@@ -14,6 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from appliance.access import LOCKED
+from appliance.hookspecs import Permission
 from appliance.live import Subscriber
 from appliance.web.pages import SESSION, actor, context_of
 
@@ -26,11 +28,17 @@ DROPPED = "appliance.dropped"
 async def stream(request: web.Request) -> web.StreamResponse:
     """``GET /live``: everything that this session may see, until it ends."""
     context = context_of(request)
-    live, session = context.appliance.live, request[SESSION]
+    live, session, sessions = context.appliance.live, request[SESSION], context.appliance.staff.sessions
+    who = actor(request)
+
+    def allowed() -> frozenset[Permission]:
+        """A browser that is locked meanwhile gets what shows no content, and the rest again once it is opened."""
+        return LOCKED if sessions.is_locked(session) else who.permissions
+
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    async with live.subscribe(actor(request).permissions) as subscriber:
+    async with live.subscribe(allowed, who.account) as subscriber:
         await response.prepare(request)
-        await _first_to_end(_write(response, subscriber), live.closing(), context.staff.over(session))
+        await _first_to_end(_write(response, subscriber), live.closing(), sessions.over(session))
     return response
 
 

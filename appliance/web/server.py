@@ -19,12 +19,12 @@ from aiohttp.web_urldispatcher import MatchedSubAppResource
 
 from appliance.app import Appliance
 from appliance.hookspecs import Check, State
-from appliance.staff import Staff
 from appliance.trust import Authority, ServerCertificate
 from appliance.web.assets import Assets
 from appliance.web.deadline import Door, Limits
 from appliance.web.error_pages import ErrorPages
 from appliance.web.guard import Declared, Guard
+from appliance.web.help_texts import Help, LeftOut
 from appliance.web.pages import CONTEXT, Context
 from appliance.web.sites import SITES, Hosts, SiteRule
 from appliance.web.templating import make_environment
@@ -43,7 +43,6 @@ class WebServer:
     def __init__(
         self,
         appliance: Appliance,
-        staff: Staff,
         sockets: Sequence[socket.socket],
         ssl_context: ssl.SSLContext | None,
         authority: Authority,
@@ -57,16 +56,16 @@ class WebServer:
         assets = Assets(folders)
         self._context = Context(
             appliance=appliance,
-            staff=staff,
             authority=authority,
             certificate=certificate,
             hosts=Hosts(settings.web.domain),
             assets=assets,
             templates=make_environment(folders, assets, settings.school.timezone),
             texts=Texts(),
+            help=Help(folders),
         )
         self._routes: dict[web.AbstractRoute, Declared] = {}
-        self._left_out: list[Check] = []
+        self._left_out: list[Check] = [_help_left_out(found) for found in self._context.help.left_out]
         self._errors = ErrorPages(self._context)
         self._guard = Guard(self._context, self._routes, self._errors)
         self._runner: web.AppRunner | None = None
@@ -157,3 +156,7 @@ class WebServer:
         response = self._errors.without_route(request, status)
         self._guard.secure(response)
         return response
+
+
+def _help_left_out(found: LeftOut) -> Check:
+    return Check(f"Help of {found.plugin}", State.WARNING, f"It is left out: {found.why}", "Tell the plugin's author.")

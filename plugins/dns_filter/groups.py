@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.api import Appliance, Row, stamp
+from appliance.api import Appliance, Row, Target, TargetKind, stamp
 
 from .policy import Mode
 from .settings import Settings
@@ -85,20 +85,26 @@ class Groups:
         )
 
     def _profile_and_origin(self, group: str, ranges: tuple[RangePart, ...]) -> tuple[str, str]:
-        found = self._assignments.for_group(KIND, group)
-        if found.group is not None:
-            return found.value, found.origin
-        around = next((part.profile for part in ranges if part.group == group), found.value)
-        return (found.value, found.origin) if around == found.value else (around, "the wider group around it")
+        own = self._assignments.own(KIND, networks(group))
+        if own is not None:
+            return own.value, own.origin
+        default = self._settings.default_profile
+        around = next((part.profile for part in ranges if part.group == group), default)
+        return (around, "the default") if around == default else (around, "the wider group around it")
 
     async def _in_force(self) -> dict[str, Row]:
         """Group -> the newest change made on a page that was neither undone nor has ended."""
         history = await self._assignments.history(KIND, limit=1000)
         now = stamp()
         open_ = [row for row in history if row["undone_at"] is None and (row["until"] is None or row["until"] > now)]
-        return {row["group"]: row for row in reversed(open_)}
+        return {row["target"]: row for row in reversed(open_)}
 
     def _own_profile(self, group: str) -> str | None:
         """What was set for the group itself; ``None`` if it gets what is around it."""
-        found = self._assignments.for_group(KIND, group)
-        return found.value if found.group is not None else None
+        own = self._assignments.own(KIND, networks(group))
+        return own.value if own is not None else None
+
+
+def networks(group: str) -> Target:
+    """A group of networks, as the core's resolver names it."""
+    return Target(TargetKind.NETWORKS, group)

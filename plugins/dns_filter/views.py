@@ -13,7 +13,7 @@ from aiohttp import web
 from appliance.api import Appliance, Refused, actor, flash, now, parse, read_form, redirect, render, stamp
 
 from .catalogue import ListState
-from .groups import KIND, Groups
+from .groups import KIND, Groups, networks
 from .settings import Settings
 from .store import MANY_NAMES, ROWS_OF_ONE, Filters, QueryRow, Store
 
@@ -98,7 +98,7 @@ class Views:
         if not errors:
             try:
                 await self._appliance.assignments.assign(
-                    actor(request).name, KIND, form.group, form.profile, form.reason, until
+                    actor(request).name, KIND, networks(form.group), form.profile, form.reason, until
                 )
             except Refused as refused:
                 errors = {"form": str(refused)}
@@ -113,7 +113,7 @@ class Views:
         """Take back a change that was made on the page."""
         fields = await read_form(request)
         try:
-            await self._appliance.assignments.undo(actor(request).name, fields.get("id", ""))
+            await self._appliance.assignments.undo(actor(request).name, KIND, fields.get("id", ""))
         except Refused as refused:
             return await self._groups_page(request, GroupForm(errors={"form": str(refused)}), status=422)
         await self._publish()

@@ -13,7 +13,8 @@
   const RETRY_MS = 3000;
   const RETRY_MOST_MS = 60000;
   const bodies = document.querySelectorAll("[data-live-list]");
-  if (bodies.length === 0) return;
+  const notices = document.querySelector("[data-notices]");
+  if (bodies.length === 0 && !notices) return;
 
   class LiveList {
     constructor(body) {
@@ -122,8 +123,19 @@
 
   function show(message) {
     if (message.state) lists.forEach((list) => list.setState(message.state));
+    else if (message.topic === "appliance.notice") notice();
     else if (message.topic === "appliance.dropped") lists.forEach((list) => list.missed());
     else lists.filter((list) => list.topic === message.topic).forEach((list) => list.take(message.data));
+  }
+
+  // Something was said to whoever is signed in here. What it is stands on the home page.
+  function notice() {
+    if (!notices) return;
+    const count = Number(notices.dataset.notices) + 1;
+    notices.dataset.notices = count;
+    notices.querySelector("span").textContent = `${count} ${count === 1 ? "notice" : "notices"} for you`;
+    notices.setAttribute("role", "status");
+    notices.hidden = false;
   }
 
   function tell(message) {
@@ -134,7 +146,7 @@
   function hold() {
     let pause = RETRY_MS;
     // A tab that takes over from one that was closed may have missed what came in between.
-    let opened = lists[0].connection === "live";
+    let opened = lists.length > 0 && lists[0].connection === "live";
     let state = "connecting";
     tell({ state });
     const connect = () => {

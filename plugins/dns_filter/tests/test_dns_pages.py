@@ -13,9 +13,11 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import pytest
 
+from appliance.access import Role
 from appliance.clock import now, stamp
-from appliance.staff import Staff
+from appliance.testing import sign_in_as
 from appliance.trust import Authority, ServerCertificate
+from appliance.web.pages import COOKIE
 from appliance.web.server import WebServer
 from appliance_plugins.dns_filter.groups import KIND
 from appliance_plugins.dns_filter.store import MANY_NAMES, ROWS_OF_ONE, aggregate
@@ -49,15 +51,15 @@ class Browser:
 async def browser(house: Any, tmp_path: Path) -> AsyncIterator[Browser]:
     """The pages over plain HTTP; the certificate is only shown, never used."""
     certificate = ServerCertificate(tmp_path, tmp_path, "12:ab", now(), ("localhost",), (), ())
-    staff = Staff(house.appliance.records, house.appliance.audit)
     authority = Authority.open(tmp_path / "trust", "localhost", "Example School")
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setblocking(False)
-    server = WebServer(house.appliance, staff, [listening], None, authority, certificate)
+    server = WebServer(house.appliance, [listening], None, authority, certificate)
     await server.start()
-    cookie = await staff.redeem(await staff.new_link())
-    async with aiohttp.ClientSession(headers={"Cookie": f"__Host-session={cookie}"}) as session:
-        yield Browser(session, f"http://127.0.0.1:{listening.getsockname()[1]}")
+    port = listening.getsockname()[1]
+    client = await sign_in_as(house.appliance, port, Role.IT, name="Ida Technician")
+    async with aiohttp.ClientSession(headers={"Cookie": f"{COOKIE}={client.cookie}"}) as session:
+        yield Browser(session, f"http://127.0.0.1:{port}")
     await server.stop()
     listening.close()
 
@@ -118,7 +120,7 @@ async def test_a_group_is_given_a_profile_and_it_is_undone(house: Any, browser: 
     assert "Mock exams" in page
     assert house.profile_at("10.7.2.1") == "exam"
     (change,) = await house.appliance.assignments.history(KIND)
-    assert change["author"] == "the set-up browser"
+    assert change["author"] == "Ida Technician"
     page = await browser.post("/dns_filter/groups/undo", id=change["id"])
     assert "The change was undone" in page
     assert house.profile_at("10.7.2.1") == "pupil"

@@ -14,6 +14,7 @@ from appliance.clock import now, stamp
 from appliance.errors import Refused
 from appliance.hookspecs import HomeCard, Permission, State
 from appliance_plugins.dns_filter import LIVE_ROWS
+from appliance_plugins.dns_filter.groups import networks
 from appliance_plugins.dns_filter.store import ROWS_OF_ONE, Filters
 from appliance_plugins.dns_filter.views import KIND, TOPIC
 
@@ -43,35 +44,35 @@ async def test_the_snapshot_says_who_gets_what(house: Any) -> None:
 
 async def test_a_group_that_is_given_another_profile_has_it_at_once(house: Any) -> None:
     assignments = house.appliance.assignments
-    await assignments.assign("Sam", KIND, "year7", "exam", "Mock exams", None)
+    await assignments.assign("Sam", KIND, networks("year7"), "exam", "Mock exams", None)
     await everything_heard(house)
     assert house.profile_at("10.7.2.1") == "exam"
     assert house.profile_at("10.7.1.1") == "exam"  # the lab lies inside
-    await assignments.assign("Sam", KIND, "lab", "staff", "Maintenance", None)
+    await assignments.assign("Sam", KIND, networks("lab"), "staff", "Maintenance", None)
     await everything_heard(house)
     assert house.profile_at("10.7.1.1") == "staff"
     (newest, *_) = await assignments.history(KIND)
-    await assignments.undo("Sam", newest["id"])
+    await assignments.undo("Sam", KIND, newest["id"])
     await everything_heard(house)
     assert house.profile_at("10.7.1.1") == "exam"
 
 
 async def test_what_applies_agrees_with_the_one_resolver(house: Any) -> None:
     assignments = house.appliance.assignments
-    await assignments.assign("Sam", KIND, "year7", "exam", "Mock exams", None)
+    await assignments.assign("Sam", KIND, networks("year7"), "exam", "Mock exams", None)
     await house.plugin.publish()
     for address in ("10.7.1.1", "10.7.2.1", "10.9.0.1", "10.1.1.1", "127.0.0.1"):
-        assert house.profile_at(address) == assignments.effective(KIND, address).value
+        assert house.profile_at(address) == assignments.effective(KIND, address=address).value
 
 
 async def test_what_the_file_fixes_cannot_be_changed(house: Any) -> None:
     with pytest.raises(Refused, match="settings file fixes"):
-        await house.appliance.assignments.assign("Sam", KIND, "office", "pupil", "No reason", None)
+        await house.appliance.assignments.assign("Sam", KIND, networks("office"), "pupil", "No reason", None)
 
 
 async def test_the_page_says_where_a_profile_comes_from(house: Any) -> None:
     until_then = now() + timedelta(days=1)
-    await house.appliance.assignments.assign("Sam", KIND, "year7", "exam", "Mock exams", until_then)
+    await house.appliance.assignments.assign("Sam", KIND, networks("year7"), "exam", "Mock exams", until_then)
     rows = {row.name: row for row in await house.plugin.groups.rows()}
     assert [(name, row.profile, row.origin, row.fixed) for name, row in rows.items()] == [
         ("year7", "exam", "set by Sam: Mock exams", False),
@@ -88,8 +89,8 @@ async def test_records_are_kept_and_shown_live(house: Any) -> None:
     records = [_record(name=f"n{number}.example") for number in range(LIVE_ROWS + 10)]
     live = house.appliance.live
     async with (
-        live.subscribe(frozenset({Permission.SEE_ACTIVITY})) as allowed,
-        live.subscribe(frozenset({Permission.OPERATE})) as other,
+        live.subscribe(lambda: frozenset({Permission.SEE_ACTIVITY})) as allowed,
+        live.subscribe(lambda: frozenset({Permission.OPERATE})) as other,
     ):
         await house.plugin.receive(records, 0)
         topic, text = allowed.messages.get_nowait()

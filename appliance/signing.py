@@ -1,0 +1,114 @@
+"""The key with which the appliance signs what others are to keep: Ed25519 (RFC 8032).
+
+::
+
+    trust/audit.key        the 32 bytes of the private key, made at the first start, never made anew silently
+
+A signed statement is a short text that people can read. Its last two lines name the key and hold the signature over
+every line before them, so that ``openssl pkeyutl -verify`` can check it too.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from appliance.keys_on_disk import TrustError, load_or_make_secret, read_key
+
+AUDIT_KEY = "audit.key"
+_KEY_BYTES = 32
+_KEY_LINE = "Signed with the key "
+_SIGNATURE_LINE = "Signature: "
+
+
+class PublicKey:
+    """What anybody may have, to check what was signed."""
+
+    def __init__(self, key: ed25519.Ed25519PublicKey) -> None:
+        self._key = key
+
+    @classmethod
+    def of_pem(cls, pem: bytes) -> PublicKey:
+        """The key of a PEM file. TrustError if it is none of ours."""
+        try:
+            key = serialization.load_pem_public_key(pem)
+        except (ValueError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, ed25519.Ed25519PublicKey):
+            raise TrustError("This is no public key of an appliance.", "Download it from the audit page once more.")
+        return cls(key)
+
+    @classmethod
+    def of_box(cls, folder: Path) -> PublicKey | None:
+        """The public half of the key in ``folder``; ``None`` if there has never been one. TrustError if it was lost."""
+        secret = read_key(folder, AUDIT_KEY)
+        return SigningKey.of_secret(secret).public if secret is not None else None
+
+    @property
+    def pem(self) -> bytes:
+        """The key as a PEM file."""
+        return self._key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the key (DER) as ``AB:CD:...``, to compare by eye."""
+        der = self._key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return hashlib.sha256(der).digest().hex(":").upper()
+
+    def check(self, statement: str) -> str:
+        """The signed part of a statement. TrustError if this key has not signed it as it stands.
+
+        What mail does to a text is forgiven: other ends of lines, spaces at the end of one, empty lines around it.
+        """
+        lines = [line.rstrip() for line in statement.strip().splitlines()]
+        if len(lines) < 3 or not (lines[-2].startswith(_KEY_LINE) and lines[-1].startswith(_SIGNATURE_LINE)):
+            raise TrustError("This is no signed statement of an appliance.", "Give the file as it was downloaded.")
+        signed_with = lines[-2].removeprefix(_KEY_LINE)
+        if signed_with != self.fingerprint:
+            raise TrustError(
+                f"This was signed with the key {signed_with}, not with {self.fingerprint}.",
+                "Give the public key that belongs to it with --public-key.",
+            )
+        content = "".join(f"{line}\n" for line in lines[:-2])
+        try:
+            signature = base64.b64decode(lines[-1].removeprefix(_SIGNATURE_LINE), validate=True)
+            self._key.verify(signature, content.encode())
+        except (binascii.Error, InvalidSignature):
+            raise TrustError("This statement was changed after it was signed: its signature does not fit.") from None
+        return content
+
+
+class SigningKey:
+    """The private key. Get one with ``SigningKey.open``."""
+
+    def __init__(self, key: ed25519.Ed25519PrivateKey) -> None:
+        self._key = key
+
+    @classmethod
+    def open(cls, folder: Path) -> SigningKey:
+        """Load the key from ``folder``, or make it there if there has never been one. TrustError if it was lost."""
+        return cls.of_secret(load_or_make_secret(folder, AUDIT_KEY, _KEY_BYTES))
+
+    @classmethod
+    def of_secret(cls, secret: bytes) -> SigningKey:
+        """The key of its 32 bytes. TrustError if they are not 32."""
+        try:
+            return cls(ed25519.Ed25519PrivateKey.from_private_bytes(secret))
+        except ValueError as error:
+            raise TrustError("The key of the audit is damaged.", "Put audit.key back from a backup.") from error
+
+    @property
+    def public(self) -> PublicKey:
+        """The public half."""
+        return PublicKey(self._key.public_key())
+
+    def sign(self, content: str) -> str:
+        """The statement: ``content`` (lines without spaces at their ends), then the key and the signature."""
+        signature = base64.b64encode(self._key.sign(content.encode())).decode("ascii")
+        return f"{content}{_KEY_LINE}{self.public.fingerprint}\n{_SIGNATURE_LINE}{signature}\n"

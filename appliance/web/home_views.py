@@ -1,0 +1,302 @@
+"""Home: what was said to you, whether anything is broken, what your next step is, and who does what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+from markupsafe import Markup
+
+from appliance.access import Actor, Role
+from appliance.app import Appliance
+from appliance.errors import PluginError, PluginOff
+from appliance.hookspecs import Check, HomeCard, Page, Permission, State
+from appliance.staff import Account
+from appliance.vaults import CAPTURES
+from appliance.web.pages import Context, actor, context_of, render
+
+TOLD_OF_FAULTS = frozenset({Role.LEAD, Role.DEPUTY, Role.HEAD, Role.IT})
+FEW_CODES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to be done once: what, why, where, and whether it is done, as the store says."""
+
+    title: str
+    why: str
+    link: str
+    link_words: str
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A plugin's card, made, or the words why it could not be made."""
+
+    title: str
+    content: Markup
+    failed: str = ""
+
+
+def pages() -> tuple[Page, ...]:
+    """The pages of this module."""
+    return (Page("staff", "GET", "/", home, Permission.USE),)
+
+
+async def home(request: web.Request) -> web.StreamResponse:
+    """The first page after signing in, made for the role of whoever looks."""
+    context = context_of(request)
+    appliance, who = context.appliance, actor(request)
+    steps = await next_steps(appliance, who)
+    return render(
+        request,
+        "home.html",
+        notices=await appliance.notices.unread(who),
+        has_lead=appliance.staff.has_lead,
+        told_of_faults=who.role in TOLD_OF_FAULTS,
+        checks=by_state(appliance.health.checks()),
+        steps=[step for step in steps if not step.done],
+        steps_done=[step for step in steps if step.done],
+        holders=role_holders(appliance),
+        cards=await _cards(request, context),
+        trial=appliance.config.place.trial_dir if who.may(Permission.OPERATE) else None,
+    )
+
+
+def by_state(checks: tuple[Check, ...]) -> Mapping[str, list[Check]]:
+    """Checks by how they are."""
+    return {state.value: [check for check in checks if check.state is state] for state in State}
+
+
+def role_holders(appliance: Appliance) -> list[tuple[str, list[Account]]]:
+    """Who holds each role that a school must fill, for everybody to see."""
+    staff = appliance.staff
+    roles = (Role.LEAD, Role.DEPUTY, Role.HEAD, Role.GOVERNOR, Role.DPO, Role.IT)
+    return [(role.label, staff.with_role(role)) for role in roles]
+
+
+# Steps
+
+
+async def next_steps(appliance: Appliance, who: Actor) -> list[Step]:
+    """The steps of somebody's role, each with whether it is done."""
+    steps = await _STEPS[who.role](appliance, who) if who.role in _STEPS else []
+    return [*steps, *await _own_steps(appliance, who)]
+
+
+async def _own_steps(appliance: Appliance, who: Actor) -> list[Step]:
+    left = await appliance.signing_in.codes_left(who.account)
+    if left >= FEW_CODES or who.role is None:
+        return []
+    why = f"{left} of your recovery codes are left. They stand in for your phone when it is lost."
+    return [Step("Print a new recovery sheet", why, "/account/sheet", "Make a new sheet", done=False)]
+
+
+async def _it_steps(appliance: Appliance, who: Actor) -> list[Step]:
+    settings, staff = appliance.config.settings, appliance.staff
+    invited = staff.with_role(Role.LEAD)
+    return [
+        Step(
+            "Give the school’s name",
+            "It stands at the top of these pages, so that everybody sees whose box this is.",
+            "/settings/edit?path=school.name",
+            "Set the name",
+            done=bool(settings.school.name),
+        ),
+        Step(
+            "Invite the safeguarding lead",
+            "The lead does the second half of the set-up on her or his own computer. Until then nothing is captured.",
+            "/staff/invite?role=lead",
+            "Invite the lead",
+            done=bool(invited),
+        ),
+        Step(
+            "The lead joins",
+            "The invitation works for a week. Make a new one if it got lost.",
+            f"/staff/{invited[0].id}" if invited else "/staff",
+            "See the invitation",
+            done=staff.has_lead,
+        ),
+        Step(
+            "Save the identity file",
+            "If this box breaks, a new one goes on with this file and no device has to be touched.",
+            "/identity",
+            "Save it",
+            done=(await appliance.identity.standing()).good,
+        ),
+        Step(
+            "Bring in people, groups and devices",
+            "From the school’s own lists, so that a name stands beside a device.",
+            "/people/import",
+            "Import a list",
+            done=bool(await appliance.directory.counts(who)),
+        ),
+        Step(
+            "Enter the term dates",
+            "Without them every weekday counts as a school day, also in the holidays.",
+            "/settings#timetable",
+            "See the timetable",
+            done=bool(settings.timetable.terms),
+        ),
+        Step(
+            "Say which networks there are",
+            "A group is a set of network addresses, such as a room. The web filter goes by it.",
+            "/settings#groups",
+            "See the groups",
+            done=bool(settings.groups),
+        ),
+        Step(
+            "Switch a plugin on",
+            "The core by itself does nothing for pupils; each feature is a plugin that the settings file names.",
+            "/plugins",
+            "See the plugins",
+            done=bool(appliance.config.plugins),
+        ),
+    ]
+
+
+async def _lead_steps(appliance: Appliance, who: Actor) -> list[Step]:
+    staff, monitoring = appliance.staff, appliance.monitoring
+    openers = [row for row in await appliance.vaults.members(CAPTURES) if row["can_open"]]
+    return [
+        Step(
+            "Let a second person open what is sealed",
+            "If only you can open it and you forget your password and lose your recovery key, it is lost for ever.",
+            "/staff/who-can-open",
+            "Let somebody in",
+            done=len(openers) > 1,
+        ),
+        Step(
+            "Name who does what",
+            "A deputy, the head or a senior leader, a governor and IT. Nothing goes live while one is missing.",
+            "/staff",
+            "Invite colleagues",
+            done=all(staff.with_role(role) for role in (Role.DEPUTY, Role.HEAD, Role.GOVERNOR, Role.IT)),
+        ),
+        Step(
+            "Bring in people and groups",
+            "You or IT can import the school’s own lists.",
+            "/people/import",
+            "Import a list",
+            done=bool(await appliance.directory.counts(who)),
+        ),
+        Step(
+            "Write down your choice of monitoring",
+            "For whom, why, and in which mix with what staff see themselves.",
+            "/monitoring/choice",
+            "Write it down",
+            done=await monitoring.has_choice(),
+        ),
+        Step(
+            "Tell everybody, and keep the date",
+            "Pupils, parents, staff and governors have a right to know before anybody is monitored.",
+            "/monitoring/told",
+            "Keep the dates",
+            done=not await monitoring.told_missing(),
+        ),
+        Step(
+            "Begin with a trial for one group",
+            "With an end date, and feedback in between. Nobody is monitored until you switch it on.",
+            "/monitoring",
+            "See who is monitored",
+            done=await monitoring.anything_on() or await monitoring.had_trial(),
+        ),
+    ]
+
+
+async def _deputy_steps(appliance: Appliance, who: Actor) -> list[Step]:
+    return [
+        Step(
+            "Be let in to what is sealed",
+            "Ask the safeguarding lead to let you in, so that you can act when the lead is away.",
+            "/staff/who-can-open",
+            "See who can open it",
+            done=await appliance.vaults.is_member(who.account, CAPTURES),
+        )
+    ]
+
+
+async def _head_steps(appliance: Appliance, _who: Actor) -> list[Step]:
+    staff, monitoring = appliance.staff, appliance.monitoring
+    return [
+        Step(
+            "See that every role is filled",
+            "A safeguarding lead, a deputy, a governor and IT. Below stands who does what.",
+            "/staff",
+            "See the accounts",
+            done=all(staff.with_role(role) for role in (Role.LEAD, Role.DEPUTY, Role.GOVERNOR, Role.IT)),
+        ),
+        Step(
+            "See that everybody was told",
+            "Pupils, parents, staff and governors, each with a date.",
+            "/monitoring",
+            "See who was told",
+            done=not await monitoring.told_missing(),
+        ),
+        Step(
+            "Sign the review of accounts once a term",
+            "Is everybody still here, in the right role, and seeing no more than they need?",
+            "/staff/review",
+            "Go through the accounts",
+            done=bool(await staff.reviews()),
+        ),
+    ]
+
+
+async def _scoped_steps(appliance: Appliance, who: Actor) -> list[Step]:
+    return [
+        Step(
+            "Be told which pupils are yours",
+            "The safeguarding lead names the forms, years, classes or pupils that you may see.",
+            "/account",
+            "See what you may see",
+            done=bool(await appliance.staff.scopes(who.account)),
+        )
+    ]
+
+
+async def _watching_steps(appliance: Appliance, _who: Actor) -> list[Step]:
+    return [
+        Step(
+            "Note the newest seal of the record somewhere else",
+            "Whoever has it can prove later that nothing was cut out of the record of who did what.",
+            "/audit",
+            "See the record",
+            done=bool(await appliance.signed_heads.rows(1)),
+        )
+    ]
+
+
+_STEPS: Mapping[Role | None, Callable[[Appliance, Actor], Awaitable[list[Step]]]] = {
+    Role.IT: _it_steps,
+    Role.LEAD: _lead_steps,
+    Role.DEPUTY: _deputy_steps,
+    Role.HEAD: _head_steps,
+    Role.PASTORAL: _scoped_steps,
+    Role.TEACHER: _scoped_steps,
+    Role.GOVERNOR: _watching_steps,
+    Role.DPO: _watching_steps,
+}
+
+
+# Cards
+
+
+async def _cards(request: web.Request, context: Context) -> list[Card]:
+    allowed = actor(request).may
+    panels = context.appliance.plugins.panels(HomeCard)
+    return list(await asyncio.gather(*(_card(context, *panel) for panel in panels if allowed(panel[1].permission))))
+
+
+async def _card(context: Context, owner: str, card: HomeCard) -> Card:
+    async def make() -> str:
+        return context.templates.get_template(card.template).render(await card.data())
+
+    try:
+        content = await context.appliance.plugins.run(owner, f"home card {card.title}", make)
+    except (PluginError, PluginOff) as error:
+        return Card(card.title, Markup(), error.what)
+    return Card(card.title, Markup(content))  # noqa: S704 - rendered with autoescape just above

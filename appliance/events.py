@@ -57,7 +57,7 @@ class AuditHeadSigned(Event):
 
 
 class DirectoryChanged(Event):
-    """People, groups or devices were added, changed or marked. Who and what stands in the directory, not in the news."""
+    """People, groups or devices were added, changed or marked. Who and what stands in the directory, not here."""
 
     what: str = Field(description="`people`, `groups` or `devices`.")
 

@@ -425,6 +425,14 @@ class Box:
         return self.process.wait(15)
 
 
+def launch(home: Home, output: Path) -> Box:
+    """Start a whole trial in processes of its own, which prints to a file. Whoever calls this stops it."""
+    command = [sys.executable, "-m", "appliance", "--config", str(home.config_file), "--trial", str(home.state)]
+    with output.open("w", encoding="utf-8") as file:
+        process = subprocess.Popen([*command, "trial"], stdout=file, stderr=file, text=True)
+    return Box(home, process, output)
+
+
 def run_cli(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``appliance ARGUMENTS`` for this home."""
     command = [sys.executable, "-m", "appliance", "--config", str(home.config_file), "--trial", str(home.state)]
@@ -476,11 +484,7 @@ def start_box(tmp_path: Path) -> Iterator[Callable[[Home], Box]]:
     boxes: list[Box] = []
 
     def start(home: Home) -> Box:
-        output = tmp_path / f"box-{len(boxes)}.log"
-        command = [sys.executable, "-m", "appliance", "--config", str(home.config_file), "--trial", str(home.state)]
-        with output.open("w", encoding="utf-8") as file:
-            process = subprocess.Popen([*command, "trial"], stdout=file, stderr=file, text=True)
-        boxes.append(Box(home, process, output))
+        boxes.append(launch(home, tmp_path / f"box-{len(boxes)}.log"))
         return boxes[-1]
 
     yield start

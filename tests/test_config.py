@@ -173,8 +173,8 @@ def row(config: Config, path: str) -> Row:
         ),
         (
             "\nport: 1\n",
-            "2: port: there is no such setting, expected one of: school, timetable, storage, web, groups, exempt, "
-            "events, limits, plugins; did you mean web.port?",
+            "2: port: there is no such setting, expected one of: school, timetable, storage, web, staff, groups, "
+            "exempt, events, limits, plugins; did you mean web.port?",
         ),
         (
             "school: {xyz: 1}\n",
@@ -226,6 +226,8 @@ def row(config: Config, path: str) -> Row:
         # ranges and forms
         ("web: {port: 0}\n", "1: web.port: 0 is too small, expected a whole number from 1 to 65535"),
         ("web: {port: 65536}\n", "1: web.port: 65536 is too large, expected a whole number from 1 to 65535"),
+        ("staff: {idle_minutes: 0}\n", "1: staff.idle_minutes: 0 is too small, expected a whole number from 1 to 60"),
+        ("staff: {session_hours: 25}\n", "1: staff.session_hours: 25 is too large, expected a whole number from 1 to 24"),
         (
             "web: {header_seconds: 0}\n",
             "1: web.header_seconds: 0 is too small, expected a number above 0 and at most 600",

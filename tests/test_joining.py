@@ -556,7 +556,8 @@ async def test_who_is_disabled_while_finishing_stays_disabled(school: School) ->
     assert school.sessions.of_account(invited.account.id) == []
 
 
-async def test_a_link_for_a_password_is_no_way_to_guess_the_second_factor(school: School) -> None:
+@pytest.mark.parametrize("by", ["app", "sheet"])
+async def test_a_link_for_a_password_is_no_way_to_guess_the_second_factor(school: School, by: str) -> None:
     """IT can make such a link for every account; a million codes must not be a matter of patience."""
     lead, victim = await school.somebody(Role.LEAD), await school.somebody(Role.DEPUTY)
     code = await reset_link(school, victim)
@@ -578,7 +579,8 @@ async def test_a_link_for_a_password_is_no_way_to_guess_the_second_factor(school
     assert "tried to sign in with a link too often" in await school.done()
     with pytest.raises(Refused, match="Too many wrong codes"):
         await reset_link(school, victim)
-    assert await school.sign_in(victim), "the owner's password is what it was"
+    code = victim.code() if by == "app" else victim.codes[0]
+    await school.signing_in.sign_in(victim.sign_in_name, PASSWORD, code, HOME)  # the password is what it was
     assert await reset_link(school, victim), "who has the factor may forget the password again"
 
 
@@ -621,6 +623,20 @@ async def test_the_step_of_the_second_factor_cannot_be_left_out(school: School) 
     printed = await school.joining.print(session)
     with pytest.raises(Refused, match="second factor is still missing"):
         await school.joining.finish(session, printed.check, printed.secrets.recovery_key[:4], HOME)
+
+
+async def test_a_new_factor_ends_every_other_session_as_soon_as_it_is_set(school: School) -> None:
+    teacher = await school.somebody(Role.TEACHER)
+    session = await open_link(school, await factor_link(school, teacher))
+    await school.joining.keep_password(session, PASSWORD)
+    assert not teacher.session.over.is_set()
+    secret = await set_factor(school, session)
+    assert teacher.session.over.is_set()
+    assert not session.over.is_set()
+    assert (await school.told(teacher))[-1] == "own account"
+    with pytest.raises(Refused):
+        await school.signing_in.sign_in(teacher.sign_in_name, PASSWORD, teacher.code(1), HOME)
+    assert await school.signing_in.sign_in(teacher.sign_in_name, PASSWORD, code_at(secret, step_of(now()) + 1), HOME)
 
 
 async def test_a_factor_that_an_earlier_browser_set_does_not_count(school: School) -> None:

@@ -13,8 +13,6 @@ import asyncio
 import re
 import secrets
 import sqlite3
-import subprocess
-import sys
 from array import array
 from base64 import b32decode, b64encode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -31,7 +29,7 @@ from hypothesis import strategies as st
 from appliance.access import Role
 from appliance.credentials import _BY_RECOVERY
 from appliance.sealing import key_from_recovery, open_key, read_recovery_key, unwrap
-from appliance.testing import HELP_SEEKING, Answer, Box, Colleague, Home, free_port
+from appliance.testing import HELP_SEEKING, Answer, Box, Colleague, Home, free_port, launch
 from appliance.vaults import _grant_context
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -168,11 +166,13 @@ def search(places: Iterator[tuple[str, bytes]], canaries: Sequence[Canary]) -> l
     return found
 
 
-async def is_on_disk(box: Box, *canaries: Canary) -> list[str]:
+async def on_disk(box: Box, *canaries: Canary) -> list[str]:
+    """Where on the disk."""
     return await asyncio.to_thread(lambda: search(files_of(box), canaries))
 
 
-async def is_in_memory(box: Box, *canaries: Canary) -> list[str]:
+async def in_memory(box: Box, *canaries: Canary) -> list[str]:
+    """Where in memory."""
     return await asyncio.to_thread(lambda: search(memory_of(box), canaries))
 
 
@@ -181,7 +181,7 @@ async def are_forgotten(box: Box, *canaries: Canary) -> None:
     found: list[str] = []
     with suppress(TimeoutError):
         async with asyncio.timeout(FORGOTTEN_WITHIN_SECONDS):
-            while found := [*await is_on_disk(box, *canaries), *await is_in_memory(box, *canaries)]:
+            while found := [*await on_disk(box, *canaries), *await in_memory(box, *canaries)]:
                 await asyncio.sleep(0.2)
     assert not found, "\n".join(found)
 
@@ -209,11 +209,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     home = Home(folder, free_port(), free_port())
     home.add_plugin(Path(__file__).parent / "sealed_notes")
     home.write(SETTINGS.format(dns_port=home.dns_port))
-    output = folder.parent / "box.log"
-    command = [sys.executable, "-m", "appliance", "--config", str(home.config_file), "--trial", str(home.state)]
-    with output.open("w") as file:
-        process = subprocess.Popen([*command, "trial"], stdout=file, stderr=file, text=True)
-    box = Box(home, process, output)
+    box = launch(home, folder.parent / "box.log")
     try:
         yield await set_up(box)
     finally:
@@ -354,12 +350,12 @@ async def test_what_was_written_and_read_is_nowhere_after_signing_out(place: Pla
         await a_backup_is_made(box)
         await asyncio.gather(read(lead, first), lead.get(entry.path))
         written += [await add_note(lead, entry), await take_off_list(lead, entry)]
-        assert await is_in_memory(box, *place.keys)  # root could take them now, as docs/security.md says
+        assert await in_memory(box, *place.keys)  # root could take them now, as docs/security.md says
         assert (await lead.post("/sign-out")).status == 200
         await are_forgotten(box, *(one.canary for one in written), *place.credentials, *place.keys)
-        assert await is_on_disk(box, place.school)
-        assert await is_on_disk(box, name)
-        assert await is_in_memory(box, place.school)
+        assert await on_disk(box, place.school)
+        assert await on_disk(box, name)
+        assert await in_memory(box, place.school)
 
 
 async def a_backup_is_made(box: Box) -> None:
@@ -383,9 +379,9 @@ async def test_what_was_written_and_read_is_nowhere_in_a_locked_browser(place: P
         assert (await lead.post(f"{entry.path}/note", {"note": f"{too_late} too"})).status == 403
         late = Canary.of("what was typed when the browser was locked already", too_late)
         await are_forgotten(box, written.canary, entry.canary, late, *place.credentials, *place.keys)
-        assert await is_on_disk(box, name)
-        assert await is_on_disk(box, place.school)
-        assert await is_in_memory(box, place.school)
+        assert await on_disk(box, name)
+        assert await on_disk(box, place.school)
+        assert await in_memory(box, place.school)
 
 
 async def test_what_was_taken_out_was_never_on_disk_in_clear(place: Place) -> None:
@@ -394,24 +390,25 @@ async def test_what_was_taken_out_was_never_on_disk_in_clear(place: Place) -> No
     written = await write(lead)
     assert (await lead.post(f"{written.path}/delete")).status == 303
     assert (await lead.get(written.path)).status == 404
-    assert not await is_on_disk(box, written.canary)
-    assert await is_on_disk(box, place.school)
+    assert (await lead.post("/sign-out")).status == 200
+    assert not await on_disk(box, written.canary)
+    assert await on_disk(box, place.school)
 
 
 async def test_a_kill_in_the_middle_of_writing_leaves_nothing_on_disk(place: Place) -> None:
     box, lead = place.box, place.lead
     await lead.sign_in()
-    canary = token()
-    posts = [asyncio.create_task(lead.post("/sealed_notes", {"words": f"{canary} " * 500})) for _ in range(20)]
+    words = token()
+    canaries = (Canary.of("a note", words), *place.credentials, *place.keys)
+    posts = [asyncio.create_task(lead.post("/sealed_notes", {"words": f"{words} " * 500})) for _ in range(20)]
     await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)
     old = box.kill_main()
     await asyncio.gather(*posts, return_exceptions=True)
-    assert not await is_on_disk(box, Canary.of("a note", canary))
+    assert not await on_disk(box, *canaries)
 
     async def is_back() -> bool:
         return box.main_pid() != old and await box.answers()
 
     await box.until(is_back)
-    await are_forgotten(box, Canary.of("a note", canary), *place.credentials, *place.keys)
-    assert await is_on_disk(box, place.school)
-    assert await is_in_memory(box, place.school)
+    assert not await on_disk(box, *canaries)
+    assert await on_disk(box, place.school)

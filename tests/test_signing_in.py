@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from appliance.access import LOCKED, Role
 from appliance.clock import now
+from appliance.credentials import Opened
 from appliance.errors import Refused
-from appliance.sealing import read_header
+from appliance.sealing import Keys, read_header
 from appliance.second_factor import code_at, new_secret, step_of
 from appliance.signing_in import (
     COUNTED_MOST,
@@ -154,11 +155,34 @@ async def test_a_browser_cookie_of_ones_own_making_changes_nothing(school: Schoo
     assert school.stretcher.asked == [False] * len(tries)
 
 
-async def test_what_was_right_but_the_code_wipes_what_the_password_opened(school: School) -> None:
-    teacher = await school.somebody(Role.TEACHER)
-    before = school.ring.all()
+@pytest.fixture
+def opened(school: School, monkeypatch: pytest.MonkeyPatch) -> list[Keys]:
+    """Whatever a right password opens from here on."""
+    found: list[Keys] = []
+    real = school.credentials.open
+
+    async def watched(account: str | None, password: str, *, known: bool = False) -> Opened | None:
+        one = await real(account, password, known=known)
+        if one is not None:
+            found.append(one.keys)
+        return one
+
+    monkeypatch.setattr(school.credentials, "open", watched)
+    return found
+
+
+async def test_what_a_password_opened_is_wiped_if_nothing_comes_of_it(school: School, opened: list[Keys]) -> None:
+    lead, teacher = await school.somebody(Role.LEAD), await school.somebody(Role.TEACHER)
+    signing_in, session, visitor = school.signing_in, teacher.session, teacher.visitor
     await guess(school, teacher.sign_in_name, HOME, PASSWORD)
-    assert school.ring.all() == before
+    assert await signing_in.change_factor(session, PASSWORD, new_secret(), "000000", visitor) is None
+    await signing_in.print_anew(session, PASSWORD)
+    async with school.stretcher.taking_long(school.sign_in(teacher), signing_in.unlock(session, PASSWORD)) as tasks:
+        await school.staff.disable(lead.actor, teacher.id, "suspended")
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(opened) == 5
+    assert all(keys.is_wiped for keys in opened)
+    assert [keys.account for keys in school.ring.all()] == [lead.id]
 
 
 # Codes are good once

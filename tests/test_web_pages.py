@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from html import escape, unescape
 from pathlib import Path
 from urllib.parse import urlencode
@@ -698,6 +699,23 @@ async def test_who_opens_a_locked_browser_comes_to_the_page_that_was_wanted(
     pat.cookie = session_of(right)
     assert (await pat.get("/status")).status == 200
     assert (await pat.get(f"/unlock?{urlencode({'wanted': wanted})}")).headers["Location"] == goes_on_to
+
+
+async def test_how_long_a_browser_stays_open_is_a_setting(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    home.write("staff: {idle_minutes: 2, session_hours: 3}\n")
+    running = await start_in_process(home)
+    try:
+        sessions = running.appliance.staff.sessions
+        session = sessions.find(running.cookie)
+        assert session is not None
+        assert session.expires_at - session.started_at == timedelta(hours=3)
+        assert 'data-idle="120"' in (await running.get("/")).text
+        clock = sessions._ring.clock
+        sessions._ring.clock = lambda: clock() + 121
+        assert "Nobody used this browser for 2 minutes" in (await running.get("/")).text
+    finally:
+        await running.stop()
 
 
 async def test_a_script_that_unlocks_gets_words_and_no_page(pat: Running) -> None:

@@ -30,8 +30,8 @@ from appliance.command_socket import Reply, ask
 from appliance.config import ConfigError, Place, Settings, Source, check, find_place, json_schema, read_source
 from appliance.db import Database
 from appliance.errors import ApplianceError, CannotStart, PluginError, Refused
-from appliance.identity import Identity
-from appliance.identity_restoring import describe, read_code_file, read_identity_file, restore
+from appliance.identity.file import Identity
+from appliance.identity.restoring import describe, read_code_file, read_identity_file, restore
 from appliance.loading import load, page_state, resource
 from appliance.main_process import MainProcess
 from appliance.migrate import CORE, migrate

@@ -104,7 +104,7 @@ class Condition:
 
 
 def visible(actor: Actor, column: str) -> Condition:
-    """Rows about people whose records ``actor`` may see; ``column``, a name from our own code, holds the person's id."""
+    """Rows about people whose records ``actor`` may see; ``column`` (our own name) holds the person's id."""
     if not actor.may(Permission.SEE_PEOPLE):
         return Condition("0", ())
     rule = f"{column} IN (SELECT person_id FROM visible_people WHERE account_id = ?)"  # noqa: S608 - our own name

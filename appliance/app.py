@@ -10,41 +10,41 @@ from datetime import time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from appliance.accounts.credentials import Credentials
+from appliance.accounts.joining import Joining
+from appliance.accounts.second_factor import FactorKey
+from appliance.accounts.sessions import Sessions
+from appliance.accounts.signing_in import Memory, SigningIn
+from appliance.accounts.staff import Staff
 from appliance.assignments import Assignments
 from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.config import Config, Place, check, read_source
 from appliance.containment import Containment, Note
 from appliance.control import Control, Reloader
-from appliance.credentials import Credentials
 from appliance.db import Database
-from appliance.directory import Directory
 from appliance.errors import ApplianceError
 from appliance.exempt import Exempt
 from appliance.health import Health
 from appliance.hookspecs import Daily, Every, Job
-from appliance.identity_saving import IdentityFiles
-from appliance.joining import Joining
+from appliance.identity.saving import IdentityFiles
 from appliance.keys_on_disk import FACTOR_KEY, FACTOR_KEY_BYTES, load_or_make_secret
 from appliance.live import Live
 from appliance.loading import page_state, resource
 from appliance.looks import Looks
 from appliance.migrate import CORE, migrate
-from appliance.monitoring import Monitoring
+from appliance.monitoring.switching import Monitoring
 from appliance.notices import Notices
+from appliance.people.directory import Directory
+from appliance.people.vulnerable import VulnerableList
 from appliance.plugin_finder import Found, find_plugins, import_plugin, settings_model
 from appliance.plugins import Plugins
 from appliance.probe import Trouble
 from appliance.schedule import Schedule
-from appliance.second_factor import FactorKey
-from appliance.sessions import Sessions
 from appliance.signed_heads import SignedHeads
-from appliance.signing_in import Memory, SigningIn
-from appliance.staff import Staff
 from appliance.timetable import Timetable
 from appliance.upkeep import Retention, Soundness
 from appliance.vaults import Vaults
-from appliance.vulnerable import VulnerableList
 from appliance.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -205,6 +205,7 @@ def _add_jobs(appliance: Appliance) -> None:
         Job("who is monitored", Every(timedelta(minutes=1)), appliance.monitoring.refresh),
         Job("settings that end", Every(timedelta(minutes=1)), appliance.control.end_what_is_over),
         Job("idle browsers", Every(timedelta(seconds=15)), appliance.staff.sessions.lock_idle),
+        Job("leavers", Every(timedelta(minutes=5)), appliance.staff.end_leavers),
         Job("old notices", Daily(time(3, 45)), appliance.notices.forget),
         Job("old imports", Every(timedelta(minutes=10)), appliance.directory.imports.forget_old),
         Job("old looks", Daily(time(3, 50)), appliance.looks.forget),

@@ -13,6 +13,7 @@ from datetime import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from appliance.accounts.signing_in import Memory
 from appliance.app import Appliance, build, open_stores, start, stop
 from appliance.belongings import remove_belongings
 from appliance.clock import stamp
@@ -28,7 +29,6 @@ from appliance.migrate import CORE, migrate
 from appliance.net import bind_all, bracketed, lan_addresses
 from appliance.notify import notify, watchdog_seconds
 from appliance.plugins import TODO, PluginState, write_off
-from appliance.signing_in import Memory
 from appliance.trust import Authority, ServerCertificate, ssl_context
 from appliance.web.server import WebServer
 

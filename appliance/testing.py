@@ -33,13 +33,13 @@ import pytest
 
 from appliance import app
 from appliance.access import Actor, Role
+from appliance.accounts.second_factor import code_at, step_of
+from appliance.accounts.staff import EVERYONE_BY_DEFAULT, Scope
 from appliance.clock import now
 from appliance.config import Place
 from appliance.containment import Containment, Note, attribute_tasks
 from appliance.loading import load
 from appliance.sealing import Keys, new_pair
-from appliance.second_factor import code_at, step_of
-from appliance.staff import EVERYONE_BY_DEFAULT, Scope
 from appliance.trust import Authority
 from appliance.vaults import VAULT_NAMES
 from appliance.web.pages import COOKIE

@@ -22,24 +22,24 @@ from typing import Any, ClassVar
 
 import pytest
 
-from appliance import passwords
 from appliance.access import Actor, Role
+from appliance.accounts import passwords
+from appliance.accounts.credentials import Credentials
+from appliance.accounts.joining import Joining
+from appliance.accounts.passwords import Stretched, Stretcher
+from appliance.accounts.second_factor import FactorKey, code_at, new_secret, step_of
+from appliance.accounts.sessions import KeyRing, Session, Sessions
+from appliance.accounts.signing_in import SignedIn, SigningIn, Throttle, Visitor
+from appliance.accounts.staff import EVERYONE_BY_DEFAULT, Scope, Staff
 from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import new_id, now, stamp
-from appliance.credentials import Credentials
 from appliance.db import Database
-from appliance.joining import Joining
 from appliance.live import Live
 from appliance.loading import resource
 from appliance.migrate import CORE, migrate
 from appliance.notices import Notices
-from appliance.passwords import Stretched, Stretcher
 from appliance.sealing import Keys, new_pair, wrap
-from appliance.second_factor import FactorKey, code_at, new_secret, step_of
-from appliance.sessions import KeyRing, Session, Sessions
-from appliance.signing_in import SignedIn, SigningIn, Throttle, Visitor
-from appliance.staff import EVERYONE_BY_DEFAULT, Scope, Staff
 from appliance.testing import HELP_SEEKING, Answer, Client, Colleague, Home, Running, free_port
 from appliance.vaults import VAULT_NAMES, Vaults
 

@@ -26,14 +26,14 @@ from typing import Any
 import pytest
 
 from appliance.access import PERMISSIONS, Actor, Role
+from appliance.accounts.sessions import KeyRing, Sessions
+from appliance.accounts.staff import Staff
 from appliance.assignments import Assignments, Target, TargetKind
 from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import stamp
 from appliance.config import TimetableSettings
 from appliance.db import Database, Row
-from appliance.devices import DeviceFilter
-from appliance.directory import Directory, Filter
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
 from appliance.live import Live
@@ -41,14 +41,14 @@ from appliance.loading import resource
 from appliance.looks import Looks, Reason
 from appliance.migrate import CORE as CORE_TABLES
 from appliance.migrate import migrate
-from appliance.monitoring import KIND, Monitoring
+from appliance.monitoring.switching import KIND, Monitoring
 from appliance.notices import Notices
+from appliance.people.devices import DeviceFilter
+from appliance.people.directory import Directory, Filter
+from appliance.people.vulnerable import Dates, VulnerableList
 from appliance.sealing import Keys, new_pair
-from appliance.sessions import KeyRing, Sessions
-from appliance.staff import Staff
 from appliance.timetable import Timetable
 from appliance.vaults import VULNERABLE_LIST, Vaults
-from appliance.vulnerable import Dates, VulnerableList
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(
@@ -77,10 +77,10 @@ GENERIC_READERS = frozenset({"page_of"})
 """Functions of the house that run a query for whoever calls them."""
 
 EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
-    "it runs whatever query its caller has made; the caller is looked at": ("listing.page_of",),
+    "it runs whatever query its caller has made; the caller is looked at": ("people.listing.page_of",),
     "it looks at tables of a plugin, or for references, and says which there are": (
         "belongings.belongings",
-        "import_steps.referred_to",
+        "people.import_steps.referred_to",
     ),
     "the record names people by their ids alone; `Looks.names` says by the rule who that is": (
         "audit.Audit.rows",
@@ -91,57 +91,57 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "events hold ids, for listeners; a page shows which kind waits, and for whom": ("bus.Bus._due", "bus.parked"),
     "about accounts of colleagues, not about people of the directory": (
-        "credentials.Credentials._row",
-        "staff.Staff._roll_in",
+        "accounts.credentials.Credentials._row",
+        "accounts.staff.Staff._roll_in",
         "vaults.Vaults.members",
         "vaults._account",
     ),
     "a colleague's own name, beside the name of the account, for whoever looks after the accounts": (
-        "staff.Staff.person_name",
+        "accounts.staff.Staff.person_name",
     ),
     "ids, for the form in which the lead says about whom an account may know, and for whether anybody did": (
-        "staff.Staff.scopes",
+        "accounts.staff.Staff.scopes",
     ),
     "a part of a change by somebody who keeps the whole directory: is it there, is it free, how many are there?": (
-        "devices._existing",
-        "directory._existing",
-        "groups._existing",
-        "groups.Groups._put",
-        "groups._people_in",
-        "groups._use",
+        "people.devices._existing",
+        "people.directory._existing",
+        "people.groups._existing",
+        "people.groups.Groups._put",
+        "people.groups._people_in",
+        "people.groups._use",
     ),
     "imports are for whoever keeps the whole directory; anybody else is refused": (
-        "import_steps.present",
-        "import_steps.states",
-        "import_steps._taken",
-        "import_steps._group_ids",
-        "import_steps.undo_unit",
-        "import_steps._can_be_again",
-        "imports.Imports.last",
-        "imports.Imports.left_over",
+        "people.import_steps.present",
+        "people.import_steps.states",
+        "people.import_steps._taken",
+        "people.import_steps._group_ids",
+        "people.import_steps.undo_unit",
+        "people.import_steps._can_be_again",
+        "people.imports.Imports.last",
+        "people.imports.Imports.left_over",
     ),
     "who somebody is on a device, for what has to know that without anybody asking": (
-        "directory.Directory.find_account",
+        "people.directory.Directory.find_account",
     ),
     "what applies to groups of networks": ("assignments.Assignments.history",),
     "a part of a change that the caller has allowed: is it there, and what does the record call it?": (
         "assignments.Assignments.assign_within",
         "assignments._subject",
-        "monitoring.Monitoring._is_on_beneath",
-        "monitoring_trials.open_trial",
+        "monitoring.switching.Monitoring._is_on_beneath",
+        "monitoring.trials.open_trial",
     ),
     "numbers, or ids for counting that no page gets": (
         "looks.Looks.days",
         "looks.Looks.newest_day",
         "looks._access",
         "looks._was_said",
-        "monitoring.Monitoring._monitored_people",
-        "monitoring_subjects.Subjects.people_of",
-        "monitoring_subjects.Subjects.devices_of",
+        "monitoring.switching.Monitoring._monitored_people",
+        "monitoring.subjects.Subjects.people_of",
+        "monitoring.subjects.Subjects.devices_of",
     ),
     "which groups and devices are monitored is shown to everybody who may see monitoring, with numbers of people": (
-        "monitoring.Monitoring.switches_of",
-        "monitoring_trials.Trials.all",
+        "monitoring.switching.Monitoring.switches_of",
+        "monitoring.trials.Trials.all",
     ),
 }
 """Functions that need no rule, by the reason. Each reason is about what they return and who gets to see it."""
@@ -772,7 +772,7 @@ def ids(rows: Iterable[Row] | None) -> set[str]:
     return {row["id"] for row in rows or ()}
 
 
-@asks("directory.Directory.find")
+@asks("people.directory.Directory.find")
 async def find(school: School, who: Asking) -> Claims:
     for left in (False, True):
         wanted = who.listed - HERE if left else who.listed & HERE
@@ -790,12 +790,12 @@ def members(who: Asking, group: str) -> set[str]:
     return inside if group in who.groups else set()
 
 
-@asks("directory.Directory.counts")
+@asks("people.directory.Directory.counts")
 async def counts(school: School, who: Asking) -> Claims:
     yield await school.directory.counts(who.actor), Counter(PEOPLE[one].kind for one in who.listed & HERE)
 
 
-@asks("directory.Directory.person")
+@asks("people.directory.Directory.person")
 async def person(school: School, who: Asking) -> Claims:
     for one in PEOPLE:
         found = await school.directory.person(who.actor, one)
@@ -808,7 +808,7 @@ async def person(school: School, who: Asking) -> Claims:
             )
 
 
-@asks("devices.Devices.find")
+@asks("people.devices.Devices.find")
 async def find_devices(school: School, who: Asking) -> Claims:
     for removed in (False, True):
         found = await school.directory.devices.find(who.actor, DeviceFilter(removed=removed), 1)
@@ -826,7 +826,7 @@ def devices_in(who: Asking, group: str) -> set[str]:
     return inside if group in who.groups else set()
 
 
-@asks("devices.Devices.device")
+@asks("people.devices.Devices.device")
 async def device(school: School, who: Asking) -> Claims:
     for one, (holder, groups, _) in DEVICES.items():
         found = await school.directory.devices.device(who.actor, one)
@@ -835,7 +835,7 @@ async def device(school: School, who: Asking) -> Claims:
         yield ids(found.groups if found else ()), who.groups & set(groups) if one in who.devices else set()
 
 
-@asks("groups.Groups.all")
+@asks("people.groups.Groups.all")
 async def all_groups(school: School, who: Asking) -> Claims:
     found = await school.directory.groups.all(who.actor)
     yield about(found), set()
@@ -845,25 +845,25 @@ async def all_groups(school: School, who: Asking) -> Claims:
     )
 
 
-@asks("groups.Groups.group")
+@asks("people.groups.Groups.group")
 async def group_of(school: School, who: Asking) -> Claims:
     for group in GROUPS:
         yield (await school.directory.groups.group(who.actor, group)) is not None, group in who.groups
 
 
-@asks("groups.Groups.people")
+@asks("people.groups.Groups.people")
 async def people_in(school: School, who: Asking) -> Claims:
     for group in GROUPS:
         yield about(await school.directory.groups.people(who.actor, group, 1)), members(who, group)
 
 
-@asks("groups.Groups.devices")
+@asks("people.groups.Groups.devices")
 async def group_devices(school: School, who: Asking) -> Claims:
     for group in GROUPS:
         yield ids(await school.directory.groups.devices(who.actor, group)), devices_in(who, group)
 
 
-@asks("imports.Imports.left_over")
+@asks("people.imports.Imports.left_over")
 async def left_over(school: School, who: Asking) -> Claims:
     found = await unless_refused(school.directory.imports.left_over(who.actor, "import"))
     yield about(found), who.listed & set(IMPORTED) if who.actor.role in KEEPS_DIRECTORY else set()
@@ -899,7 +899,7 @@ async def days_of_looks(school: School, who: Asking) -> Claims:
     yield await school.looks.newest_day(TODAY), TODAY
 
 
-@asks("monitoring.Monitoring._rows")
+@asks("monitoring.switching.Monitoring._rows")
 async def switches(school: School, who: Asking) -> Claims:
     seen = who.decidable & set(SWITCHED) if who.actor.role in SEES_MONITORING else set()
     yield about(await unless_refused(school.monitoring.entries(who.actor))), seen
@@ -909,21 +909,21 @@ async def switches(school: School, who: Asking) -> Claims:
         yield about(found), seen & {one}
 
 
-@asks("monitoring.Monitoring._monitored_people")
+@asks("monitoring.switching.Monitoring._monitored_people")
 async def monitored(school: School, who: Asking) -> Claims:
     """Anna, and Gus, for whom it was chosen; not Tom, whom nobody reviews, and not Eve, who has left."""
     found = await school.monitoring.counts()
     yield (found.pupils, found.staff, found.guests), (1, 0, 1)
 
 
-@asks("monitoring_reviewers.Reviewers.all")
+@asks("monitoring.reviewers.Reviewers.all")
 async def reviewers(school: School, who: Asking) -> Claims:
     reviewed = {one for asker in ASKERS for one in asker.reviews}
     found = await unless_refused(school.monitoring.reviewers.all(who.actor))
     yield about(found), who.decidable & reviewed if who.actor.role in SEES_MONITORING else set()
 
 
-@asks("monitoring_subjects.Subjects._find")
+@asks("monitoring.subjects.Subjects._find")
 async def subjects(school: School, who: Asking) -> Claims:
     subjects_ = school.monitoring.subjects
     yield about(await subjects_.find(who.actor, TargetKind.PERSON, "canary")), who.decidable & HERE
@@ -934,12 +934,12 @@ async def subjects(school: School, who: Asking) -> Claims:
         yield about(await subjects_.find(who.actor, kind, "")), set()
 
 
-@asks("staff.Staff.possible_people")
+@asks("accounts.staff.Staff.possible_people")
 async def possible_people(school: School, who: Asking) -> Claims:
     yield about(await school.staff.possible_people(who.actor)), (who.listed & HERE) - CHILDREN
 
 
-@asks("staff.Staff.scope_words")
+@asks("accounts.staff.Staff.scope_words")
 async def scope_words(school: School, who: Asking) -> Claims:
     for other in (one for one in ASKERS if one.actor.role is Role.TEACHER):
         words = await school.staff.scope_words(who.actor, other.actor.account)
@@ -947,7 +947,7 @@ async def scope_words(school: School, who: Asking) -> Claims:
         yield {group for group in GROUPS if f"Group {group}" in words}, who.groups & other.in_scope
 
 
-@asks("vulnerable.VulnerableList._entries")
+@asks("people.vulnerable.VulnerableList._entries")
 async def entries(school: School, who: Asking) -> Claims:
     mine = who.seen if who.keeps else set()
     yield (
@@ -964,14 +964,14 @@ async def entries(school: School, who: Asking) -> Claims:
         yield about(await school.vulnerable.entry_of(who.actor, one)), mine & {one} if ON_LIST.get(one) else set()
 
 
-@asks("vulnerable.VulnerableList.notes")
+@asks("people.vulnerable.VulnerableList.notes")
 async def notes(school: School, who: Asking) -> Claims:
     for one, entry in school.world.entries.items():
         found = await unless_refused(school.vulnerable.notes(who.actor, school.keys, entry))
         yield about(found), who.seen & {one} if who.keeps else set()
 
 
-@asks("vulnerable.VulnerableList.find")
+@asks("people.vulnerable.VulnerableList.find")
 async def find_for_list(school: School, who: Asking) -> Claims:
     free = HERE - {one for one, is_open in ON_LIST.items() if is_open}
     yield (
@@ -980,7 +980,7 @@ async def find_for_list(school: School, who: Asking) -> Claims:
     )
 
 
-@asks("vulnerable.VulnerableList.add")
+@asks("people.vulnerable.VulnerableList.add")
 async def add_to_list(school: School, who: Asking) -> Claims:
     for one in ("ben", "dora", "tom"):
         entry = await unless_refused(school.vulnerable.add(who.actor, one, "a reason", Dates()))

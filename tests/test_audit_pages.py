@@ -16,12 +16,12 @@ import pytest
 import pytest_asyncio
 
 from appliance.access import Role
+from appliance.accounts.staff import Scope
 from appliance.audit import verify
 from appliance.clock import new_id, now, stamp
 from appliance.looks import Reason
 from appliance.signed_heads import read_statement
 from appliance.signing import PublicKey
-from appliance.staff import Scope
 from appliance.testing import HELP_SEEKING, Client, Home, Running, free_port, start_in_process
 from appliance.unusual import MANY_PEOPLE
 from appliance.web import looks_views

@@ -227,7 +227,10 @@ def row(config: Config, path: str) -> Row:
         ("web: {port: 0}\n", "1: web.port: 0 is too small, expected a whole number from 1 to 65535"),
         ("web: {port: 65536}\n", "1: web.port: 65536 is too large, expected a whole number from 1 to 65535"),
         ("staff: {idle_minutes: 0}\n", "1: staff.idle_minutes: 0 is too small, expected a whole number from 1 to 60"),
-        ("staff: {session_hours: 25}\n", "1: staff.session_hours: 25 is too large, expected a whole number from 1 to 24"),
+        (
+            "staff: {session_hours: 25}\n",
+            "1: staff.session_hours: 25 is too large, expected a whole number from 1 to 24",
+        ),
         (
             "web: {header_seconds: 0}\n",
             "1: web.header_seconds: 0 is too small, expected a number above 0 and at most 600",

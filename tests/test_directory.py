@@ -12,13 +12,13 @@ from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import new_id, now, stamp
 from appliance.db import Database
-from appliance.devices import DeviceDetails, DeviceFilter
-from appliance.directory import Details, Directory, Filter
 from appliance.errors import Refused
 from appliance.events import DirectoryChanged
-from appliance.listing import PAGE_ROWS
 from appliance.loading import resource
 from appliance.migrate import CORE, migrate
+from appliance.people.devices import DeviceDetails, DeviceFilter
+from appliance.people.directory import Details, Directory, Filter
+from appliance.people.listing import PAGE_ROWS
 
 
 async def run_plainly(*_: object) -> None:

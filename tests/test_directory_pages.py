@@ -14,10 +14,10 @@ import pytest
 import pytest_asyncio
 
 from appliance.access import Role
+from appliance.accounts.staff import Scope
 from appliance.clock import new_id
-from appliance.devices import DeviceDetails
-from appliance.directory import Details, Filter
-from appliance.staff import Scope
+from appliance.people.devices import DeviceDetails
+from appliance.people.directory import Details, Filter
 from appliance.testing import HELP_SEEKING, Answer, Client, Home, Running, free_port, start_in_process
 from appliance.web.pages import COOKIE
 

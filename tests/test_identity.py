@@ -30,9 +30,9 @@ from appliance.config import Config, ConfigError, PageValue, Place, check, read_
 from appliance.db import Database
 from appliance.errors import ApplianceError, Refused
 from appliance.hookspecs import State
-from appliance.identity import VERSION, Identity, NamedFile, SealedIdentity, seal_identity
-from appliance.identity_restoring import describe, read_code_file, read_identity_file, restore
-from appliance.identity_saving import ASKED_BACK, LARGEST_FILE, Codes, IdentityFiles, collect
+from appliance.identity.file import VERSION, Identity, NamedFile, SealedIdentity, seal_identity
+from appliance.identity.restoring import describe, read_code_file, read_identity_file, restore
+from appliance.identity.saving import ASKED_BACK, LARGEST_FILE, Codes, IdentityFiles, collect
 from appliance.keys_on_disk import EXTENSION_KEY, FACTOR_KEY, ExtensionKey, TrustError, load_or_make_secret
 from appliance.loading import resource
 from appliance.migrate import CORE, migrate

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from appliance.access import Role
-from appliance.identity import SealedIdentity
+from appliance.identity.file import SealedIdentity
 from appliance.sealing import new_recovery_key
 from appliance.testing import HELP_SEEKING, Answer, Client, Home, Running, free_port, start_in_process
 

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance import imports
 from appliance.access import PERMISSIONS, Actor, Role
 from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import now
 from appliance.db import Database
-from appliance.directory import Details, Directory, Filter
 from appliance.errors import Refused
-from appliance.import_drafts import HELD_FOR, MOST_DRAFTS, Draft
-from appliance.imports import UNDO_FOR
 from appliance.loading import resource
 from appliance.migrate import CORE, migrate
-from appliance.people_import import NEW, SAME, Plan
+from appliance.people import imports
+from appliance.people.directory import Details, Directory, Filter
+from appliance.people.import_drafts import HELD_FOR, MOST_DRAFTS, Draft
+from appliance.people.imports import UNDO_FOR
+from appliance.people.matching import NEW, SAME, Plan
 
 IT = Actor("Ian", PERMISSIONS[Role.IT], "it", Role.IT)
 HEAD = "UPN,Forename,Surname,Reg Group,Year Group,Class,Email,Username\n"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.accounts.sessions import SWEEP_SECONDS, KeyRing
 from appliance.memory import ENVIRONMENT
 from appliance.sealing import Keys, new_pair
-from appliance.sessions import SWEEP_SECONDS, KeyRing
 from appliance.testing import Box, Home
 
 USES_SECRETS = """

@@ -14,24 +14,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.access import PERMISSIONS, Actor, Role
+from appliance.accounts.sessions import KeyRing, Sessions
+from appliance.accounts.staff import Staff
 from appliance.assignments import Assignments, Target, TargetKind
 from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import now, stamp
 from appliance.db import Database
-from appliance.directory import Directory
 from appliance.errors import Refused
 from appliance.live import Live
 from appliance.loading import resource
 from appliance.migrate import CORE, migrate
-from appliance.monitoring import KIND, NOBODY_OPENS, OFF, ON, Monitoring, Switch
-from appliance.monitoring_papers import APPROACHES, Audience, Choice
-from appliance.monitoring_subjects import may_be_same
-from appliance.monitoring_trials import LONGEST
+from appliance.monitoring.papers import APPROACHES, Audience, Choice
+from appliance.monitoring.subjects import may_be_same
+from appliance.monitoring.switching import KIND, NOBODY_OPENS, OFF, ON, Monitoring, Switch
+from appliance.monitoring.trials import LONGEST
 from appliance.notices import Notices
+from appliance.people.directory import Directory
 from appliance.sealing import Keys, new_pair
-from appliance.sessions import KeyRing, Sessions
-from appliance.staff import Staff
 from appliance.vaults import CAPTURES, Vaults
 
 PEOPLE = {

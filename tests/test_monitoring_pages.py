@@ -9,12 +9,12 @@ from datetime import date, timedelta
 
 import pytest
 
+from appliance.accounts.staff import Scope
 from appliance.assignments import Target, TargetKind
 from appliance.clock import stamp
-from appliance.monitoring import OFF, ON, Reach
-from appliance.monitoring_papers import Audience
-from appliance.monitoring_subjects import Subject
-from appliance.staff import Scope
+from appliance.monitoring.papers import Audience
+from appliance.monitoring.subjects import Subject
+from appliance.monitoring.switching import OFF, ON, Reach
 from appliance.testing import Client, Home, Running
 from appliance.web.monitoring_words import change_words, people_words, undo_words
 

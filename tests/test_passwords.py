@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from zxcvbn.matching import L33T_TABLE, enumerate_l33t_subs, relevant_l33t_subtable
 
+from appliance.accounts.passwords import LONGEST, SHORTEST, WAITING_MOST, Stretcher, _judged, fault, stretch
 from appliance.errors import Refused
-from appliance.passwords import LONGEST, SHORTEST, WAITING_MOST, Stretcher, _judged, fault, stretch
 
 SALT = b"0123456789abcdef"
 SHORT = f"Use at least {SHORTEST} characters"

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import Refused
-from appliance.names import exact, fold, natural, sort_name, tidy, year_name
-from appliance.people_csv import (
+from appliance.people.csv_files import (
     LONGEST_CELL,
     MOST_COLUMNS,
     MOST_ROWS,
@@ -21,6 +20,7 @@ from appliance.people_csv import (
     read_rows,
     read_table,
 )
+from appliance.people.names import exact, fold, natural, sort_name, tidy, year_name
 
 EVERY_FIELD = ("reference", "forename", "surname", "form", "year", "classes", "email", "username")
 PUPILS = "UPN,Forename,Legal Surname,Reg Group,Year Group,Class,Email,Username\n"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.names import fold, sort_name
-from appliance.people_csv import Entry, Reading, Unreadable
-from appliance.people_import import LEAVE_OUT, NEW, SAME, Known, Plan, Present, make_plan
+from appliance.people.csv_files import Entry, Reading, Unreadable
+from appliance.people.matching import LEAVE_OUT, NEW, SAME, Known, Plan, Present, make_plan
+from appliance.people.names import fold, sort_name
 
 
 def entry(line: int, name: str, **fields: object) -> Entry:

@@ -27,7 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.access import Role
-from appliance.credentials import _BY_RECOVERY
+from appliance.accounts.credentials import _BY_RECOVERY
 from appliance.sealing import key_from_recovery, open_key, read_recovery_key, unwrap
 from appliance.testing import HELP_SEEKING, Answer, Box, Colleague, Home, free_port, launch
 from appliance.vaults import _grant_context

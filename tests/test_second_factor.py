@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.second_factor import (
+from appliance.accounts.second_factor import (
     CODES,
     STEP_SECONDS,
     FactorKey,

@@ -13,11 +13,11 @@ from accounts import Clock, a_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.accounts.sessions import KeyRing, Purpose, Session, Sessions, sha256
 from appliance.clock import now, stamp
 from appliance.db import Database
 from appliance.errors import Refused
 from appliance.sealing import Keys, new_pair
-from appliance.sessions import KeyRing, Purpose, Session, Sessions, sha256
 
 IDLE = timedelta(minutes=15)
 LIFE = timedelta(hours=10)

@@ -16,12 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.access import LOCKED, Role
-from appliance.clock import now
-from appliance.credentials import Opened
-from appliance.errors import Refused
-from appliance.sealing import Keys, read_header
-from appliance.second_factor import code_at, new_secret, step_of
-from appliance.signing_in import (
+from appliance.accounts.credentials import Opened
+from appliance.accounts.second_factor import code_at, new_secret, step_of
+from appliance.accounts.signing_in import (
     COUNTED_MOST,
     TRIES,
     TRIES_OF_ADDRESS,
@@ -30,9 +27,12 @@ from appliance.signing_in import (
     Throttle,
     Visitor,
 )
-from appliance.signing_in import (
+from appliance.accounts.signing_in import (
     WRONG as WRONG_WORDS,
 )
+from appliance.clock import now
+from appliance.errors import Refused
+from appliance.sealing import Keys, read_header
 from appliance.vaults import CAPTURES, VAULT_NAMES
 
 TOO_MANY = "There were too many wrong tries from here."

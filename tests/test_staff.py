@@ -14,12 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.access import CONTENT_ROLES, PERMISSIONS, Actor, Role
-from appliance.clock import now, parse, stamp
-from appliance.codes import plain_code
-from appliance.errors import Refused
-from appliance.hookspecs import Permission
-from appliance.sessions import sha256
-from appliance.staff import (
+from appliance.accounts.codes import plain_code
+from appliance.accounts.sessions import sha256
+from appliance.accounts.staff import (
     LINK_LIFE,
     REVIEW_EVERY,
     SET_UP,
@@ -29,6 +26,9 @@ from appliance.staff import (
     checked_sign_in_name,
     fold_sign_in_name,
 )
+from appliance.clock import now, parse, stamp
+from appliance.errors import Refused
+from appliance.hookspecs import Permission
 from appliance.vaults import CAPTURES
 
 EVERY_ROLE: tuple[Role | None, ...] = (*Role, None)
@@ -328,6 +328,22 @@ async def test_leavers_of_a_list_are_out_at_once_and_others_stay(school: School)
     assert school.sessions.find(session.session) is None
     assert school.staff.get(stays.id).active
     assert await school.staff.disable_people(lead.actor, [people[0]]) == []
+
+
+async def test_a_leaver_whom_nobody_came_to_is_ended_by_the_job(school: School) -> None:
+    lead, leaver, stays = [await school.somebody(role) for role in (Role.LEAD, Role.TEACHER, Role.TEACHER)]
+    people = [await school.person(name) for name in ("Lena Lead", "Lou Leaver", "Sam Stays")]
+    deputy = await school.somebody(Role.DEPUTY)
+    await school.staff.set_person(lead.actor, leaver.id, people[1])
+    await school.staff.set_person(lead.actor, stays.id, people[2])
+    async with school.records.transaction() as tx:
+        await tx.execute("UPDATE people SET left_at = added_at WHERE id <> ?", (people[2],))
+        await tx.execute("UPDATE staff_accounts SET person_id = ? WHERE id = ?", (people[0], lead.id))
+        await school.staff.take_after_commit(tx)
+    await school.staff.end_leavers()
+    assert [school.staff.get(one.id).active for one in (leaver, stays)] == [False, True]
+    assert school.staff.get(lead.id).active  # the last lead: whoever keeps the list is told, and decides
+    assert await school.told(deputy) == []
 
 
 @pytest.mark.parametrize("change", ["role", "scopes", "person"])

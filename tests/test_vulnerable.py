@@ -14,14 +14,14 @@ from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import new_id, stamp
 from appliance.db import Database
-from appliance.directory import Details, Directory, Filter
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
 from appliance.loading import resource
 from appliance.migrate import CORE, migrate
+from appliance.people.directory import Details, Directory, Filter
+from appliance.people.vulnerable import LONGEST_NOTE, Dates, VulnerableList, due
 from appliance.sealing import Keys, new_pair
 from appliance.vaults import VULNERABLE_LIST, Vaults
-from appliance.vulnerable import LONGEST_NOTE, Dates, VulnerableList, due
 
 IT = Actor("Ian", PERMISSIONS[Role.IT], "it", Role.IT)
 TODAY = date(2026, 11, 24)

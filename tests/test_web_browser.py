@@ -18,9 +18,9 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from appliance.access import PERMISSIONS, Role
+from appliance.accounts.second_factor import code_at, step_of
 from appliance.clock import now
 from appliance.hookspecs import Permission
-from appliance.second_factor import code_at, step_of
 from appliance.testing import HELP_SEEKING, Box, Home, free_port
 from appliance.web.assets import Assets
 from appliance.web.views import core_pages

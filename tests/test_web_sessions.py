@@ -15,10 +15,10 @@ from accounts import NEW, PASSWORD, WRONG, Guest, invite, joined, make_home, no_
 from multidict import CIMultiDictProxy
 
 from appliance.access import LOCKED, Role
+from appliance.accounts.second_factor import code_at, step_of
+from appliance.accounts.sessions import sha256
 from appliance.clock import now
 from appliance.hookspecs import Page, Permission
-from appliance.second_factor import code_at, step_of
-from appliance.sessions import sha256
 from appliance.testing import Client, Running, start_in_process
 from appliance.web.assets import Assets
 from appliance.web.guard import SAFE_METHODS

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from appliance.accounts.sessions import Session
 from appliance.clock import stamp
 from appliance.errors import ApplianceError
-from appliance.sessions import Session
 from appliance.web.assets import Assets
 from appliance.web.pages import FLASHES_KEPT, SESSIONS_KEPT, Flashes, redirect
 from appliance.web.settings_views import value_lines

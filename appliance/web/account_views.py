@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from appliance.accounts.second_factor import new_secret
+from appliance.accounts.staff import Account
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
-from appliance.second_factor import new_secret
-from appliance.staff import Account
 from appliance.vaults import CAPTURES, VULNERABLE_LIST
 from appliance.web.joining_views import factor_offer
 from appliance.web.pages import SESSION, actor, context_of, enter, flash, read_form, redirect, render, visitor

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from appliance.devices import HOLDERS, Device, DeviceDetails, DeviceFilter
-from appliance.directory import Filter
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
-from appliance.names import GROUP_KINDS, PERSON_KINDS
+from appliance.people.devices import HOLDERS, Device, DeviceDetails, DeviceFilter
+from appliance.people.directory import Filter
+from appliance.people.names import GROUP_KINDS, PERSON_KINDS
 from appliance.web.directory_pages import directory_of, in_form, may_manage, number_of, one_of, paging
 from appliance.web.pages import actor, flash, read_form, redirect, render
 

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from appliance.directory import Directory, Person
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
-from appliance.listing import Page
+from appliance.people.directory import Directory, Person
+from appliance.people.listing import Page
 from appliance.web.pages import actor, context_of
 
 

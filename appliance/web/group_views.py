@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from appliance.db import Row
-from appliance.devices import DeviceFilter
-from appliance.directory import Filter
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
-from appliance.names import GROUP_KINDS, PERSON_KINDS
+from appliance.people.devices import DeviceFilter
+from appliance.people.directory import Filter
+from appliance.people.names import GROUP_KINDS, PERSON_KINDS
 from appliance.web.directory_pages import (
     directory_of,
     in_form,

@@ -10,10 +10,10 @@ from aiohttp import web
 from markupsafe import Markup
 
 from appliance.access import Actor, Role
+from appliance.accounts.staff import Account
 from appliance.app import Appliance
 from appliance.errors import PluginError, PluginOff
 from appliance.hookspecs import Check, HomeCard, Page, Permission, State
-from appliance.staff import Account
 from appliance.vaults import CAPTURES
 from appliance.web.pages import Context, actor, context_of, render
 

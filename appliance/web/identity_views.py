@@ -8,8 +8,8 @@ from aiohttp import web
 
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
-from appliance.identity import Identity
-from appliance.identity_saving import IdentityFiles, NewCode, Saved
+from appliance.identity.file import Identity
+from appliance.identity.saving import IdentityFiles, NewCode, Saved
 from appliance.sealing import read_recovery_key
 from appliance.web.pages import SESSION, actor, context_of, flash, read_form, redirect, render
 

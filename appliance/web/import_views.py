@@ -10,11 +10,11 @@ from aiohttp import web
 from appliance.db import Row
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
-from appliance.import_drafts import IMPORT_KINDS, Draft
-from appliance.imports import UNDO_FOR, Imports
-from appliance.names import PERSON_KINDS
-from appliance.people_csv import MOST_ROWS, Field, fields_of
-from appliance.people_import import NEW, SAME, Change, Known, Match, Plan, Question, groups_of
+from appliance.people.csv_files import MOST_ROWS, Field, fields_of
+from appliance.people.import_drafts import IMPORT_KINDS, Draft
+from appliance.people.imports import UNDO_FOR, Imports
+from appliance.people.matching import NEW, SAME, Change, Known, Match, Plan, Question, groups_of
+from appliance.people.names import PERSON_KINDS
 from appliance.web.directory_pages import directory_of, number_of, one_of
 from appliance.web.pages import actor, context_of, flash, read_form, redirect, render
 from appliance.web.uploads import read_upload

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from appliance.accounts.joining import Joining, Printed
+from appliance.accounts.second_factor import provisioning_uri, qr_code, secret_text
+from appliance.accounts.sessions import Session
 from appliance.errors import ApplianceError, Refused
 from appliance.hookspecs import Page, Permission
-from appliance.joining import Joining, Printed
-from appliance.second_factor import provisioning_uri, qr_code, secret_text
-from appliance.sessions import Session
 from appliance.web.pages import (
     SESSION,
     context_of,

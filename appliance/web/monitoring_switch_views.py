@@ -11,9 +11,9 @@ from aiohttp import web
 from appliance.assignments import Target, TargetKind
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
-from appliance.monitoring import KIND, OFF, ON, TARGETS, Monitoring, Switch
-from appliance.monitoring_subjects import Subject
-from appliance.names import GROUP_KINDS, PERSON_KINDS
+from appliance.monitoring.subjects import Subject
+from appliance.monitoring.switching import KIND, OFF, ON, TARGETS, Monitoring, Switch
+from appliance.people.names import GROUP_KINDS, PERSON_KINDS
 from appliance.web.monitoring_words import (
     DATE_HINT,
     change_words,

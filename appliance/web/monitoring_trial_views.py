@@ -13,10 +13,10 @@ from appliance.assignments import Target, TargetKind
 from appliance.clock import now
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
-from appliance.monitoring import ON, Monitoring
-from appliance.monitoring_subjects import Subject
-from appliance.monitoring_trials import LONGEST, USUAL_LENGTH, Decision, Trial
-from appliance.names import GROUP_KINDS
+from appliance.monitoring.subjects import Subject
+from appliance.monitoring.switching import ON, Monitoring
+from appliance.monitoring.trials import LONGEST, USUAL_LENGTH, Decision, Trial
+from appliance.people.names import GROUP_KINDS
 from appliance.web.monitoring_switch_views import SWITCH_FIELDS, SwitchForm, first_form, look_through, wanted
 from appliance.web.monitoring_words import (
     AUDIENCES,

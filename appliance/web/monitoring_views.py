@@ -10,9 +10,9 @@ from aiohttp import web
 
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
-from appliance.monitoring import Entry, Monitoring
-from appliance.monitoring_papers import APPROACHES, Audience, Choice
-from appliance.names import GROUP_KINDS, PERSON_KINDS
+from appliance.monitoring.papers import APPROACHES, Audience, Choice
+from appliance.monitoring.switching import Entry, Monitoring
+from appliance.people.names import GROUP_KINDS, PERSON_KINDS
 from appliance.web import monitoring_switch_views, monitoring_trial_views
 from appliance.web.monitoring_words import AUDIENCES, DATE_HINT, day_words, missing_words, parse_day, people_words
 from appliance.web.pages import actor, context_of, flash, read_fields, read_form, redirect, render

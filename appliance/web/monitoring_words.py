@@ -7,9 +7,9 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from appliance.assignments import TargetKind
-from appliance.monitoring import OFF, ON, Missing, Reach
-from appliance.monitoring_papers import Audience, Telling
-from appliance.monitoring_subjects import Subject
+from appliance.monitoring.papers import Audience, Telling
+from appliance.monitoring.subjects import Subject
+from appliance.monitoring.switching import OFF, ON, Missing, Reach
 from appliance.web.templating import local_date, plural
 
 AUDIENCES: Mapping[Audience, str] = {

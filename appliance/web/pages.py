@@ -16,12 +16,12 @@ import jinja2
 from aiohttp import web
 
 from appliance.access import Actor
+from appliance.accounts.sessions import Session
+from appliance.accounts.signing_in import Visitor
 from appliance.clock import now
 from appliance.errors import ApplianceError, Refused
 from appliance.hookspecs import Menu, Permission, Site, State
 from appliance.sealing import Keys
-from appliance.sessions import Session
-from appliance.signing_in import Visitor
 from appliance.trust import Authority, ServerCertificate
 from appliance.web.assets import Assets
 from appliance.web.deadline import SlowBody

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from appliance.directory import Details, Filter, Person
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
-from appliance.names import ACCOUNT_KINDS, GROUP_KINDS, PERSON_KINDS
+from appliance.people.directory import Details, Filter, Person
+from appliance.people.names import ACCOUNT_KINDS, GROUP_KINDS, PERSON_KINDS
 from appliance.web import device_views, group_views, import_views, vulnerable_views
 from appliance.web.directory_pages import (
     directory_of,

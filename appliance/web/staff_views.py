@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from appliance.access import CONTENT_ROLES, Role
+from appliance.accounts.second_factor import qr_code
+from appliance.accounts.staff import Account, Invitation, Scope
 from appliance.clock import stamp
-from appliance.directory import Filter
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
 from appliance.net import bracketed, lan_addresses
-from appliance.second_factor import qr_code
-from appliance.staff import Account, Invitation, Scope
+from appliance.people.directory import Filter
 from appliance.vaults import CAPTURES, VAULT_NAMES, VULNERABLE_LIST
 from appliance.web.pages import actor, context_of, flash, keys, read_fields, read_form, redirect, render
 

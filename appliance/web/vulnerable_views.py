@@ -10,7 +10,7 @@ from aiohttp import web
 from appliance.db import Row
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
-from appliance.vulnerable import Dates, VulnerableList, due
+from appliance.people.vulnerable import Dates, VulnerableList, due
 from appliance.web.directory_pages import in_form
 from appliance.web.monitoring_words import day_words
 from appliance.web.pages import actor, context_of, flash, keys, read_form, redirect, render

@@ -12,8 +12,8 @@ from pathlib import Path
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, async_playwright, expect
 
+from appliance.accounts.second_factor import code_at, step_of
 from appliance.clock import now
-from appliance.second_factor import code_at, step_of
 from appliance.testing import Box, Home
 
 ROOT = Path(__file__).parent.parent.parent

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+from appliance.accounts.second_factor import code_at, step_of
 from appliance.clock import now
-from appliance.second_factor import code_at, step_of
 from appliance.testing import Box, Home
 
 ARGUMENTS = (

@@ -15,15 +15,15 @@ from datetime import timedelta
 from typing import Literal
 
 from appliance.access import CONTENT_ROLES, JOINING, LOCKED, PERMISSIONS, Actor, Role, listed, require
+from appliance.accounts.codes import new_code, plain_code
+from appliance.accounts.sessions import Session, Sessions, sha256
 from appliance.audit import Audit
 from appliance.clock import new_id, now, parse, stamp
-from appliance.codes import new_code, plain_code
 from appliance.db import Database, Row, Transaction
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
-from appliance.listing import listed_groups
 from appliance.notices import Notices
-from appliance.sessions import Session, Sessions, sha256
+from appliance.people.listing import listed_groups
 from appliance.vaults import VULNERABLE_LIST, Vaults
 
 LinkPurpose = Literal["set-up", "join", "password", "factor"]
@@ -432,6 +432,17 @@ class Staff:
                     await self._disable(tx, actor, account, "left the school")
                     ended.append(account)
         return ended
+
+    async def end_leavers(self) -> None:
+        """End accounts whose owner was marked as left when the appliance ended before it came to them (a job)."""
+        rows = await self._records.fetch(
+            "SELECT account.id, person.id AS person_id FROM staff_accounts account"
+            " JOIN people person ON person.id = account.person_id"
+            " WHERE account.state <> 'disabled' AND person.left_at IS NOT NULL"
+        )
+        waiting = [row["person_id"] for row in rows if not self._roll.is_last_lead(self.get(row["id"]))]
+        if waiting:
+            await self.disable_people(Actor("the appliance", frozenset()), waiting)
 
     async def _tell_of_last_lead(self, tx: Transaction, account: Account) -> None:
         await self._notices.tell(

@@ -10,7 +10,7 @@ from appliance.assignments import Target, TargetKind
 from appliance.db import Database
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
-from appliance.names import fold
+from appliance.people.names import fold
 
 MOST_FOUND = 50
 ADULTS = ("staff", "governor")

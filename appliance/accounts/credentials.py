@@ -12,11 +12,12 @@ import secrets
 from dataclasses import dataclass
 from hashlib import sha256
 
+from appliance.accounts.codes import plain_code
+from appliance.accounts.passwords import SALT_BYTES, Stretcher
+from appliance.accounts.second_factor import FactorKey, new_codes, step_for
 from appliance.clock import now
-from appliance.codes import plain_code
 from appliance.db import Database, Row, Transaction
 from appliance.errors import Refused
-from appliance.passwords import SALT_BYTES, Stretcher
 from appliance.sealing import (
     Keys,
     SealError,
@@ -28,7 +29,6 @@ from appliance.sealing import (
     wipe,
     wrap,
 )
-from appliance.second_factor import FactorKey, new_codes, step_for
 from appliance.vaults import Vaults
 
 _BY_PASSWORD = b"appliance account key by password v1 "

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from io import StringIO
 
 from appliance.errors import Refused
-from appliance.names import (
+from appliance.people.names import (
     LONGEST_ADDRESS,
     LONGEST_GROUP,
     LONGEST_NAME,

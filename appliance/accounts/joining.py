@@ -11,18 +11,12 @@ from dataclasses import dataclass
 from hmac import compare_digest
 
 from appliance.access import Role
-from appliance.audit import Audit
-from appliance.clock import new_id, stamp
-from appliance.codes import plain_code
-from appliance.credentials import Credentials, NewSecrets, PasswordChange
-from appliance.db import Database, Row, Transaction
-from appliance.errors import Refused
-from appliance.notices import Notices
-from appliance.sealing import Keys
-from appliance.second_factor import new_secret
-from appliance.sessions import Session, Sessions, sha256
-from appliance.signing_in import Limit, SignedIn, SigningIn, Throttle, Visitor, wiped_on_failure
-from appliance.staff import (
+from appliance.accounts.codes import plain_code
+from appliance.accounts.credentials import Credentials, NewSecrets, PasswordChange
+from appliance.accounts.second_factor import new_secret
+from appliance.accounts.sessions import Session, Sessions, sha256
+from appliance.accounts.signing_in import Limit, SignedIn, SigningIn, Throttle, Visitor, wiped_on_failure
+from appliance.accounts.staff import (
     SET_UP,
     TOO_MANY_WRONG_CODES,
     WRONG_CODES_MOST,
@@ -31,6 +25,12 @@ from appliance.staff import (
     checked_name,
     checked_sign_in_name,
 )
+from appliance.audit import Audit
+from appliance.clock import new_id, stamp
+from appliance.db import Database, Row, Transaction
+from appliance.errors import Refused
+from appliance.notices import Notices
+from appliance.sealing import Keys
 from appliance.vaults import Vaults
 
 LONGEST_CODE = 300

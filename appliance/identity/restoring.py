@@ -21,7 +21,7 @@ from appliance.clock import new_id, now, stamp
 from appliance.config import ConfigError, PageValue, Place, Settings, check, read_source, source_of
 from appliance.db import Database
 from appliance.errors import Refused
-from appliance.identity import LARGEST, Identity, SealedIdentity
+from appliance.identity.file import LARGEST, Identity, SealedIdentity
 from appliance.keys_on_disk import in_words, keep_key, sync_folder
 from appliance.loading import resource
 from appliance.migrate import CORE, migrate

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from appliance.access import Actor
 from appliance.clock import new_id, now
 from appliance.errors import Refused
-from appliance.names import PERSON_KINDS, tidy
-from appliance.people_csv import Reading, Table, column_faults, guess_columns, read_rows, read_table
+from appliance.people.csv_files import Reading, Table, column_faults, guess_columns, read_rows, read_table
+from appliance.people.names import PERSON_KINDS, tidy
 
 HELD_FOR = timedelta(hours=1)
 MOST_DRAFTS = 10

@@ -15,14 +15,14 @@ from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import new_id, now, stamp
 from appliance.db import Database, Row, Transaction
-from appliance.devices import Devices
 from appliance.errors import Refused
-from appliance.groups import Groups
 from appliance.hookspecs import Permission
-from appliance.imports import Imports
-from appliance.listing import Page, in_group, listed_devices, listed_groups, page_of
-from appliance.member_index import MemberIndex
-from appliance.names import (
+from appliance.people.devices import Devices
+from appliance.people.groups import Groups
+from appliance.people.imports import Imports
+from appliance.people.listing import Page, in_group, listed_devices, listed_groups, page_of
+from appliance.people.member_index import MemberIndex
+from appliance.people.names import (
     ACCOUNT_KINDS,
     LONGEST_ADDRESS,
     LONGEST_NAME,

@@ -11,9 +11,9 @@ from appliance.clock import new_id, stamp
 from appliance.db import Database, Row, Transaction
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
-from appliance.listing import Page, in_group, listed_devices, listed_groups, page_of
-from appliance.member_index import MemberIndex
-from appliance.names import LONGEST_NAME, LONGEST_REFERENCE, tidy
+from appliance.people.listing import Page, in_group, listed_devices, listed_groups, page_of
+from appliance.people.member_index import MemberIndex
+from appliance.people.names import LONGEST_NAME, LONGEST_REFERENCE, tidy
 
 HOLDERS: Mapping[str, str] = {"": "Anybody or nobody", "somebody": "A person", "nobody": "Nobody"}
 """Choices of the filter by who has a device."""

@@ -16,10 +16,10 @@ from appliance.clock import new_id, now, stamp
 from appliance.db import Database, Row, Transaction
 from appliance.errors import ApplianceError, Refused
 from appliance.hookspecs import Permission
-from appliance.import_drafts import Draft, Drafts
-from appliance.import_steps import Step, Tally, apply_unit, present, undo_groups, undo_unit
-from appliance.member_index import MemberIndex
-from appliance.people_import import Plan, make_plan
+from appliance.people.import_drafts import Draft, Drafts
+from appliance.people.import_steps import Step, Tally, apply_unit, present, undo_groups, undo_unit
+from appliance.people.matching import Plan, make_plan
+from appliance.people.member_index import MemberIndex
 
 UNIT = 300
 """People in one unit of work."""

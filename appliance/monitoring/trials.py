@@ -12,7 +12,7 @@ from appliance.audit import Audit
 from appliance.clock import new_id, parse, stamp
 from appliance.db import Database, Row, Transaction
 from appliance.errors import Refused
-from appliance.monitoring_papers import text
+from appliance.monitoring.papers import text
 
 USUAL_LENGTH = timedelta(weeks=2)
 LONGEST = timedelta(weeks=6)

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from appliance.access import CONTENT_ROLES, Actor, require
+from appliance.accounts.staff import Account, Staff
 from appliance.assignments import Target, TargetKind
 from appliance.audit import Audit
 from appliance.clock import stamp
 from appliance.db import Database
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
-from appliance.monitoring_subjects import Subject, Subjects, decidable, may_be_same, refuse_about_oneself
-from appliance.staff import Account, Staff
+from appliance.monitoring.subjects import Subject, Subjects, decidable, may_be_same, refuse_about_oneself
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,16 +17,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from appliance.access import Role
+from appliance.accounts.credentials import Credentials, NewSecrets, Opened
+from appliance.accounts.passwords import Stretcher
+from appliance.accounts.sessions import KeyRing, Session, Sessions, sha256
+from appliance.accounts.staff import Account, Staff, fold_sign_in_name
 from appliance.audit import Audit
 from appliance.clock import stamp
-from appliance.credentials import Credentials, NewSecrets, Opened
 from appliance.db import Database, Transaction
 from appliance.errors import Refused
 from appliance.notices import Notices
-from appliance.passwords import Stretcher
 from appliance.sealing import Keys
-from appliance.sessions import KeyRing, Session, Sessions, sha256
-from appliance.staff import Account, Staff, fold_sign_in_name
 from appliance.vaults import VAULT_NAMES, Vaults
 
 TRIES = 10

@@ -17,7 +17,7 @@ from appliance.clock import new_id, now, stamp
 from appliance.db import Database, Row, Transaction
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
-from appliance.names import fold
+from appliance.people.names import fold
 from appliance.sealing import Keys
 from appliance.vaults import VULNERABLE_LIST, Vaults
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from appliance.clock import new_id, stamp
 from appliance.db import Database, Row, Transaction
-from appliance.names import GROUP_KINDS
-from appliance.people_import import GROUP_FIELDS, Arrival, Known, Match, Present, groups_of
+from appliance.people.matching import GROUP_FIELDS, Arrival, Known, Match, Present, groups_of
+from appliance.people.names import GROUP_KINDS
 
 Step = Arrival | Match | Known
 """Somebody new, somebody who changes or is back, somebody who leaves."""

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from appliance.names import ACCOUNT_KINDS, account_name, exact, fold
-from appliance.people_csv import Entry, Reading, Unreadable
+from appliance.people.csv_files import Entry, Reading, Unreadable
+from appliance.people.names import ACCOUNT_KINDS, account_name, exact, fold
 
 Account = tuple[str, str]
 """Kind and name under which devices or browsers know a person."""

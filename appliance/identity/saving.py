@@ -19,14 +19,14 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from appliance import __version__
+from appliance.accounts.codes import plain_code
 from appliance.audit import Audit
 from appliance.clock import new_id, parse, stamp
-from appliance.codes import plain_code
 from appliance.config import Config, ConfigError, PageValue, Place, Settings, read_source
 from appliance.db import Database, Row
 from appliance.errors import ApplianceError, Refused
 from appliance.hookspecs import Check, State
-from appliance.identity import KEYS, Identity, NamedFile, PageSetting, seal_identity
+from appliance.identity.file import KEYS, Identity, NamedFile, PageSetting, seal_identity
 from appliance.keys_on_disk import (
     FACTOR_KEY,
     FACTOR_KEY_BYTES,

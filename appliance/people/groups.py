@@ -11,9 +11,9 @@ from appliance.clock import new_id, stamp
 from appliance.db import Database, Row, Transaction
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
-from appliance.listing import MEMBERS, Page, in_group, listed_devices, listed_groups, page_of
-from appliance.member_index import MemberIndex
-from appliance.names import GROUP_KINDS, LONGEST_GROUP, natural, tidy
+from appliance.people.listing import MEMBERS, Page, in_group, listed_devices, listed_groups, page_of
+from appliance.people.member_index import MemberIndex
+from appliance.people.names import GROUP_KINDS, LONGEST_GROUP, natural, tidy
 
 _MANAGE = Permission.MANAGE_PEOPLE
 

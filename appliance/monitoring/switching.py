@@ -21,17 +21,17 @@ from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
 from appliance.access import Actor, Role, require
+from appliance.accounts.staff import Account, Staff
 from appliance.assignments import Assignments, Effective, Memberships, Target, TargetKind
 from appliance.audit import Audit
 from appliance.clock import now, parse, stamp
 from appliance.db import Database, Row, Transaction
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
-from appliance.monitoring_papers import Audience, Choices, Told, line, text
-from appliance.monitoring_reviewers import Reviewers
-from appliance.monitoring_subjects import ADULTS, Subject, Subjects, decidable, refuse_about_oneself
-from appliance.monitoring_trials import LONGEST, Decision, Trial, Trials, open_trial
-from appliance.staff import Account, Staff
+from appliance.monitoring.papers import Audience, Choices, Told, line, text
+from appliance.monitoring.reviewers import Reviewers
+from appliance.monitoring.subjects import ADULTS, Subject, Subjects, decidable, refuse_about_oneself
+from appliance.monitoring.trials import LONGEST, Decision, Trial, Trials, open_trial
 from appliance.vaults import CAPTURES, Vaults
 
 KIND = "monitoring"

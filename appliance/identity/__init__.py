@@ -1,0 +1,1 @@
+"""The identity file: what brings up a new box as the old one."""

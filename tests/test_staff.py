@@ -365,6 +365,17 @@ async def test_every_change_of_rights_ends_every_session(school: School, change:
     assert not lead.session.over.is_set()
 
 
+async def test_an_invitation_made_before_a_role_that_sees_records_is_void(school: School) -> None:
+    lead, it = [await school.somebody(role) for role in (Role.LEAD, Role.IT)]
+    kept = await school.staff.invite(it.actor, "Jo New", "jo", None)
+    await school.staff.set_role(lead.actor, kept.account.id, Role.GOVERNOR)
+    assert await school.joining.redeem(kept.code, HOME)
+    await school.staff.set_role(lead.actor, kept.account.id, Role.TEACHER)
+    assert await school.joining.redeem(kept.code, HOME) is None
+    handed_over = await school.staff.new_link(lead.actor, kept.account.id, "join")
+    assert await school.joining.redeem(handed_over.code, HOME)
+
+
 async def test_the_same_role_again_ends_nothing(school: School) -> None:
     lead, teacher = await school.somebody(Role.LEAD), await school.somebody(Role.TEACHER)
     await school.staff.set_role(lead.actor, teacher.id, Role.TEACHER)

@@ -339,7 +339,11 @@ class Staff:
         return account
 
     async def set_role(self, actor: Actor, account_id: str, role: Role | None) -> None:
-        """Give another role. Ends the account's sessions."""
+        """Give another role. Ends the account's sessions.
+
+        An invitation that is still out is void when its account gets a role that sees records: whoever made it could
+        have kept a copy, and would join in that person's place.
+        """
         async with self._records.transaction() as tx:
             roll = await self._roll_in(tx)
             account = roll.changeable(actor, account_id)
@@ -354,6 +358,8 @@ class Staff:
                 await self._write_scopes(tx, account.id, [])
             if role not in CONTENT_ROLES:
                 await self._vaults.drop_leaver(tx, account.id)
+            elif account.role not in CONTENT_ROLES:
+                await tx.execute("DELETE FROM staff_links WHERE account_id = ? AND purpose = 'join'", (account.id,))
             before, after = (one.label if one else "no role" for one in (account.role, role))
             await self._audit.record(
                 tx, actor.name, "changed role", f"account {account.sign_in_name}", {"from": before, "to": after}

@@ -300,6 +300,7 @@ class Database:
     async def _write_group(self, group: list[_Turn]) -> None:
         """Run the first turn and those that wait behind it, and commit them together; ``group`` grows as turns come."""
         assert self._writer is not None
+        loop = asyncio.get_running_loop()
         done: list[_Turn] = []
         try:
             await self._writer.execute("BEGIN IMMEDIATE")
@@ -316,7 +317,7 @@ class Database:
         else:
             for turn in done:
                 for callback in turn.after_commit:
-                    callback()
+                    loop.call_soon(callback)  # in this order and before the waiter; one that fails fails alone
                 if not turn.committed.done():
                     turn.committed.set_result(None)
 

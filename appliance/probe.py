@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from appliance import memory
 from appliance.config import ConfigError
 from appliance.errors import ApplianceError
 
@@ -28,6 +29,11 @@ class Trouble:
     """The plugin itself is well; its section of the settings file is not."""
 
 
+def _environment() -> dict[str, str]:
+    """Ours without what makes memory forget: a probe opens nothing, and is a good deal faster so."""
+    return {name: value for name, value in os.environ.items() if name not in memory.ENVIRONMENT}
+
+
 async def probe(name: str, arguments: Sequence[str], seconds: float) -> Trouble | None:
     """Run ``appliance probe NAME`` with the same settings. ``None`` when the plugin may be let in."""
     read_end, write_end = os.pipe()
@@ -35,7 +41,7 @@ async def probe(name: str, arguments: Sequence[str], seconds: float) -> Trouble 
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "appliance", *arguments, "probe", name, "--report", str(write_end),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-            pass_fds=(write_end,), start_new_session=True,
+            pass_fds=(write_end,), start_new_session=True, env=_environment(),
         )  # fmt: skip
     finally:
         os.close(write_end)

@@ -203,6 +203,20 @@ async def test_what_was_told_after_the_commit_is_not_told_without_one(db: Databa
     assert told == ["kept"]
 
 
+async def test_what_is_told_after_the_commit_may_fail_and_the_store_goes_on(db: Database) -> None:
+    told: list[str] = []
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    async with db.transaction() as tx:
+        tx.after_commit.append(lambda: told.append("first"))
+        tx.after_commit.append(lambda: [][0])
+        tx.after_commit.append(lambda: told.append("third"))
+    assert told == ["first", "third"]
+    assert [type(failure) for failure in failures] == [IndexError]
+    await write(db, "after")
+    assert await texts(db) == ["after"]
+
+
 async def test_a_second_appliance_is_refused_in_words(db: Database) -> None:
     script = (
         "import asyncio, sys; from pathlib import Path; from appliance.db import Database\n"

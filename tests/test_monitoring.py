@@ -27,7 +27,7 @@ from appliance.loading import resource
 from appliance.migrate import CORE, migrate
 from appliance.monitoring.papers import APPROACHES, Audience, Choice
 from appliance.monitoring.subjects import may_be_same
-from appliance.monitoring.switching import KIND, NOBODY_OPENS, OFF, ON, Monitoring, Switch
+from appliance.monitoring.switching import KIND, NOBODY_OPENS, NOT_SHOWN, OFF, ON, Monitoring, Switch
 from appliance.monitoring.trials import LONGEST
 from appliance.notices import Notices
 from appliance.people.directory import Directory
@@ -860,6 +860,9 @@ async def test_people_are_seen_by_those_who_may_see_them_and_counted_for_all(sch
     assert (counts.pupils, counts.staff, counts.guests) == (3, 1, 0)
     assert (counts.groups, counts.devices, counts.chosen_people) == (1, 1, 3)
     assert len(await school.monitoring.history(officer)) == 2
+    texts = {(one.reason, one.told) for one in await school.monitoring.entries(officer)}
+    assert texts == {(NOT_SHOWN, NOT_SHOWN)}  # what was typed may name a child
+    assert NOT_SHOWN not in {one.reason for one in await school.monitoring.entries(head)}
     assert await school.monitoring.reviewers.all(head) == []
     with pytest.raises(Refused, match="does not allow"):
         await school.monitoring.entries(await school.account("theo", Role.TEACHER))

@@ -209,7 +209,7 @@ async def test_what_is_told_after_the_commit_may_fail_and_the_store_goes_on(db: 
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
     async with db.transaction() as tx:
         tx.after_commit.append(lambda: told.append("first"))
-        tx.after_commit.append(lambda: [][0])
+        tx.after_commit.append(lambda: told.pop(99))
         tx.after_commit.append(lambda: told.append("third"))
     assert told == ["first", "third"]
     assert [type(failure) for failure in failures] == [IndexError]

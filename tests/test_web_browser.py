@@ -539,10 +539,6 @@ async def test_a_clock_that_is_off_is_told_before_any_code_is_tried(
     await other.close()
 
 
-WIDTHS = {"light": (1280, 375), "dark": (375,)}
-"""In the dark only colours differ, and those are the same at every width."""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_every_page_is_without_accessibility_faults(
     signed_in: BrowserContext, browser: Browser, box: Box, scheme: str
@@ -558,15 +554,15 @@ async def test_every_page_is_without_accessibility_faults(
     faults: list[tuple[str, int, str]] = []
     for address in (*(staff(box, path) for path in STAFF_PAGES), pupil(box, "/"), pupil(box, "/nothing")):
         await page.goto(address)
-        faults += await faults_of(page, WIDTHS[scheme])
+        faults += await faults_of(page)
     assert not faults
     await context.close()
 
 
-async def faults_of(page: Page, widths: tuple[int, ...] = (1280, 375)) -> list[tuple[str, int, str]]:
-    """What axe finds on this page at each width."""
+async def faults_of(page: Page) -> list[tuple[str, int, str]]:
+    """What axe finds on this page at two widths."""
     faults = []
-    for width in widths:
+    for width in (1280, 375):
         await page.set_viewport_size({"width": width, "height": 900})
         results = await Axe().run(page)
         faults += [(page.url, width, fault["id"]) for fault in results.response["violations"]]
@@ -584,7 +580,7 @@ async def test_the_way_in_is_without_accessibility_faults(
     faults: list[tuple[str, int, str]] = []
 
     async def look(page: Page) -> None:
-        faults.extend(await faults_of(page, WIDTHS[scheme]))
+        faults.extend(await faults_of(page))
 
     for path in ("/", "/set-up", "/join"):
         await page.goto(staff(box, path))

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from appliance.codes import ALPHABET, LOOKS_LIKE
 from appliance.errors import Refused
 
 Secret = bytes | bytearray
@@ -53,8 +54,6 @@ NEWEST_EPOCH = 2**32 - 1
 RECOVERY_BYTES = 20
 RECOVERY_CHECK_BITS = 20
 RECOVERY_SYMBOLS = (RECOVERY_BYTES * 8 + RECOVERY_CHECK_BITS) // 5
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_LOOKALIKES = str.maketrans({"O": "0", "I": "1", "L": "1"})
 _BETWEEN_GROUPS = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
 
 _KIND = re.compile(r"[a-z0-9][a-z0-9 ._-]{0,31}")
@@ -393,7 +392,7 @@ def new_recovery_key() -> str:
     """
     secret = secrets.token_bytes(RECOVERY_BYTES)
     number = int.from_bytes(secret, "big") << RECOVERY_CHECK_BITS | _recovery_check(secret)
-    symbols = [_CROCKFORD[number >> 5 * place & 31] for place in reversed(range(RECOVERY_SYMBOLS))]
+    symbols = [ALPHABET[number >> 5 * place & 31] for place in reversed(range(RECOVERY_SYMBOLS))]
     return " ".join("".join(symbols[start : start + 4]) for start in range(0, RECOVERY_SYMBOLS, 4))
 
 
@@ -402,8 +401,8 @@ def read_recovery_key(text: str) -> bytes:
 
     ``O`` is read as 0, ``I`` and ``L`` as 1. Raises ``ValueError``, in words, if a slip was made.
     """
-    symbols = _BETWEEN_GROUPS.sub("", unicodedata.normalize("NFKC", text)).upper().translate(_LOOKALIKES)
-    strange = next((symbol for symbol in symbols if symbol not in _CROCKFORD), None)
+    symbols = _BETWEEN_GROUPS.sub("", unicodedata.normalize("NFKC", text)).upper().translate(LOOKS_LIKE)
+    strange = next((symbol for symbol in symbols if symbol not in ALPHABET), None)
     if strange is not None:
         raise ValueError(f"There is no “{strange}” in a recovery key. Look at the paper again.")
     if len(symbols) != RECOVERY_SYMBOLS:
@@ -412,7 +411,7 @@ def read_recovery_key(text: str) -> bytes:
         )
     number = 0
     for symbol in symbols:
-        number = number << 5 | _CROCKFORD.index(symbol)
+        number = number << 5 | ALPHABET.index(symbol)
     secret = (number >> RECOVERY_CHECK_BITS).to_bytes(RECOVERY_BYTES, "big")
     if number & (1 << RECOVERY_CHECK_BITS) - 1 != _recovery_check(secret):
         raise ValueError("There is a slip in it. Compare each group with the paper.")

@@ -13,7 +13,7 @@ CORE = sorted((ROOT / "appliance").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").rglob("*.py") if "tests" not in path.parts)
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "clock", "memory"),
+    ("errors", "clock", "codes", "memory"),
     (
         "hookspecs", "access", "events", "yamlfile", "mistakes", "sections", "settings", "schema", "config", "db",
         "net", "notify",

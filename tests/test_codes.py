@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.accounts.codes import ALPHABET, LINK_LETTERS, new_code, plain_code
+from appliance.codes import ALPHABET, LINK_LETTERS, new_code, plain_code
 
 
 def test_a_link_has_at_least_128_bits_and_nothing_that_looks_alike() -> None:

@@ -28,13 +28,13 @@ from accounts import (
 )
 
 from appliance.access import Role
-from appliance.accounts.codes import plain_code
 from appliance.accounts.joining import TRIES_OF_CODES, TRIES_OF_PASSWORD
 from appliance.accounts.second_factor import code_at, step_of
 from appliance.accounts.sessions import Session
 from appliance.accounts.signing_in import TRIES_OF_NEW_PASSWORDS, WINDOW_SECONDS, Visitor
 from appliance.accounts.staff import SET_UP, WRONG_CODES_MOST
 from appliance.clock import new_id, now, stamp
+from appliance.codes import plain_code
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
 from appliance.testing import Answer, Client, Running, start_in_process

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.access import CONTENT_ROLES, PERMISSIONS, Actor, Role
-from appliance.accounts.codes import plain_code
 from appliance.accounts.sessions import sha256
 from appliance.accounts.staff import (
     LINK_LIFE,
@@ -27,6 +26,7 @@ from appliance.accounts.staff import (
     fold_sign_in_name,
 )
 from appliance.clock import now, parse, stamp
+from appliance.codes import plain_code
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
 from appliance.vaults import CAPTURES

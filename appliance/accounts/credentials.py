@@ -12,10 +12,10 @@ import secrets
 from dataclasses import dataclass
 from hashlib import sha256
 
-from appliance.accounts.codes import plain_code
 from appliance.accounts.passwords import SALT_BYTES, Stretcher
 from appliance.accounts.second_factor import FactorKey, new_codes, step_for
 from appliance.clock import now
+from appliance.codes import plain_code
 from appliance.db import Database, Row, Transaction
 from appliance.errors import Refused
 from appliance.sealing import (

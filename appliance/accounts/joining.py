@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from hmac import compare_digest
 
 from appliance.access import Role
-from appliance.accounts.codes import plain_code
 from appliance.accounts.credentials import Credentials, NewSecrets, PasswordChange
 from appliance.accounts.second_factor import new_secret
 from appliance.accounts.sessions import Session, Sessions, sha256
@@ -27,6 +26,7 @@ from appliance.accounts.staff import (
 )
 from appliance.audit import Audit
 from appliance.clock import new_id, stamp
+from appliance.codes import plain_code
 from appliance.db import Database, Row, Transaction
 from appliance.errors import Refused
 from appliance.notices import Notices

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
-from appliance.accounts.codes import new_code, plain_code
+from appliance.codes import new_code, plain_code
 
 STEP_SECONDS = 30
 DIGITS = 6

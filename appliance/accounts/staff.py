@@ -15,10 +15,10 @@ from datetime import timedelta
 from typing import Literal
 
 from appliance.access import CONTENT_ROLES, JOINING, LOCKED, PERMISSIONS, Actor, Role, listed, require
-from appliance.accounts.codes import new_code, plain_code
 from appliance.accounts.sessions import Session, Sessions, sha256
 from appliance.audit import Audit
 from appliance.clock import new_id, now, parse, stamp
+from appliance.codes import new_code, plain_code
 from appliance.db import Database, Row, Transaction
 from appliance.errors import Refused
 from appliance.hookspecs import Permission

@@ -19,9 +19,9 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from appliance import __version__
-from appliance.accounts.codes import plain_code
 from appliance.audit import Audit
 from appliance.clock import new_id, parse, stamp
+from appliance.codes import plain_code
 from appliance.config import Config, ConfigError, PageValue, Place, Settings, read_source
 from appliance.db import Database, Row
 from appliance.errors import ApplianceError, Refused

@@ -11,7 +11,7 @@ import secrets
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LINK_LETTERS = 28
 """Five bits each: 140, more than the 128 that a link needs."""
-_LOOKS_LIKE = str.maketrans("OIL", "011")
+LOOKS_LIKE = str.maketrans("OIL", "011")
 _BETWEEN_GROUPS = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
 """Spaces, and what keyboards and word processors make of a hyphen."""
 
@@ -24,4 +24,4 @@ def new_code(letters: int = LINK_LETTERS, group: int = 4) -> str:
 
 def plain_code(text: str) -> str:
     """A code as it is compared: capitals, without spaces and hyphens, letters that look like digits as digits."""
-    return _BETWEEN_GROUPS.sub("", text.upper().translate(_LOOKS_LIKE))
+    return _BETWEEN_GROUPS.sub("", text.upper().translate(LOOKS_LIKE))

@@ -10,6 +10,7 @@ from appliance.config import Section, Wrong, WrongSettings, setting
 from appliance.db import Database, Row, Transaction
 from appliance.errors import ApplianceError, CannotStart, NotReady, Refused, StoreBusy, StoreError
 from appliance.events import (
+    AlertRaised,
     AssignmentChanged,
     AuditHeadSigned,
     DirectoryChanged,
@@ -36,11 +37,13 @@ from appliance.hookspecs import (
 )
 from appliance.live import Live
 from appliance.net import local_addresses, port_holder, resolver_addresses
+from appliance.observations import Detector, EndpointDevice, Finding, Observation, Severity, Surface
 from appliance.web.pages import actor, flash, read_form, redirect, render
 from appliance.workers import WorkerContext, write_atomically
 
 __all__ = [
     "Actor",
+    "AlertRaised",
     "Appliance",
     "ApplianceError",
     "AssignmentChanged",
@@ -52,17 +55,21 @@ __all__ = [
     "Daily",
     "Data",
     "Database",
+    "Detector",
     "DirectoryChanged",
     "Effective",
+    "EndpointDevice",
     "Event",
     "Every",
     "ExemptPlace",
+    "Finding",
     "HomeCard",
     "Job",
     "Live",
     "Menu",
     "NotReady",
     "NoticeMade",
+    "Observation",
     "Page",
     "Panel",
     "Permission",
@@ -71,9 +78,11 @@ __all__ = [
     "Row",
     "Section",
     "SettingChanged",
+    "Severity",
     "State",
     "StoreBusy",
     "StoreError",
+    "Surface",
     "Target",
     "TargetKind",
     "Transaction",

@@ -56,6 +56,18 @@ class AuditHeadSigned(Event):
     fingerprint: str = Field(description="SHA-256 of the public key that it is signed with.")
 
 
+class AlertRaised(Event):
+    """An alert was opened, or nobody took it in time and it went on to others. It says nothing about any pupil."""
+
+    alert: str = Field(description="Id of the alert.")
+    kind: str = Field(description="`capture`, `test` or `silence`.")
+    severity: str = Field(description="`severe`, `moderate` or `minor`; empty for silence.")
+    category: str = Field(description="Name of the category on pages; for silence, what fell silent.")
+    step: int = Field(description="0 when it was opened; one more each time it went on.")
+    accounts: tuple[str, ...] = Field(description="Ids of the accounts that are told at this step.")
+    link: str = Field(description="Path of its staff page.")
+
+
 class DirectoryChanged(Event):
     """People, groups or devices were added, changed or marked. Who and what stands in the directory, not here."""
 
@@ -68,5 +80,6 @@ CORE_EVENTS: tuple[type[Event], ...] = (
     AssignmentChanged,
     NoticeMade,
     AuditHeadSigned,
+    AlertRaised,
     DirectoryChanged,
 )

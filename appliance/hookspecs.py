@@ -16,6 +16,8 @@ from typing import Any, Literal
 import pluggy
 from aiohttp import web
 
+from appliance.observations import Detector, EndpointDevice
+
 PROJECT = "appliance"
 
 hook = pluggy.HookimplMarker(PROJECT)
@@ -57,6 +59,10 @@ class Permission(StrEnum):
     """Decide who is monitored."""
     SEE_MONITORING = "see monitoring"
     """See who is monitored and who was told."""
+    SEE_CAPTURES = "see captures"
+    """See the captures of the people in one's scope, set statuses and write notes. Opening them needs the vault too."""
+    SEE_ALERTS = "see alerts"
+    """Be told what a responsible adult must look at, as far as one may see whom or what it is about."""
     KEEP_VULNERABLE = "keep the vulnerable list"
     """See and change who is on the vulnerable list. No role gives it: whoever can open its notes has it."""
 
@@ -171,6 +177,8 @@ class Check:
     state: State
     words: str
     todo: str = ""
+    alarm: bool = False
+    """Silence of this part endangers children: while it is broken in school hours, an alert is opened."""
 
 
 class Hooks:
@@ -281,6 +289,35 @@ class Hooks:
             @hook
             def register_data(self) -> list[Data]:
                 return [Data("visitors_visits", "who came and went", keep_days=365, time_column="arrived_at")]
+        """
+
+    @_spec
+    def register_detectors(self) -> Sequence[Detector]:  # type: ignore[empty-body]
+        """Detectors: what they find in an observation becomes a capture. A plugin author's main door.
+
+        Asked in the detection process, on a plugin that is made but not started: there is no store, no network. All
+        detectors of all plugins are asked about every observation of their surfaces. Merged: every finding counts; the
+        most severe one gives the capture its name.
+
+        Example::
+
+            @hook
+            def register_detectors(self) -> list[Detector]:
+                return [Detector("gambling", frozenset({Surface.TYPED, Surface.SEARCH}), detect_gambling)]
+        """
+
+    @_spec
+    async def endpoint_policy(self, device: EndpointDevice) -> Mapping[str, Any]:  # type: ignore[empty-body]
+        """What this browser must know to notice something, as JSON. It reaches the plugin's ``browser/main.js``.
+
+        Asked whenever a device connects and again every few seconds: answer from memory. While the device is not
+        monitored, nothing but the test phrase may be looked for.
+
+        Example::
+
+            @hook
+            async def endpoint_policy(self, device: EndpointDevice) -> dict[str, Any]:
+                return {"needles": self.needles if device.monitored else []}
         """
 
     @_spec

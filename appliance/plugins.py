@@ -12,6 +12,7 @@ import importlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -36,6 +37,7 @@ from appliance.hookspecs import (
     View,
 )
 from appliance.migrate import migrate
+from appliance.observations import EndpointDevice
 from appliance.plugin_finder import Found, implemented_hooks, import_plugin
 from appliance.probe import Trouble
 from appliance.registered import Registered, check_registered
@@ -320,6 +322,19 @@ class Plugins:
             if isinstance(panel, kind)
         ]
         return sorted(found, key=lambda pair: (getattr(pair[1], "order", 50), pair[1].title))
+
+    async def endpoint_policies(self, device: EndpointDevice) -> dict[str, Mapping[str, Any]]:
+        """What each plugin that is on wants a browser to know, by the plugin's name; one that fails gives nothing."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for name, registered in self._registered.items():
+            if not self.is_on(name) or "endpoint_policy" not in registered.hooks:
+                continue
+            ask = partial(registered.plugin.endpoint_policy, device=device)
+            try:
+                found[name] = await self.run(name, "endpoint_policy", ask)
+            except (PluginError, PluginOff) as error:
+                log.warning("%s has no policy for devices: %s", name, error)
+        return found
 
     def folders(self) -> dict[str, Path]:
         """The folders of the plugins that were let in (templates, static files)."""

@@ -235,6 +235,60 @@ class EventSettings(Section):
     keep_days: int = setting(30, "How long delivered messages are kept.", unit="days", ge=1, le=3650)
 
 
+class DetectionSettings(Section):
+    """Judging what devices noticed."""
+
+    test_phrase: str = setting(
+        "purple penguins juggle pineapples",
+        "A harmless phrase that always raises a capture marked Test, on any enrolled device: four words or more that "
+        "nobody writes by chance.",
+        min_length=12,
+        max_length=100,
+    )
+    judge_seconds: float = setting(
+        2.0,
+        "How long a detector may take for one observation. One that takes longer is ended and started again.",
+        unit="seconds",
+        gt=0,
+        le=60,
+    )
+
+
+class AlertSettings(Section):
+    """What a responsible adult must look at."""
+
+    escalate_minutes: int = setting(
+        15,
+        "How long an alert may wait for somebody to take it before it goes on: from the safeguarding lead to the "
+        "deputies, then to the head.",
+        unit="minutes",
+        ge=1,
+        le=240,
+    )
+    silent_minutes: int = setting(
+        5,
+        "How long a part of the appliance (DNS, mail, detection) may be broken in school hours before an alert is "
+        "opened.",
+        unit="minutes",
+        ge=1,
+        le=240,
+    )
+    silent_device_minutes: int = setting(
+        30,
+        "How long a monitored device that was in use on this school day may be silent in school hours before an alert "
+        "is opened; 0: never.",
+        unit="minutes",
+        ge=0,
+        le=600,
+    )
+
+
+class CaptureSettings(Section):
+    """What is kept for people to judge."""
+
+    keep_days: int = setting(365, "How long a capture is kept after it was resolved.", unit="days", ge=1, le=3650)
+
+
 class LimitSettings(Section):
     """How long parts of the appliance may take."""
 
@@ -262,6 +316,9 @@ class Settings(Section):
     )
     exempt: ExemptSettings = Field(default_factory=ExemptSettings)
     events: EventSettings = Field(default_factory=EventSettings)
+    detection: DetectionSettings = Field(default_factory=DetectionSettings)
+    captures: CaptureSettings = Field(default_factory=CaptureSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     plugins: dict[str, dict[str, Any]] = setting(
         {}, "The plugins that run, each with its settings. A plugin that is not named here does not run.", page=False

@@ -13,7 +13,7 @@ CORE = sorted((ROOT / "appliance").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").rglob("*.py") if "tests" not in path.parts)
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "clock", "codes", "memory"),
+    ("errors", "clock", "codes", "memory", "observations"),
     (
         "hookspecs", "access", "events", "yamlfile", "mistakes", "sections", "settings", "schema", "config", "db",
         "net", "notify",
@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("app",),
     ("web",),
-    ("api", "command_socket", "main_process", "trial", "testing"),
+    ("api", "command_socket", "main_process", "trial", "testing", "testing_mail"),
     ("__main__",),
 )  # fmt: skip
 """From the bottom to the top: a module imports only from its own layer and from those below."""

@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test check format docs clean
+.PHONY: help run demo test check format docs clean
 
 help:
 	@echo "make run     set everything up in this folder and start the appliance (Ctrl-C stops it)"
+	@echo "make demo    the same with an invented school, to look at; kept in var/demo"
 	@echo "make test    set everything up and run all tests, in a real browser too"
 	@echo "make check   formatting, lint and types"
 	@echo "make docs    write the reference pages and the JSON Schema again"
@@ -15,6 +16,9 @@ help:
 
 run: $(VENV)/.run
 	@exec $(BIN)/appliance trial
+
+demo: $(VENV)/.run
+	@exec $(BIN)/appliance demo
 
 test: $(VENV)/.test
 	@sh .ci/debian-packages chromium dnsutils iproute2 systemd

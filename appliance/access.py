@@ -119,3 +119,33 @@ def listed(actor: Actor, column: str) -> Condition:
     if actor.may(Permission.MANAGE_PEOPLE):
         return Condition("1", ())
     return visible(actor, column)
+
+
+def captured(actor: Actor, column: str) -> Condition:
+    """Captures that ``actor`` may see; ``column`` holds the person's id, or nothing where nobody knows who it was.
+
+    What nobody is known for may be about anybody: it is for those alone who may see everybody.
+    """
+    if not actor.may(Permission.SEE_CAPTURES):
+        return Condition("0", ())
+    people = visible(actor, column)
+    everyone = "EXISTS (SELECT 1 FROM staff_scopes WHERE account_id = ? AND kind = 'everyone')"
+    return Condition(f"({people.sql} OR {column} IS NULL AND {everyone})", (*people.parameters, actor.account))
+
+
+def may_see_capture(account: str, column: str) -> str:
+    """``captured`` the other way round: SQL that says whether a row of ``staff_accounts`` may see a capture.
+
+    ``account`` and ``column`` are our own names: of that row, and of what holds the person's id.
+    """
+    roles = ", ".join(f"'{role}'" for role, allowed in PERMISSIONS.items() if role and _P.SEE_CAPTURES in allowed)
+    return f"""(
+        {account}.state = 'active' AND {account}.role IN ({roles}) AND (
+            EXISTS (
+                SELECT 1 FROM visible_people seen WHERE seen.account_id = {account}.id AND seen.person_id = {column}
+            )
+            OR {column} IS NULL AND EXISTS (
+                SELECT 1 FROM staff_scopes scope WHERE scope.account_id = {account}.id AND scope.kind = 'everyone'
+            )
+        )
+    )"""  # noqa: S608 - our own names

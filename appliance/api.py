@@ -6,7 +6,17 @@ from appliance.assignments import Effective, Target, TargetKind
 from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import new_id, now, parse, random_id, stamp
-from appliance.config import Section, Wrong, WrongSettings, setting
+from appliance.config import (
+    ConfigError,
+    Mistake,
+    Section,
+    Wrong,
+    WrongFile,
+    WrongSettings,
+    read_text,
+    section_of,
+    setting,
+)
 from appliance.db import Database, Row, Transaction
 from appliance.errors import ApplianceError, CannotStart, NotReady, Refused, StoreBusy, StoreError
 from appliance.events import (
@@ -38,6 +48,7 @@ from appliance.hookspecs import (
 from appliance.live import Live
 from appliance.net import local_addresses, port_holder, resolver_addresses
 from appliance.observations import Detector, EndpointDevice, Finding, Observation, Severity, Surface
+from appliance.signing import sign_rs256
 from appliance.web.pages import actor, flash, read_form, redirect, render
 from appliance.workers import WorkerContext, write_atomically
 
@@ -52,6 +63,7 @@ __all__ = [
     "Bus",
     "CannotStart",
     "Check",
+    "ConfigError",
     "Daily",
     "Data",
     "Database",
@@ -67,6 +79,7 @@ __all__ = [
     "Job",
     "Live",
     "Menu",
+    "Mistake",
     "NotReady",
     "NoticeMade",
     "Observation",
@@ -89,6 +102,7 @@ __all__ = [
     "Worker",
     "WorkerContext",
     "Wrong",
+    "WrongFile",
     "WrongSettings",
     "actor",
     "flash",
@@ -100,10 +114,13 @@ __all__ = [
     "port_holder",
     "random_id",
     "read_form",
+    "read_text",
     "redirect",
     "render",
     "resolver_addresses",
+    "section_of",
     "setting",
+    "sign_rs256",
     "stamp",
     "write_atomically",
 ]

@@ -16,13 +16,19 @@ from appliance.accounts.second_factor import FactorKey
 from appliance.accounts.sessions import Sessions
 from appliance.accounts.signing_in import Memory, SigningIn
 from appliance.accounts.staff import Staff
+from appliance.alerts.alerting import Alerts
+from appliance.alerts.silence import Silence
 from appliance.assignments import Assignments
 from appliance.audit import Audit
 from appliance.bus import Bus
+from appliance.captures.keeping import Captures
+from appliance.categories import Categories
 from appliance.config import Config, Place, check, read_source
 from appliance.containment import Containment, Note
 from appliance.control import Control, Reloader
 from appliance.db import Database
+from appliance.detection import Detection
+from appliance.endpoints.endpoints import Endpoints
 from appliance.errors import ApplianceError
 from appliance.exempt import Exempt
 from appliance.health import Health
@@ -67,6 +73,7 @@ class Appliance:
     workers: Workers
     live: Live
     plugins: Plugins
+    detection: Detection
     control: Control
     directory: Directory
     monitoring: Monitoring
@@ -79,6 +86,10 @@ class Appliance:
     looks: Looks
     vulnerable: VulnerableList
     signed_heads: SignedHeads
+    categories: Categories
+    alerts: Alerts
+    captures: Captures
+    endpoints: Endpoints
 
 
 def build(
@@ -87,14 +98,18 @@ def build(
     containment: Containment,
     reloader: Reloader | None = None,
     memory: Memory | None = None,
+    exempt: Exempt | None = None,
+    categories: Categories | None = None,
 ) -> Appliance:
     """Make the services and tell them of each other. Opens nothing and starts nothing.
 
-    ``memory``: what the generation before has kept of who is signed in.
+    ``memory``: what the generation before has kept of who is signed in. ``exempt`` and ``categories``:
+    instead of those in their files, which may have changed since the settings were checked.
     """
     settings = config.settings
     state_dir, run_dir = settings.storage.state_dir, settings.storage.run_dir
     plugins = Plugins(found, containment)
+    exempt = exempt or Exempt.load(config.place.resolve(settings.exempt.help_seeking_file))
     health = Health()
     records = Database(state_dir / "records.db", "full")
     activity = Database(state_dir / "activity.db", "normal")
@@ -110,6 +125,16 @@ def build(
     timetable, timezone = Timetable(settings.timetable, settings.school.timezone), settings.school.timezone
     directory = Directory(records, bus, audit)
     assignments = Assignments(records, bus, audit, settings.groups, directory)
+    categories = categories or Categories.load(config.place.resolve(settings.captures.categories_file))
+    alerts = Alerts(records, audit, bus, live, settings.alerts.escalate_minutes)
+    kept_for = settings.captures.keep_days
+    captures = Captures(records, audit, vaults, alerts, categories, live, state_dir, timezone, kept_for)
+    read = {"exempt": exempt, "categories": categories}
+    detection = Detection(config, plugins, read, health.refresh_soon)
+    monitoring = Monitoring(records, audit, assignments, directory, staff, vaults, timezone)
+    endpoints = Endpoints(
+        records, audit, directory, monitoring, plugins, exempt, live, detection, captures, config
+    )
     return Appliance(
         config=config,
         records=records,
@@ -117,16 +142,17 @@ def build(
         audit=audit,
         bus=bus,
         health=health,
-        exempt=Exempt.load(config.place.resolve(settings.exempt.help_seeking_file)),
+        exempt=exempt,
         timetable=timetable,
         assignments=assignments,
         schedule=Schedule(settings.school.timezone, records, plugins.run),
         workers=Workers(state_dir, run_dir, plugins.run, health.refresh_soon),
         live=live,
         plugins=plugins,
+        detection=detection,
         control=Control(config, records, audit, bus, reloader),
         directory=directory,
-        monitoring=Monitoring(records, audit, assignments, directory, staff, vaults, timezone),
+        monitoring=monitoring,
         vaults=vaults,
         notices=notices,
         staff=staff,
@@ -136,6 +162,10 @@ def build(
         looks=Looks(records, audit, notices, timetable, timezone),
         vulnerable=VulnerableList(records, audit, vaults),
         signed_heads=SignedHeads(records, audit, bus, state_dir / "trust", timezone, settings.school.name),
+        categories=categories,
+        alerts=alerts,
+        captures=captures,
+        endpoints=endpoints,
     )
 
 
@@ -170,8 +200,11 @@ async def start(appliance: Appliance, troubles: Mapping[str, Trouble]) -> None:
     await appliance.directory.start()
     await appliance.assignments.start()
     await appliance.monitoring.start()
+    await appliance.alerts.start()
     await appliance.workers.start()
     await appliance.plugins.start(appliance, troubles)
+    await appliance.detection.start()
+    await appliance.endpoints.start()
     _add_jobs(appliance)
     await appliance.schedule.start()
     await appliance.health.start()
@@ -181,8 +214,9 @@ async def stop(appliance: Appliance) -> None:
     """Stop everything, last started first. Safe after a start that failed half-way."""
     appliance.live.close()
     steps = (
-        appliance.health.stop, appliance.schedule.stop, appliance.plugins.stop, appliance.bus.stop_all,
-        appliance.identity.stop, appliance.directory.stop,
+        appliance.health.stop, appliance.schedule.stop, appliance.endpoints.stop, appliance.detection.stop,
+        appliance.plugins.stop,
+        appliance.bus.stop_all, appliance.identity.stop, appliance.directory.stop,
         appliance.workers.stop, appliance.activity.close, appliance.records.close,
     )  # fmt: skip
     for step in steps:
@@ -198,6 +232,17 @@ def _add_jobs(appliance: Appliance) -> None:
     retention = Retention(
         appliance.records, appliance.activity, appliance.bus, appliance.plugins.data, settings.events.keep_days
     )
+    silence = Silence(
+        appliance.records,
+        appliance.alerts,
+        appliance.health.checks,
+        appliance.timetable,
+        settings.school.timezone,
+        settings.alerts.silent_minutes,
+        settings.alerts.silent_device_minutes,
+        is_connected=lambda endpoint: appliance.endpoints.connections.of(endpoint) is not None,
+        is_monitored=lambda person, device: appliance.monitoring.is_monitored(person, device).on,
+    )
     for job in (
         Job("retention", Daily(time(3, 30)), retention.run, limit=timedelta(hours=1)),
         Job("integrity check", Daily(time(4, 0)), soundness.run, limit=timedelta(hours=1)),
@@ -209,10 +254,19 @@ def _add_jobs(appliance: Appliance) -> None:
         Job("old notices", Daily(time(3, 45)), appliance.notices.forget),
         Job("old imports", Every(timedelta(minutes=10)), appliance.directory.imports.forget_old),
         Job("old looks", Daily(time(3, 50)), appliance.looks.forget),
+        Job("alerts that nobody took", Every(timedelta(seconds=10)), appliance.alerts.escalate),
+        Job("numbers of alerts", Every(timedelta(minutes=1)), appliance.alerts.refresh),
+        Job("silence", Every(timedelta(minutes=1)), silence.look),
+        Job("old captures", Every(timedelta(hours=1)), appliance.captures.forget, limit=timedelta(minutes=30)),
+        Job("pictures without a capture", Daily(time(3, 55)), appliance.captures.sweep, limit=timedelta(minutes=30)),
         Job("signing the audit", Daily(time(4, 15)), appliance.signed_heads.sign, limit=timedelta(hours=1)),
     ):
         appliance.schedule.add(CORE, job)
-    for part in (soundness, appliance.bus, appliance.workers, appliance.plugins, appliance.schedule):
+    for part in (
+        soundness, appliance.bus, appliance.workers, appliance.plugins, appliance.detection, appliance.schedule
+    ):  # fmt: skip
         appliance.health.add(part.checks)
     appliance.health.add(appliance.identity.checks)
     appliance.health.add(appliance.signed_heads.checks)
+    appliance.health.add(appliance.captures.checks)
+    appliance.health.add(appliance.endpoints.checks)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -27,6 +27,7 @@ from appliance.sections import (
     Section,
     Shape,
     Wrong,
+    WrongFile,
     WrongSettings,
     is_secret,
     leaves,
@@ -88,12 +89,15 @@ __all__ = [
     "WebSettings",
     "Weekday",
     "Wrong",
+    "WrongFile",
     "WrongSettings",
     "check",
     "find_place",
     "json_schema",
     "load_yaml",
     "read_source",
+    "read_text",
+    "section_of",
     "setting",
     "source_of",
 ]
@@ -101,6 +105,8 @@ __all__ = [
 INSTALLED: Final = Path("/etc/appliance/appliance.yaml")
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 """The folder above the package: a checkout if it holds ``pyproject.toml`` and ``etc/appliance.yaml``."""
+
+SectionType = TypeVar("SectionType", bound=Section)
 
 PLUGINS = "plugins"
 ROUNDS = 5
@@ -121,6 +127,13 @@ class Place:
     def drop_in_dir(self) -> Path:
         """Where plugins may be dropped."""
         return (self.trial_dir or self.config_file.parent) / "plugins"
+
+    def arguments(self) -> list[str]:
+        """The command-line options that lead another process to the same place."""
+        arguments = ["--config", str(self.config_file)]
+        if self.trial_dir is not None:
+            arguments += ["--trial", str(self.trial_dir)]
+        return arguments
 
     def resolve(self, path: Path) -> Path:
         """A path of the settings file: relative ones start at the folder of that file."""
@@ -470,6 +483,21 @@ def check(
     return Config(source.place, settings, plugins, tuple(notes), checked)
 
 
+def section_of(text: str, file: Path, model: type[SectionType]) -> tuple[SectionType, Lines]:
+    """A file of its own that holds one section, such as a policy, and its lines.
+
+    Raises ``ConfigError`` with every mistake, as for settings.
+    """
+    source = source_of(text, Place(file))
+    branch = Branch((), model, _tidy(model, source.data), source.place, {})
+    mistakes = [*source.mistakes, *_mistakes_of(branch, source)]
+    if mistakes:
+        raise ConfigError(mistakes)
+    checked = branch.check(branch.written)
+    assert isinstance(checked, model)
+    return checked, source.lines
+
+
 def _branches(source: Source, plugin_models: Mapping[str, type[BaseModel]]) -> list[Branch]:
     context = {"groups": _group_names(source.data), "config_dir": source.place.config_file.parent}
     core = dict(source.data)
@@ -525,7 +553,7 @@ def _mistakes_of(branch: Branch, source: Source) -> list[Mistake]:
             branch.check(data)
         except ValidationError as error:
             # What a value was left out of (a list that is too short now) is not wrong by itself.
-            told = tuple(mistake.path for mistake in found)
+            told = tuple(mistake.path for mistake in found if mistake.file == source.place.config_file)
             new = list(mistakes_in(error, branch.model, data, place))
             found += [mistake for mistake in new if not any(path.startswith(mistake.path) for path in told)]
             faults = error.errors(include_url=False, include_input=False)

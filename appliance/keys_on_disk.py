@@ -4,6 +4,7 @@
 
     trust/extension.key        signs the browser extension (RSA 2048, PKCS #8, PEM)
     trust/factor.key           32 bytes that seal the second factors of accounts in the store
+    trust/intake.key           32 bytes (X25519): browsers seal to it what they noticed, before it leaves them
     trust/<name>.made          since when there is such a key: one that was lost is never made anew silently
 
 All files are 0600 and all folders 0700; a key with wider permissions is refused.
@@ -17,12 +18,12 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from appliance.clock import stamp
 from appliance.errors import ApplianceError
@@ -30,6 +31,8 @@ from appliance.errors import ApplianceError
 EXTENSION_KEY = "extension.key"
 FACTOR_KEY = "factor.key"
 FACTOR_KEY_BYTES = 32
+INTAKE_KEY = "intake.key"
+INTAKE_KEY_BYTES = 32
 
 _RSA_BITS = 2048
 _ID_BYTES = 16
@@ -109,6 +112,9 @@ class ExtensionKey:
 
     extension_id: str
     """How browsers and policies name the extension: 32 letters from a to p."""
+    public_key: bytes = field(repr=False)
+    """DER SubjectPublicKeyInfo."""
+    _key: rsa.RSAPrivateKey = field(repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: Path) -> ExtensionKey:
@@ -124,13 +130,19 @@ class ExtensionKey:
             raise _damaged(path) from error
         if not isinstance(key, rsa.RSAPrivateKey) or key.key_size != _RSA_BITS:
             raise _damaged(path)
-        return cls(
-            extension_id(
-                key.public_key().public_bytes(
-                    serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-                )
-            )
+        public_key = key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
+        return cls(extension_id(public_key), public_key, key)
+
+    @property
+    def crx_id(self) -> bytes:
+        """The extension's id as it stands in its file."""
+        return _id_bytes(self.public_key)
+
+    def sign(self, content: bytes) -> bytes:
+        """RSASSA-PKCS1-v1_5 with SHA-256, as browsers want it: the same content has always the same signature."""
+        return self._key.sign(content, padding.PKCS1v15(), hashes.SHA256())
 
 
 def extension_id(public_key: bytes) -> str:
@@ -139,7 +151,11 @@ def extension_id(public_key: bytes) -> str:
     The first 128 bits of its SHA-256 in hexadecimal digits, with a to p in place of 0 to f
     (``components/crx_file/id_util.cc`` of Chromium).
     """
-    return hashlib.sha256(public_key).digest()[:_ID_BYTES].hex().translate(_ID_ALPHABET)
+    return _id_bytes(public_key).hex().translate(_ID_ALPHABET)
+
+
+def _id_bytes(public_key: bytes) -> bytes:
+    return hashlib.sha256(public_key).digest()[:_ID_BYTES]
 
 
 def _new_extension_key() -> bytes:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from appliance.categories import Categories
 from appliance.config import Config, ConfigError, Mistake, PageValue, Place, Source, check, read_source
 from appliance.exempt import Exempt
 from appliance.page_state import PageState, read_page_state
 from appliance.plugin_finder import Found, find_plugins, forget, import_plugin, settings_model
 from appliance.probe import Trouble, probe
+from appliance.probed import Probed
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ async def load(
     values = state.page_values if page_values is None else page_values
     unknown = {name: "" for name in source.plugin_names if name not in found}
     usable = sorted(name for name, plugin in found.items() if not plugin.refusal)
-    mistakes = _help_seeking_mistakes(source)
+    mistakes = _mistakes_of_lists(source)
     try:
         config = check(source, models, values, unknown, usable)
     except ConfigError as error:
@@ -63,17 +65,24 @@ async def load(
     return Loaded(config, found, {name: trouble for name, trouble in troubles.items() if trouble is not None})
 
 
-def _help_seeking_mistakes(source: Source) -> list[Mistake]:
-    """Mistakes of the list of help-seeking places: without it nothing starts, so that no helpline is ever blocked."""
+def _mistakes_of_lists(source: Source) -> list[Mistake]:
+    """Mistakes of the lists that settings name. Without that of help-seeking places nothing starts, so that no helpline
+    is ever blocked; without that of categories nobody knows which pictures must never be kept.
+    """
     try:
         settings = check(source, {}).settings
     except ConfigError:
-        return []  # where the list lies may be among the mistakes
-    try:
-        Exempt.load(source.place.resolve(settings.exempt.help_seeking_file))
-    except ConfigError as error:
-        return list(error.mistakes)
-    return []
+        return []  # where the lists lie may be among the mistakes
+    found: list[Mistake] = []
+    for load_list, file in (
+        (Exempt.load, settings.exempt.help_seeking_file),
+        (Categories.load, settings.captures.categories_file),
+    ):
+        try:
+            load_list(source.place.resolve(file))
+        except ConfigError as error:
+            found += error.mistakes
+    return found
 
 
 def page_state(source: Source) -> PageState:
@@ -86,12 +95,23 @@ def page_state(source: Source) -> PageState:
 
 
 async def _try_all(names: Sequence[str], found: Mapping[str, Found], source: Source) -> dict[str, Trouble | None]:
-    arguments = place_arguments(source.place)
+    """Why each of ``names`` cannot be let in; ``None`` if it can. Code that got through before is not tried again."""
+    arguments = source.place.arguments()
     seconds = source.number("limits.probe_seconds", 20.0)
+    probed = Probed(_state_dir(source))
     refused = {name: Trouble(f"it was refused: {found[name].refusal}") for name in names if found[name].refusal}
-    tried = [name for name in names if name not in refused]
-    results = await asyncio.gather(*(probe(name, arguments, seconds) for name in tried))
-    return {**refused, **dict(zip(tried, results, strict=True))}
+    known = {name: None for name in names if name not in refused and probed.knows(found[name])}
+    tried = [name for name in names if name not in refused and name not in known]
+    results = dict(zip(tried, await asyncio.gather(*(probe(name, arguments, seconds) for name in tried)), strict=True))
+    probed.note({name: found[name] for name, trouble in results.items() if trouble is None})
+    return {**refused, **known, **results}
+
+
+def _state_dir(source: Source) -> Path:
+    try:
+        return check(source, {}).settings.storage.state_dir
+    except ConfigError:
+        return check(Source(source.place, {}), {}).settings.storage.state_dir
 
 
 def _may_import(name: str, troubles: Mapping[str, Trouble | None], off: Collection[str]) -> bool:
@@ -101,14 +121,6 @@ def _may_import(name: str, troubles: Mapping[str, Trouble | None], off: Collecti
 
 def _models(found: Mapping[str, Found], names: Sequence[str], place: Place) -> dict[str, type[BaseModel]]:
     return {name: settings_model(import_plugin(found[name], place.drop_in_dir)) for name in names}
-
-
-def place_arguments(place: Place) -> list[str]:
-    """The command-line options that lead another process to the same place."""
-    arguments = ["--config", str(place.config_file)]
-    if place.trial_dir is not None:
-        arguments += ["--trial", str(place.trial_dir)]
-    return arguments
 
 
 def resource(name: str) -> Path:

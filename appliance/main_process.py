@@ -43,9 +43,13 @@ log = logging.getLogger(__name__)
 class MainProcess:
     """Everything of ``appliance run``. Also the ``Reloader`` that ``Control`` asks to change what runs."""
 
-    def __init__(self, place: Place, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self, place: Place, announce: Callable[[str], None], companion: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """``companion`` runs beside the services from their start to the end of the process (the demonstration)."""
         self._place = place
         self._announce = announce
+        self._companion = companion
         self._loaded: Loaded | None = None
         self._appliance: Appliance | None = None
         self._web: WebServer | None = None
@@ -93,15 +97,29 @@ class MainProcess:
     async def _serve(self, loaded: Loaded) -> None:
         await self._start_generation(loaded)
         commands = await serve_commands(loaded.config.settings.storage.run_dir, self._commands())
+        accompanied: asyncio.Task[None] | None = None
         try:
             await self._say_ready()
+            accompanied = asyncio.create_task(self._accompany(), name="companion")
             await self._beat_until_stopped()
             if self._fatal is not None:
                 raise self._fatal
         finally:
             notify("STOPPING=1")
+            if accompanied is not None:
+                accompanied.cancel()
+                await asyncio.wait({accompanied})
             commands.close()
             await self._give_up_swap()
+
+    async def _accompany(self) -> None:
+        if self._companion is None:
+            return
+        try:
+            await self._companion()
+        except (ApplianceError, OSError, sqlite3.Error) as error:
+            self._fatal = error
+            self.stop_soon()
 
     async def _give_up_swap(self) -> None:
         if self._swap is not None and not self._swap.done():
@@ -411,7 +429,9 @@ class MainProcess:
             "  The browser will warn, because it does not know this box yet. Compare the certificate's fingerprint:",
         ]
         lines += [f"  SHA-256 {self._certificate.fingerprint}", ""]
-        if staff.is_set_up:
+        if self._companion is not None:
+            pass  # it says itself how to sign in
+        elif staff.is_set_up:
             lines.append("  The box is set up: sign in with your name, password and code.")
         elif self._place.trial_dir is None:  # this goes to the journal, where no code belongs
             lines.append("  `appliance setup-link` makes the link with which this box is set up.")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
-from appliance.sections import Shape, Wrong, WrongSettings, is_secret, leaves
+from appliance.sections import Shape, Wrong, WrongFile, WrongSettings, is_secret, leaves
 from appliance.yamlfile import Key, Mistake, PathKeys
 
 Place = Callable[[PathKeys, Wrong], Mistake]
@@ -54,6 +54,10 @@ def mistakes_in(error: ValidationError, model: type[BaseModel], data: Any, place
     seen: set[tuple[PathKeys, str]] = set()
     for details in error.errors(include_url=False):
         if _counts_only_what_is_right(details):
+            continue
+        raised = details.get("ctx", {}).get("error")
+        if isinstance(raised, WrongFile):
+            yield from raised.found
             continue
         path, several = _clean(details["loc"], data, details["type"])
         for wrong in _wrongs(details, path, model):

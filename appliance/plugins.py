@@ -37,10 +37,10 @@ from appliance.hookspecs import (
     View,
 )
 from appliance.migrate import migrate
-from appliance.observations import EndpointDevice
+from appliance.observations import Detector, EndpointDevice
 from appliance.plugin_finder import Found, implemented_hooks, import_plugin
 from appliance.probe import Trouble
-from appliance.registered import Registered, check_registered
+from appliance.registered import Registered, check_detectors, check_registered
 
 if TYPE_CHECKING:
     from appliance.app import Appliance
@@ -147,13 +147,7 @@ class Plugins:
 
     def load(self, name: str, appliance: Appliance) -> Registered:
         """Import, make and ask one plugin, without starting it. Raises ``PluginError`` or the plugin's own errors."""
-        found = self._found[name]
-        plugin_class = import_plugin(found, appliance.config.place.drop_in_dir)
-        module = importlib.import_module(found.module)
-        plugin = plugin_class(appliance, appliance.config.plugins[name])
-        self._manager.register(plugin, name)
-        folder = Path(str(module.__file__)).parent
-        registered = Registered(name, plugin, folder, module.__name__, implemented_hooks(plugin_class))
+        registered = self._make(name, appliance)
         registered.pages = tuple(self._ask(name, "register_pages"))
         registered.panels = tuple(self._ask(name, "register_panels"))
         registered.events = tuple(self._ask(name, "register_events"))
@@ -161,8 +155,25 @@ class Plugins:
         registered.jobs = tuple(self._ask(name, "register_jobs"))
         registered.workers = tuple(self._ask(name, "register_workers"))
         registered.data = tuple(self._ask(name, "register_data"))
+        registered.detectors = tuple(self._ask(name, "register_detectors"))
         check_registered(registered, appliance.bus.types())
         return registered
+
+    def load_detectors(self, name: str, appliance: Appliance) -> tuple[Detector, ...]:
+        """Make one plugin for the detection process, which asks it for nothing else. Raises as ``load`` does."""
+        self._make(name, appliance)
+        detectors = tuple(self._ask(name, "register_detectors"))
+        check_detectors(detectors)
+        return detectors
+
+    def _make(self, name: str, appliance: Appliance) -> Registered:
+        found = self._found[name]
+        plugin_class = import_plugin(found, appliance.config.place.drop_in_dir)
+        module = importlib.import_module(found.module)
+        plugin = plugin_class(appliance, appliance.config.plugins[name])
+        self._manager.register(plugin, name)
+        folder = Path(str(module.__file__)).parent
+        return Registered(name, plugin, folder, module.__name__, implemented_hooks(plugin_class))
 
     def _ask(self, name: str, hook: str) -> Any:
         """One plugin's answer to a synchronous hook; nothing registered is an empty answer."""
@@ -285,6 +296,7 @@ class Plugins:
         self._states[name] = state
         registered = self._registered.get(name)
         appliance.schedule.remove(name)
+        appliance.detection.refresh_soon()
         await appliance.bus.stop(name)
         async with appliance.records.transaction() as tx:
             await write_off(tx, state)
@@ -335,6 +347,17 @@ class Plugins:
             except (PluginError, PluginOff) as error:
                 log.warning("%s has no policy for devices: %s", name, error)
         return found
+
+    def detectors(self) -> list[str]:
+        """The plugins whose detectors are to be asked. One that waits for something to start can judge already."""
+        return [name for name in self._with_detectors() if self._states[name].state != "off"]
+
+    def silent_detectors(self) -> list[str]:
+        """The plugins whose detectors are not asked because they were switched off."""
+        return [name for name in self._with_detectors() if self._states[name].state == "off"]
+
+    def _with_detectors(self) -> list[str]:
+        return [name for name, registered in self._registered.items() if registered.detectors]
 
     def folders(self) -> dict[str, Path]:
         """The folders of the plugins that were let in (templates, static files)."""

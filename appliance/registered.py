@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 from appliance.errors import PluginError
 from appliance.events import Event
 from appliance.hookspecs import Data, HomeCard, Job, Menu, Page, Panel, Permission, Worker
+from appliance.observations import Detector, Surface
 from appliance.schedule import check_job
 from appliance.workers import check_worker
+
+_DETECTOR_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 @dataclass(eq=False)
@@ -31,6 +35,7 @@ class Registered:
     jobs: tuple[Job, ...] = ()
     workers: tuple[Worker, ...] = ()
     data: tuple[Data, ...] = ()
+    detectors: tuple[Detector, ...] = ()
     begun: bool = False
     """Whether ``startup`` was called, so that ``shutdown`` must be."""
 
@@ -67,6 +72,21 @@ def check_registered(registered: Registered, known_events: Mapping[str, type[Eve
     for data in registered.data:
         if not data.table.startswith(f"{name}_"):
             raise PluginError(f"The table {data.table} must be named {name}_*.")
+    check_detectors(registered.detectors)
+
+
+def check_detectors(detectors: Sequence[Detector]) -> None:
+    """The rules for detectors. Raises ``PluginError``."""
+    _all_are(detectors, Detector, "register_detectors")
+    for detector in detectors:
+        if not (isinstance(detector.name, str) and _DETECTOR_NAME.fullmatch(detector.name)):
+            raise PluginError(f"The detector {detector.name!r} needs a name of lower-case letters, digits and _.")
+        surfaces = detector.surfaces
+        if not (isinstance(surfaces, frozenset) and surfaces and all(isinstance(item, Surface) for item in surfaces)):
+            raise PluginError(f"The detector {detector.name} must name its surfaces.", "Use a frozenset of Surface.")
+        if not callable(detector.detect) or asyncio.iscoroutinefunction(detector.detect):
+            raise PluginError(f"The detector {detector.name} needs a function, written with `def`.")
+    _no_twice([detector.name for detector in detectors], "detector")
 
 
 def _all_are(items: Sequence[Any], wanted: Any, hook: str) -> None:

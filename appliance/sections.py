@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from appliance.yamlfile import PathKeys, path_text
+from appliance.yamlfile import Mistake, PathKeys, path_text
 
 Kind = Literal["bool", "int", "float", "text", "choice", "list", "other"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -96,6 +96,14 @@ class WrongSettings(ValueError):
         hints = (f"; did you mean {wrong.nearest!r}?" if wrong.nearest else "" for wrong in found)
         super().__init__("; ".join(wrong.message + hint for wrong, hint in zip(found, hints, strict=True)))
         self.found = found
+
+
+class WrongFile(ValueError):
+    """Raised by a validator that has read another file: what is wrong stands in that file, by its lines."""
+
+    def __init__(self, found: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(map(str, found)))
+        self.found = tuple(found)
 
 
 def is_secret(key: str) -> bool:

@@ -87,6 +87,9 @@ class SchoolSettings(Section):
     """The school."""
 
     name: str = setting("", "Name of the school, shown on every page.", max_length=100)
+    banner: str = setting(
+        "", "A line at the top of every page, for a box that is not in earnest: a demonstration, a test.", max_length=200
+    )
     timezone: TimeZone = setting(
         "Europe/London", "Time zone of the school, in which all times here and on pages are meant."
     )
@@ -287,6 +290,13 @@ class CaptureSettings(Section):
     """What is kept for people to judge."""
 
     keep_days: int = setting(365, "How long a capture is kept after it was resolved.", unit="days", ge=1, le=3650)
+    categories_file: Path = setting(
+        Path("categories.yaml"),
+        "What categories are called, whether their pictures are hidden or never kept, and what to do first. A relative "
+        "path starts at the folder of this file; where there is no such file, the one that came with the appliance "
+        "counts.",
+        page=False,
+    )
 
 
 class LimitSettings(Section):

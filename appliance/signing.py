@@ -1,4 +1,6 @@
-"""The key with which the appliance signs what others are to keep: Ed25519 (RFC 8032).
+"""Signatures: the key with which the appliance signs what others are to keep, and those that browsers make.
+
+The appliance's own are Ed25519 (RFC 8032).
 
 ::
 
@@ -16,13 +18,16 @@ import hashlib
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from appliance.keys_on_disk import TrustError, load_or_make_secret, read_key
 
 AUDIT_KEY = "audit.key"
 _KEY_BYTES = 32
+_RSA_BITS_LEAST = 2048
+_P256_BYTES = 32
 _KEY_LINE = "Signed with the key "
 _SIGNATURE_LINE = "Signature: "
 
@@ -112,3 +117,55 @@ class SigningKey:
         """The statement: ``content`` (lines without spaces at their ends), then the key and the signature."""
         signature = base64.b64encode(self._key.sign(content.encode())).decode("ascii")
         return f"{content}{_KEY_LINE}{self.public.fingerprint}\n{_SIGNATURE_LINE}{signature}\n"
+
+
+# Signatures of browsers
+
+
+class BrowserKey:
+    """The public half of a key that a browser has made for itself: ECDSA on P-256 with SHA-256 (WebCrypto)."""
+
+    def __init__(self, key: ec.EllipticCurvePublicKey) -> None:
+        self._key = key
+
+    @classmethod
+    def of_spki(cls, spki: bytes) -> BrowserKey:
+        """The key of its DER SubjectPublicKeyInfo. TrustError for any other kind of key, and for another spelling.
+
+        One key has one spelling, because browsers are known by the hash of it.
+        """
+        try:
+            key = serialization.load_der_public_key(spki)
+        except (ValueError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise TrustError("This is no key of a browser.")
+        spelled = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        if spelled != spki:
+            raise TrustError("This is no key of a browser.")
+        return cls(key)
+
+    def has_signed(self, signature: bytes, message: bytes) -> bool:
+        """Whether this key has signed ``message``. ``signature``: r and s, 32 bytes each (IEEE P1363)."""
+        if len(signature) != 2 * _P256_BYTES:
+            return False
+        r, s = (int.from_bytes(half, "big") for half in (signature[:_P256_BYTES], signature[_P256_BYTES:]))
+        try:
+            self._key.verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            return False
+        return True
+
+
+def sign_rs256(pem: str, content: bytes) -> bytes:
+    """Sign with somebody else's RSA key (a PEM file), as statements to Google and others want it (RFC 7518, RS256).
+
+    TrustError if it is no such key; the words hold nothing of it.
+    """
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < _RSA_BITS_LEAST:
+        raise TrustError("This is no RSA key of 2048 bits or more.", "Download the key file once more.")
+    return key.sign(content, padding.PKCS1v15(), hashes.SHA256())

@@ -21,17 +21,18 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from base64 import b32decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import aiohttp
 import pytest
 
-from appliance import app
+from appliance import app, probed
 from appliance.access import Actor, Role
 from appliance.accounts.second_factor import code_at, step_of
 from appliance.accounts.staff import EVERYONE_BY_DEFAULT, Scope
@@ -44,12 +45,18 @@ from appliance.trust import Authority
 from appliance.vaults import VAULT_NAMES
 from appliance.web.pages import COOKIE
 from appliance.web.server import WebServer
+from appliance.workers import write_atomically
+
+if TYPE_CHECKING:
+    from appliance.testing_mail import MailServer
 
 START_SECONDS = 60.0
 KEPT_SECONDS = 300.0
 """How long browsers keep a connection that they do not use, or longer."""
 IT_NAME = "ida"
 IT_PASSWORD = "wombat ladder teal harbour"  # noqa: S105 - of tests
+PROBED = Path(tempfile.gettempdir()) / f"appliance-tests-{os.getuid()}" / probed.FILE
+"""What tests before this one have found out about the code of plugins."""
 FormFields = Mapping[str, str] | Sequence[tuple[str, str]]
 SETTINGS = """\
 web: {{listen: ["127.0.0.1"], port: {web_port}}}
@@ -204,7 +211,9 @@ async def start_in_process(home: Home) -> Running:
     loop = asyncio.get_running_loop()
     if loop.get_task_factory() is None:
         attribute_tasks(loop)
+    _know_what_was_probed(home)
     loaded = await load(home.place)
+    _note_what_was_probed(home)
     settings = loaded.config.settings
     settings.storage.run_dir.mkdir(parents=True, exist_ok=True)
     containment = Containment(Note(settings.storage.run_dir / "running.note"), settings.limits.hook_seconds)
@@ -220,6 +229,20 @@ async def start_in_process(home: Home) -> Running:
     port = listening.getsockname()[1]
     it = await sign_in_as(appliance, port, Role.IT, (), "Ida Technician")
     return Running(port, it.cookie, it.account, it.actor, appliance, web, [listening])
+
+
+def _know_what_was_probed(home: Home) -> None:
+    """Tests do not try the same code again and again in child processes, unless the home has its own answers."""
+    if PROBED.exists() and not (home.state / probed.FILE).exists():
+        home.state.mkdir(parents=True, exist_ok=True, mode=0o750)
+        shutil.copy(PROBED, home.state)
+
+
+def _note_what_was_probed(home: Home) -> None:
+    kept = home.state / probed.FILE
+    if kept.exists() and (not PROBED.exists() or kept.read_bytes() != PROBED.read_bytes()):
+        PROBED.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomically(PROBED, kept.read_bytes())
 
 
 async def sign_in_as(
@@ -347,6 +370,7 @@ class Box:
         """Wait until the pages answer and the addresses are printed."""
         await self.until(self.answers)
         await self.until(self._has_said_so)
+        _note_what_was_probed(self.home)
 
     async def _has_said_so(self) -> bool:
         return "Ctrl-C stops everything." in self.printed()
@@ -427,6 +451,7 @@ class Box:
 
 def launch(home: Home, output: Path) -> Box:
     """Start a whole trial in processes of its own, which prints to a file. Whoever calls this stops it."""
+    _know_what_was_probed(home)
     command = [sys.executable, "-m", "appliance", "--config", str(home.config_file), "--trial", str(home.state)]
     with output.open("w", encoding="utf-8") as file:
         process = subprocess.Popen([*command, "trial"], stdout=file, stderr=file, text=True)
@@ -490,3 +515,12 @@ def start_box(tmp_path: Path) -> Iterator[Callable[[Home], Box]]:
     yield start
     for box in boxes:
         box.stop()
+
+
+@pytest.fixture
+async def mail_server() -> AsyncIterator[MailServer]:
+    """A real SMTP server with a mailbox, without encryption and sign-in. ``appliance.testing_mail`` has others."""
+    from appliance.testing_mail import MailServer  # noqa: PLC0415 - needs aiosmtpd, which few tests want
+
+    async with MailServer() as server:
+        yield server

@@ -7,6 +7,7 @@ when its watchdog falls silent. So that the processes behave in the trial as the
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -17,7 +18,6 @@ from dataclasses import dataclass, field
 
 from appliance import memory
 from appliance.config import Place
-from appliance.loading import place_arguments
 from appliance.notify import Message, NotifySocket
 
 STOP_SECONDS = 3.0
@@ -30,6 +30,7 @@ STEADY_SECONDS = 30.0
 EXIT_BAD_SETTINGS = 2
 EXIT_CANNOT_START = 75
 """EX_TEMPFAIL of sysexits.h: a held port, a store in use. systemd tries again; the trial ends and says why."""
+PR_SET_PDEATHSIG = 1  # prctl(2)
 FINAL = (0, EXIT_BAD_SETTINGS, EXIT_CANNOT_START)
 
 
@@ -50,11 +51,12 @@ class Child:
 class Supervisor:
     """Runs the main process and whatever workers it names until it is told to stop, or one of them cannot start."""
 
-    def __init__(self, place: Place, say: Callable[[str], None]) -> None:
+    def __init__(self, place: Place, say: Callable[[str], None], main: Sequence[str] = ("run",)) -> None:
+        """``main``: the command that is the main process."""
         self._place = place
         self._stall_seconds = STALL_SECONDS
         self._say = say
-        self._main = Child("the main process", ["run"], STALL_SECONDS, memory.ENVIRONMENT)
+        self._main = Child("the main process", main, STALL_SECONDS, memory.ENVIRONMENT)
         self._workers: dict[str, Child] = {}
         self._stopping = asyncio.Event()
         self._exit_code = 0
@@ -99,7 +101,7 @@ class Supervisor:
         if child.watchdog is not None:
             environment["WATCHDOG_USEC"] = str(int(child.watchdog * 1_000_000))
         child.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "appliance", *place_arguments(self._place), *child.arguments,
+            sys.executable, "-m", "appliance", *self._place.arguments(), *child.arguments,
             env=environment, stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the others in order
         )  # fmt: skip
@@ -169,6 +171,20 @@ class Supervisor:
                 self._say(f"{child.name.capitalize()} has stood still for {silent:.0f} seconds and is ended.")
                 child.ready = False
                 await _abort(child.process)
+
+
+def end_with_supervisor() -> None:
+    """If the trial's supervisor is killed, its children must not live on and hold the ports."""
+    supervisor = os.environ.get("APPLIANCE_SUPERVISOR")
+    if supervisor is not None:
+        end_with(int(supervisor), signal.SIGTERM)
+
+
+def end_with(parent: int, number: signal.Signals) -> None:
+    """Get a signal when the process that has started this one ends; if it is gone already, end now."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        sys.exit(0)
 
 
 async def _abort(process: asyncio.subprocess.Process) -> None:

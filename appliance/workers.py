@@ -118,16 +118,16 @@ class Workers:
     def _check(self, name: str, link: _Link) -> Check:
         title = f"Worker {name}"
         if link.problem:
-            return Check(title, State.BROKEN, link.problem)
+            return Check(title, State.BROKEN, link.problem, alarm=True)
         if link.writer is None or not link.ready:
             todo = (
                 f"If it stays away, look at its log: journalctl -u appliance-{link.worker.name} (trial: this window)."
             )
-            return Check(title, State.BROKEN, "It does not run, or has not answered.", todo)
+            return Check(title, State.BROKEN, "It does not run, or has not answered.", todo, alarm=True)
         if link.dropped:
             words = f"It runs, but had to leave out {link.dropped} records because too many came at once."
-            return Check(title, State.WARNING, words, "Nothing to do if this was a short rush.")
-        return Check(title, State.GOOD, f"It runs (process {link.pid}).")
+            return Check(title, State.WARNING, words, "Nothing to do if this was a short rush.", alarm=True)
+        return Check(title, State.GOOD, f"It runs (process {link.pid}).", alarm=True)
 
     async def _announce(self, link: _Link) -> None:
         if link.writer is None:

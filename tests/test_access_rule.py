@@ -28,9 +28,16 @@ import pytest
 from appliance.access import PERMISSIONS, Actor, Role
 from appliance.accounts.sessions import KeyRing, Sessions
 from appliance.accounts.staff import Staff
+from appliance.alerts.alerting import Alerts
 from appliance.assignments import Assignments, Target, TargetKind
 from appliance.audit import Audit
 from appliance.bus import Bus
+from appliance.captures.judging import _status
+from appliance.captures.keeping import Captures, Seen
+from appliance.captures.reading import ANY
+from appliance.captures.reading import Filter as CaptureFilter
+from appliance.captures.statuses import Status
+from appliance.categories import Categories
 from appliance.clock import stamp
 from appliance.config import TimetableSettings
 from appliance.db import Database, Row
@@ -43,12 +50,13 @@ from appliance.migrate import CORE as CORE_TABLES
 from appliance.migrate import migrate
 from appliance.monitoring.switching import KIND, Monitoring
 from appliance.notices import Notices
+from appliance.observations import Finding, Observation, Severity, Surface
 from appliance.people.devices import DeviceFilter
 from appliance.people.directory import Directory, Filter
 from appliance.people.vulnerable import Dates, VulnerableList
 from appliance.sealing import Keys, new_pair
 from appliance.timetable import Timetable
-from appliance.vaults import VULNERABLE_LIST, Vaults
+from appliance.vaults import CAPTURES, VULNERABLE_LIST, Vaults
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(
@@ -66,6 +74,11 @@ UNDER_ANOTHER_NAME: Mapping[str, str] = {
     "groups": "a list may be called after what its members need help with",
     "group_devices": "which devices are in a group; each may be somebody's",
     "vulnerable_notes": "why somebody is on the vulnerable list, by the id of the entry",
+    "capture_contents": "what somebody wrote or read, sealed, by the id of the capture",
+    "capture_notes": "what was made of a capture, sealed, by its id",
+    "capture_openings": "whose captures were opened, by the ids of the captures",
+    "alerts": "which capture must be looked at",
+    "alert_steps": "what became of that",
     "audit": "subject and detail: the ids of people",
     "events": "payload: the ids of people whom a change was about",
     "monitoring_trials": "the group that was watched over in a trial",
@@ -78,6 +91,23 @@ GENERIC_READERS = frozenset({"page_of"})
 
 EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
     "it runs whatever query its caller has made; the caller is looked at": ("people.listing.page_of",),
+    "the same rule the other way round: which accounts may see a capture": ("access.may_see_capture",),
+    "ids of alerts for who brings them on, and accounts of those who may see them": (
+        "alerts.alerting.Alerts._bring",
+        "alerts.alerting.Alerts.open_within",
+        "alerts.alerting._row",
+    ),
+    "silence of devices, for alerts to those who look after the box: names of devices alone": (
+        "alerts.silence.Silence._open_alerts",
+        "alerts.silence.Silence.silent_devices",
+        "alerts.silence._open_alert",
+    ),
+    "whether it is kept already, how many are kept, and how many went": (
+        "captures.keeping.Captures.known",
+        "captures.keeping.Captures.checks",
+        "captures.keeping.Captures._forget_some",
+        "captures.keeping._insert",
+    ),
     "it looks at tables of a plugin, or for references, and says which there are": (
         "belongings.belongings",
         "people.import_steps.referred_to",
@@ -400,6 +430,7 @@ SEES_RECORDS = {Role.LEAD, Role.DEPUTY, Role.HEAD, Role.PASTORAL, Role.TEACHER}
 KEEPS_DIRECTORY = {Role.LEAD, Role.DEPUTY, Role.IT}
 SEES_MONITORING = {Role.LEAD, Role.DEPUTY, Role.HEAD, Role.DPO}
 SWITCHES = {Role.LEAD, Role.DEPUTY}
+SEES_CAPTURES = {Role.LEAD, Role.DEPUTY, Role.HEAD, Role.PASTORAL}
 """What the table in docs/security.md says, once more."""
 
 
@@ -446,6 +477,8 @@ DEVICES: Mapping[str, tuple[str | None, tuple[str, ...], bool]] = {
 ON_LIST = {"anna": True, "gus": True, "cleo": False, "reviewedlead": True, "eve": True}
 """The vulnerable list: whether the entry is open."""
 SWITCHED = ("anna", "gus", "tom", "eve")
+CAPTURED = ("anna", "ben", "eve", "gus", "tom", "reviewedlead", "reviewedpastoral", "selfdeputy", None)
+"""Whose captures there are; one of nobody known. All are severe, so each has an alert."""
 LOOKED_AT = ("anna", "cleo", "gus", "eve")
 IMPORTED = ("ben", "tom")
 _MARKS = {one: re.compile(rf"\b{one}\b") for one in PEOPLE}
@@ -510,6 +543,13 @@ class Asking:
         if self.actor.role not in SEES_RECORDS:
             return set()
         return {one for one, (who, groups, _) in DEVICES.items() if who in self.seen or self.in_scope & set(groups)}
+
+    @property
+    def captured(self) -> set[str | None]:
+        """Whose captures; nobody known may be anybody."""
+        if self.actor.role not in SEES_CAPTURES:
+            return set()
+        return (self.seen | ({None} if self.everyone else set())) & set(CAPTURED)
 
     @property
     def keeps(self) -> bool:
@@ -585,6 +625,8 @@ class World:
     private_key: bytes
     entries: Mapping[str, str]
     """Whose entry in the vulnerable list has which id."""
+    captures: Mapping[str | None, str] = field(default_factory=dict)
+    """Whose capture has which id."""
 
 
 @dataclass
@@ -602,6 +644,8 @@ class School:
     audit: Audit
     assignments: Assignments
     vaults: Vaults
+    alerts: Alerts
+    captures: Captures
 
 
 async def _no_plugin(owner: str, what: str, call: object) -> None:
@@ -625,17 +669,24 @@ async def services(world: World, path: Path) -> School:
     timetable = Timetable(TimetableSettings(), "Europe/London")
     looks = Looks(records, audit, notices, timetable, "Europe/London", clock)
     vulnerable = VulnerableList(records, audit, vaults, clock)
-    for part in (notices, staff, directory, assignments, monitoring):
+    alerts = Alerts(records, audit, bus, Live(), 15, clock)
+    state, categories = path.parent / "state", Categories(())
+    captures = Captures(records, audit, vaults, alerts, categories, Live(), state, "Europe/London", 365, clock)
+    for part in (notices, staff, directory, assignments, monitoring, alerts):
         await part.start()
     keys = Keys("keeper", world.private_key)
     await vaults.load_keys(keys)
-    return School(world, records, keys, directory, staff, monitoring, looks, vulnerable, audit, assignments, vaults)
+    return School(
+        *(world, records, keys, directory, staff, monitoring, looks, vulnerable, audit, assignments, vaults),
+        *(alerts, captures),
+    )
 
 
 @pytest.fixture
 async def school(world: World, tmp_path: Path) -> AsyncIterator[School]:
     copy = tmp_path / "records.db"
     shutil.copy(world.path, copy)
+    shutil.copytree(world.path.parent / "state", tmp_path / "state")
     found = await services(world, copy)
     yield found
     await found.records.close()
@@ -660,8 +711,9 @@ async def make_world(folder: Path) -> World:
     await school.records.close()
     with closing(sqlite3.connect(path)) as store:
         entries = dict(store.execute("SELECT person_id, id FROM vulnerable_entries").fetchall())
+        captures = dict(store.execute("SELECT person_id, id FROM captures").fetchall())
         store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return replace(world, entries=entries)
+    return replace(world, entries=entries, captures=captures)
 
 
 async def _fill_directory(path: Path, public_key: bytes) -> None:
@@ -713,6 +765,10 @@ async def _fill_the_rest(school: School) -> None:
     records, keeper = school.records, Actor("Keeper", PERMISSIONS[Role.LEAD] | {Permission.KEEP_VULNERABLE}, "keeper")
     async with records.transaction() as tx:
         await school.vaults.found(tx, VULNERABLE_LIST, "keeper", school.keys)
+        await school.vaults.found(tx, CAPTURES, "keeper", school.keys)
+    for one in CAPTURED:
+        await school.captures.keep(_seen(one))
+    await _write_about_captures(school)
     for one, is_open in ON_LIST.items():
         actor = keeper if one in CHILDREN else next(who.actor for who in ASKERS if one in who.reviews)
         entry = await school.vulnerable.add(actor, one, f"{one} told us something", Dates())
@@ -739,6 +795,38 @@ async def _fill_the_rest(school: School) -> None:
             " VALUES ('import', 'pupil', 'pupils.csv', 'a test', 'undone', '2026')"
         )
         await tx.executemany("INSERT INTO import_changes VALUES ('import', ?, 'email', '\"\"', '\"\"')", zip(IMPORTED))
+
+
+def _seen(person: str | None) -> Seen:
+    text = f"{person or 'somebody'} wrote this"
+    finding = Finding("a policy", "1", "t", "wrote", "suicide", Severity.SEVERE, "a word", text.index("wrote"), 4)
+    observation = Observation(f"observation of {person or 'nobody'}", stamp(clock()), Surface.TYPED, text)
+    return Seen(
+        observation, (finding,), "endpoint", "dev4", person, "browser profile", b"JPEG", "taken", stamp(clock())
+    )
+
+
+async def _write_about_captures(school: School) -> None:
+    """A note about each, as somebody would write it who may see them all; there is nobody like that."""
+    rows = await school.records.fetch("SELECT id, person_id FROM captures")
+    async with school.records.transaction() as tx:
+        for row in rows:
+            words = f"about {row['person_id'] or 'nobody'}".encode()
+            sealed = await _sealed_note(school, row["id"], words)
+            await tx.execute(
+                "INSERT INTO capture_notes (id, capture_id, at, account_id, author, sealed)"
+                " VALUES (?1, ?1, ?2, 'keeper', 'Keeper', ?3)",
+                (row["id"], stamp(clock()), sealed),
+            )
+            await tx.execute(
+                "INSERT INTO capture_openings VALUES (?, 'keeper', '2026-11-24', 'content', ?)",
+                (row["id"], stamp(clock())),
+            )
+    await school.records.fetch("SELECT 1")
+
+
+async def _sealed_note(school: School, item: str, words: bytes) -> bytes:
+    return await school.vaults.seal(CAPTURES, item, "capture note", words)
 
 
 # How each function is called, and what has to come back
@@ -987,6 +1075,89 @@ async def add_to_list(school: School, who: Asking) -> Claims:
         yield entry is not None, who.keeps and one in who.seen
         if entry is not None:
             await school.vulnerable.end(who.actor, entry, "the next one tries")
+
+
+def whose(rows: Iterable[Row] | None) -> set[str | None]:
+    return {row["person_id"] for row in rows or ()}
+
+
+@asks("captures.reading.Reading.find")
+async def find_captures(school: School, who: Asking) -> Claims:
+    reading = school.captures.reading
+    for wanted in (CaptureFilter(), CaptureFilter(status=ANY), CaptureFilter(words="canary")):
+        found = await reading.find(who.actor, wanted, "severe", 1)
+        yield whose(found.rows), who.captured - ({None} if wanted.words else set())
+        yield found.total, len(found.rows)
+
+
+@asks("captures.reading.Reading.capture", "captures.reading.Reading.opened", "captures.judging._status")
+async def one_capture(school: School, who: Asking) -> Claims:
+    reading = school.captures.reading
+    for one, capture in school.world.captures.items():
+        row = await reading.capture(who.actor, capture)
+        yield row is not None, one in who.captured
+        opened = await reading.opened(who.actor, school.keys, capture)
+        yield about(opened.text if opened else ""), {one} & who.captured - {None}
+        picture = await reading.picture(who.actor, school.keys, capture)
+        yield picture == b"JPEG", one in who.captured
+        async with school.records.transaction() as tx:
+            status = await unless_refused(_status(who.actor, tx, capture))
+        yield status is Status.UNCLASSIFIED, one in who.captured
+
+
+@asks("captures.reading.Reading.neighbours")
+async def neighbours(school: School, who: Asking) -> Claims:
+    by_id = {capture: one for one, capture in school.world.captures.items()}
+    for row in await school.records.fetch("SELECT * FROM captures"):
+        found = await school.captures.reading.neighbours(who.actor, row)
+        yield {by_id[one] for one in found if one} <= who.captured, True
+
+
+@asks("captures.reading.Reading.waiting")
+async def waiting_captures(school: School, who: Asking) -> Claims:
+    yield (await school.captures.reading.waiting(who.actor)).number, len(who.captured)
+
+
+@asks("captures.reading.Reading.choices")
+async def choices(school: School, who: Asking) -> Claims:
+    devices, categories = await school.captures.reading.choices(who.actor)
+    yield (ids(devices), categories), ({"dev4"}, ["suicide"]) if who.captured else (set(), [])
+
+
+@asks("captures.reading.Reading.openings", "captures.reading.Reading.notes")
+async def what_was_made_of_captures(school: School, who: Asking) -> Claims:
+    reading = school.captures.reading
+    for one, capture in school.world.captures.items():
+        yield bool(await reading.openings(who.actor, capture)), one in who.captured
+        notes = await reading.notes(who.actor, school.keys, capture)
+        yield [note.words for note in notes], [f"about {one or 'nobody'}"] if one in who.captured else []
+
+
+@asks("alerts.alerting.Alerts.open", "alerts.alerting.Alerts.closed")
+async def alerts_of(school: School, who: Asking) -> Claims:
+    of = {capture: one for one, capture in school.world.captures.items()}
+    found = await unless_refused(school.alerts.open(who.actor))
+    yield {of[row["capture_id"]] for row in found or ()}, who.captured
+    yield about(found), set()
+    closed = await unless_refused(school.alerts.closed(who.actor, 1))
+    yield closed.total if closed else 0, 0
+    yield school.alerts.waiting(who.actor.account), len(who.captured)
+
+
+@asks(
+    *("alerts.alerting.Alerts.alert", "alerts.alerting.Alerts.of_capture", "alerts.alerting.Alerts.steps"),
+    "alerts.alerting.Alerts.acknowledge",
+)
+async def one_alert(school: School, who: Asking) -> Claims:
+    for one, capture in school.world.captures.items():
+        alert = await unless_refused(school.alerts.of_capture(who.actor, capture))
+        yield alert is not None, one in who.captured
+        row = await school.records.fetch_one("SELECT id FROM alerts WHERE capture_id = ?", (capture,))
+        assert row is not None
+        yield await unless_refused(school.alerts.alert(who.actor, row["id"])) is not None, one in who.captured
+        yield bool(await unless_refused(school.alerts.steps(who.actor, row["id"]))), one in who.captured
+        taken = await unless_refused(school.alerts.acknowledge(who.actor, row["id"]))
+        yield taken is not None, one in who.captured
 
 
 @asks("audit.Audit.rows")

@@ -20,17 +20,21 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("sealing",),
     (
-        "live", "migrate", "containment", "bus", "plugin_finder", "probe", "workers", "schedule", "registered",
+        "live", "migrate", "containment", "bus", "plugin_finder", "probe", "workers", "probed", "schedule", "registered",
         "audit", "belongings", "page_state", "plugins",
     ),
     (
         "health", "timetable", "exempt", "trust", "keys_on_disk", "signing", "assignments", "upkeep", "control",
         "loading", "vaults", "notices", "unusual", "looks", "signed_heads",
-        "accounts", "people", "monitoring", "identity",
+        "accounts", "people", "monitoring", "identity", "categories", "captures", "alerts",
     ),
+    ("detection", "endpoints"),
     ("app",),
+    ("judging",),
     ("web",),
-    ("api", "command_socket", "main_process", "trial", "testing", "testing_mail"),
+    ("api", "command_socket", "main_process", "trial", "simulated_browser", "testing", "testing_mail"),
+    ("demo",),
+    ("commands",),
     ("__main__",),
 )  # fmt: skip
 """From the bottom to the top: a module imports only from its own layer and from those below."""
@@ -47,13 +51,14 @@ ONE_HOME = {
         "appliance/signing.py",
         "appliance/accounts/passwords.py",
         "appliance/accounts/second_factor.py",
+        "appliance/simulated_browser.py",
     },
     "dnslib": {f"plugins/dns_filter/{path.name}" for path in (ROOT / "plugins" / "dns_filter").glob("*.py")},
 }
 BROAD_CATCHES = {
     "appliance/bus.py": "delivering an event",
     "appliance/containment.py": "calling a plugin",
-    "appliance/__main__.py": "the outermost loop of a process",
+    "appliance/commands/probe.py": "the outermost loop of a process",
 }
 SQL_HOMES = {
     "db", "migrate", "bus", "audit", "plugins", "belongings", "page_state", "assignments",
@@ -63,7 +68,9 @@ SQL_HOMES = {
     "people/member_index", "people/vulnerable",
     "monitoring/switching", "monitoring/papers", "monitoring/reviewers", "monitoring/subjects", "monitoring/trials",
     "identity/saving", "identity/restoring",
-    "__main__", "main_process", "testing",
+    "captures/keeping", "captures/reading", "captures/judging", "alerts/alerting", "alerts/presenting", "alerts/silence",
+    "endpoints/tokens", "endpoints/enrolment", "endpoints/extension",
+    "commands/plugins", "main_process", "testing",
 }  # fmt: skip
 
 

@@ -40,6 +40,7 @@ from appliance.errors import ApplianceError
 from appliance.sections import is_secret, leaves
 from appliance.yamlfile import dump_yaml, load_yaml
 from appliance_plugins.dns_filter.settings import Settings as DnsFilterSettings
+from appliance_plugins.keyword.settings import Settings as KeywordSettings
 
 ETC = Path(__file__).resolve().parent.parent / "etc"
 
@@ -1047,7 +1048,7 @@ def test_mistakes_of_a_missing_file(tmp_path: Path) -> None:
 # The supplied file and its schema
 
 SUPPLIED = ETC / "appliance.yaml"
-SUPPLIED_MODELS: Mapping[str, type[BaseModel]] = {"dns_filter": DnsFilterSettings}
+SUPPLIED_MODELS: Mapping[str, type[BaseModel]] = {"dns_filter": DnsFilterSettings, "keyword": KeywordSettings}
 ACTIVE = ["plugins.dns_filter.lists", "plugins.dns_filter.profiles"]
 
 

@@ -146,7 +146,7 @@ def quotes() -> list[tuple[str, str]]:
 
 
 def test_every_piece_of_code_in_the_guide_is_quoted_from_a_file() -> None:
-    assert len(quotes()) == len(blocks(GUIDE, "python", "sql", "html"))
+    assert len(quotes()) == len(blocks(GUIDE, "python", "sql", "html", "js"))
 
 
 @pytest.mark.parametrize(("file", "text"), quotes(), ids=lambda value: value.partition("\n")[0][:60])

@@ -32,7 +32,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from appliance.config import Origin
 from appliance.errors import Refused
-from appliance.keys_on_disk import EXTENSION_KEY, FACTOR_KEY, FACTOR_KEY_BYTES, ExtensionKey, TrustError
+from appliance.keys_on_disk import (
+    EXTENSION_KEY,
+    FACTOR_KEY,
+    FACTOR_KEY_BYTES,
+    INTAKE_KEY,
+    INTAKE_KEY_BYTES,
+    ExtensionKey,
+    TrustError,
+)
 from appliance.sealing import SealError, key_from_recovery, read_recovery_key, unwrap, wrap
 from appliance.signing import AUDIT_KEY
 from appliance.trust import KeptAuthority
@@ -44,10 +52,16 @@ LARGEST: Final = 32 * 2**20
 KEYS: Final[Mapping[str, str]] = {
     EXTENSION_KEY: "the key of the browser extension",
     FACTOR_KEY: "the key of second factors",
+    INTAKE_KEY: "the key that browsers seal to",
     AUDIT_KEY: "the key that signs the audit",
 }
 """The keys that may be in it, by the names of their files."""
 AUDIT_KEY_BYTES: Final = 32
+_LENGTHS: Final[Mapping[str, int]] = {
+    FACTOR_KEY: FACTOR_KEY_BYTES,
+    INTAKE_KEY: INTAKE_KEY_BYTES,
+    AUDIT_KEY: AUDIT_KEY_BYTES,
+}
 
 _TITLE = "safeguarding appliance identity file, version "
 _SEALED = "sealed: hkdf-sha256, aes-256-gcm"
@@ -120,8 +134,7 @@ class Identity(_Part):
         if not {EXTENSION_KEY, FACTOR_KEY} <= self.keys.keys() <= KEYS.keys():
             raise ValueError("not the keys that belong here")
         ExtensionKey.from_pem(self.keys[EXTENSION_KEY], Path(EXTENSION_KEY))
-        lengths = len(self.keys[FACTOR_KEY]), len(self.keys.get(AUDIT_KEY, bytes(AUDIT_KEY_BYTES)))
-        if lengths != (FACTOR_KEY_BYTES, AUDIT_KEY_BYTES):
+        if any(len(self.keys.get(name, bytes(length))) != length for name, length in _LENGTHS.items()):
             raise ValueError("a key of the wrong length")
         return self
 

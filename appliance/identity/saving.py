@@ -30,6 +30,8 @@ from appliance.identity.file import KEYS, Identity, NamedFile, PageSetting, seal
 from appliance.keys_on_disk import (
     FACTOR_KEY,
     FACTOR_KEY_BYTES,
+    INTAKE_KEY,
+    INTAKE_KEY_BYTES,
     ExtensionKey,
     TrustError,
     load_or_make_secret,
@@ -345,6 +347,7 @@ class IdentityFiles:
         trust = self._config.settings.storage.state_dir / "trust"
         ExtensionKey.open(trust)
         load_or_make_secret(trust, FACTOR_KEY, FACTOR_KEY_BYTES)
+        load_or_make_secret(trust, INTAKE_KEY, INTAKE_KEY_BYTES)
         return self._collect()
 
     async def keep(self, actor: str, session: str, file_id: str, file_with: str, code_with: str) -> None:

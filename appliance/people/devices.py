@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from appliance.access import Actor, Condition, listed, require
@@ -17,6 +17,8 @@ from appliance.people.names import LONGEST_NAME, LONGEST_REFERENCE, tidy
 
 HOLDERS: Mapping[str, str] = {"": "Anybody or nobody", "somebody": "A person", "nobody": "Nobody"}
 """Choices of the filter by who has a device."""
+Removed = Callable[[Transaction, str, str], Awaitable[None]]
+"""``removed(tx, who, device_id)``: a part of the unit of work that takes a device out of use."""
 _MANAGE = Permission.MANAGE_PEOPLE
 _COLUMNS = (
     "device.id, device.name, device.serial, device.added_at, device.removed_at, device.person_id IS NOT NULL AS given,"
@@ -95,6 +97,11 @@ class Devices:
         self._records = records
         self._audit = audit
         self._index = index
+        self._when_removed: list[Removed] = []
+
+    def when_removed(self, removed: Removed) -> None:
+        """Have this done whenever a device is taken out of use."""
+        self._when_removed.append(removed)
 
     # Finding
 
@@ -177,7 +184,43 @@ class Devices:
             if (device["removed_at"] is None) == (removed_at is None):
                 return
             await tx.execute("UPDATE devices SET removed_at = ? WHERE id = ?", (removed_at, device_id))
+            if removed_at is not None:
+                for removed in self._when_removed:
+                    await removed(tx, actor.name, device_id)
             await self._record(tx, actor, action, device_id)
+
+    # Browsers that are let in
+
+    async def of_endpoint(
+        self, tx: Transaction, who: str, details: DeviceDetails, group: str | None, before: str | None
+    ) -> str:
+        """The device on which a browser runs that ``who`` lets in; it is put into ``group``.
+
+        By its serial number, else the one it was on ``before``, else by its name, else a new one. The caller says with
+        ``changed_within`` that the directory has changed.
+        """
+        plain = _checked(details)
+        found = await _of_serial(tx, plain.serial) or await _in_use(tx, before) or await _of_name(tx, plain)
+        device_id = found["id"] if found is not None else new_id()
+        if found is None:
+            await tx.execute(
+                "INSERT INTO devices (id, name, serial, added_at) VALUES (?, ?, ?, ?)",
+                (device_id, plain.name, plain.serial or None, stamp()),
+            )
+            await self._audit.record(tx, who, "added a device", f"device {device_id}")
+        elif found["removed_at"] is not None:
+            await tx.execute("UPDATE devices SET removed_at = NULL WHERE id = ?", (device_id,))
+            await self._audit.record(tx, who, "brought a device back", f"device {device_id}")
+        elif plain.serial and found["serial"] is None:
+            await tx.execute("UPDATE devices SET serial = ? WHERE id = ?", (plain.serial, device_id))
+            await self._audit.record(tx, who, "changed a device", f"device {device_id}")
+        if group is not None:
+            await tx.execute("INSERT OR IGNORE INTO group_devices VALUES (?, ?)", (group, device_id))
+        return device_id
+
+    async def changed_within(self, tx: Transaction) -> None:
+        """Say that devices change with this unit of work."""
+        await self._index.changed(tx, "devices")
 
     async def _record(
         self, tx: Transaction, actor: Actor, action: str, device_id: str, detail: Mapping[str, str | None] | None = None
@@ -198,6 +241,26 @@ def _checked(details: DeviceDetails) -> DeviceDetails:
     for words in details.faults().values():
         raise Refused(words)
     return details.tidied()
+
+
+async def _of_serial(tx: Transaction, serial: str) -> Row | None:
+    if not serial:
+        return None
+    return await tx.fetch_one("SELECT * FROM devices WHERE lower(serial) = lower(?)", (serial,))
+
+
+async def _in_use(tx: Transaction, device_id: str | None) -> Row | None:
+    return await tx.fetch_one("SELECT * FROM devices WHERE id = ? AND removed_at IS NULL", (device_id,))
+
+
+async def _of_name(tx: Transaction, plain: DeviceDetails) -> Row | None:
+    """The one device in use that is called so, unless it has another serial number or several are called so."""
+    rows = await tx.fetch(
+        "SELECT * FROM devices WHERE lower(name) = lower(?) AND removed_at IS NULL LIMIT 2", (plain.name,)
+    )
+    if len(rows) != 1 or (plain.serial and rows[0]["serial"] is not None):
+        return None
+    return rows[0]
 
 
 async def _existing(tx: Transaction, device_id: str) -> Row:

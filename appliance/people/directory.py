@@ -149,6 +149,11 @@ class Directory:
         """What somebody is (pupil, staff, governor, guest); ``None`` for an id that is not known."""
         return self._index.kind_of_person(person_id)
 
+    @property
+    def changes(self) -> int:
+        """A number that grows whenever anything in the directory has changed."""
+        return self._index.changes
+
     def memberships(self) -> tuple[Mapping[str, frozenset[str]], Mapping[str, frozenset[str]]]:
         """Person -> groups and device -> groups, by their ids."""
         return self._index.people, self._index.devices

@@ -25,6 +25,8 @@ class MemberIndex:
         self.devices: Mapping[str, frozenset[str]] = {}
         """Device -> groups, by their ids."""
         self._kinds: Mapping[str, str] = {}
+        self.changes = 0
+        """How often it was read, so that others see that something has changed."""
 
     async def start(self) -> None:
         """Read who is where."""
@@ -55,6 +57,7 @@ class MemberIndex:
     def _take(self, people: Sequence[Row], devices: Sequence[Row], kinds: Sequence[Row]) -> None:
         self.people, self.devices = _by_member(people), _by_member(devices)
         self._kinds = {row["id"]: row["kind"] for row in kinds}
+        self.changes += 1
 
 
 def _by_member(rows: Sequence[Row]) -> Mapping[str, frozenset[str]]:

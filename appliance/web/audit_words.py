@@ -39,6 +39,12 @@ _PHRASES: Mapping[str, str] = {
     "added a note to an entry": "added a note to",
     "changed the dates of an entry": "changed the dates of somebody on",
     "wrote down who was told": "wrote down that these were told:",
+    "opened an alert": "opened",
+    "took an alert on": "took on",
+    "passed an alert on": "passed on",
+    "closed an alert": "closed",
+    "put on the allow list": "put on the",
+    "took off the allow list": "took off the",
 }
 """What was done, as it reads before its subject, where the two words do not read well side by side."""
 _SUBJECTS: Mapping[str, str] = {
@@ -61,7 +67,16 @@ class Kind:
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind("looks", "Looking at pupils", ("looked at", "read an entry", "told of unusual access")),
+    Kind("looks", "Looking at pupils", ("looked at", "opened a capture", "read an entry", "told of unusual access")),
+    Kind(
+        "captures",
+        "What was made of captures and alerts",
+        (
+            *("changed the status of a capture", "wrote about a capture", "deleted captures"),
+            *("put on the allow list", "took off the allow list", "kept alerts quiet", "let alerts be shown"),
+            *("opened an alert", "took an alert on", "passed an alert on", "closed an alert"),
+        ),
+    ),
     Kind(
         "monitoring",
         "Who is monitored, and what applies to whom",

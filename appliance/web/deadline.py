@@ -96,7 +96,7 @@ class Deadline:
 class Connection(RequestHandler):
     """One connection of a browser, with deadlines."""
 
-    __slots__ = ("_body", "_door", "_headers", "_reading", "_wire", "waiting_since")
+    __slots__ = ("_allowance", "_body", "_door", "_headers", "_reading", "_wire", "waiting_since")
 
     def __init__(self, door: Door, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -109,6 +109,7 @@ class Connection(RequestHandler):
         )
         self._door = door
         self._wire: asyncio.Transport | None = None
+        self._allowance: int | None = None
         self._headers, self._body, self._reading = Deadline(loop), Deadline(loop), Deadline(loop)
         self.waiting_since = loop.time()
 
@@ -127,6 +128,11 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: stop the clock for headers when they are complete, start it with their first byte."""
+        if self._allowance is not None:
+            self._allowance -= len(data)
+            if self._allowance < 0:
+                self.abort()
+                return
         complete_before = self._request_count
         super().data_received(data)
         if self._request_count > complete_before:
@@ -153,6 +159,13 @@ class Connection(RequestHandler):
         self._wire = None
         super().connection_lost(exc)
         self._door.lost(self)
+
+    def allow(self, most: int | None) -> None:
+        """End the connection if more than so many bytes come before this is called again; ``None``: any number.
+
+        For WebSockets, whose messages are gathered in memory before anybody can look at them.
+        """
+        self._allowance = most
 
     def abort(self) -> None:
         """End the connection at once, whatever is still to be sent."""

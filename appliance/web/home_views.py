@@ -1,4 +1,4 @@
-"""Home: what was said to you, whether anything is broken, what your next step is, and who does what."""
+"""Home: what was said to you, whether anybody is at risk or anything broken, your next step, and who does what."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from markupsafe import Markup
 from appliance.access import Actor, Role
 from appliance.accounts.staff import Account
 from appliance.app import Appliance
+from appliance.captures.reading import Waiting
 from appliance.errors import PluginError, PluginOff
 from appliance.hookspecs import Check, HomeCard, Page, Permission, State
 from appliance.vaults import CAPTURES
@@ -41,6 +42,18 @@ class Card:
     failed: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """Whether anybody is at risk, as far as whoever asks may know it.
+
+    ``alerts``: how many nobody has taken on. ``doubts``: why nothing to be seen does not mean that nothing is there.
+    """
+
+    alerts: int
+    waiting: Waiting
+    doubts: tuple[str, ...]
+
+
 def pages() -> tuple[Page, ...]:
     """The pages of this module."""
     return (Page("staff", "GET", "/", home, Permission.USE),)
@@ -55,6 +68,7 @@ async def home(request: web.Request) -> web.StreamResponse:
         request,
         "home.html",
         notices=await appliance.notices.unread(who),
+        risk=await _risk(appliance, who) if who.may(Permission.SEE_CAPTURES) else None,
         has_lead=appliance.staff.has_lead,
         told_of_faults=who.role in TOLD_OF_FAULTS,
         checks=by_state(appliance.health.checks()),
@@ -64,6 +78,24 @@ async def home(request: web.Request) -> web.StreamResponse:
         cards=await _cards(request, context),
         trial=appliance.config.place.trial_dir if who.may(Permission.OPERATE) else None,
     )
+
+
+async def _risk(appliance: Appliance, who: Actor) -> Risk:
+    waiting = await appliance.captures.reading.waiting(who)
+    return Risk(appliance.alerts.waiting(who.account), waiting, tuple(await _doubts(appliance)))
+
+
+async def _doubts(appliance: Appliance) -> list[str]:
+    """Why captures may be missing. An empty page must calm nobody while nothing could come."""
+    if not appliance.monitoring.can_open():
+        return ["Nothing can be captured yet: nobody could open it. The safeguarding lead has to join first."]
+    found = []
+    if not await appliance.monitoring.anything_on():
+        found.append("Nobody is monitored, so nothing is captured but tests.")
+    broken = [check.name for check in appliance.health.checks() if check.alarm and check.state is State.BROKEN]
+    if broken:
+        found.append(f"Something may be missing, because this does not work: {', '.join(broken)}.")
+    return found
 
 
 def by_state(checks: tuple[Check, ...]) -> Mapping[str, list[Check]]:

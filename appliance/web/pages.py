@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
 
 import jinja2
 from aiohttp import web
@@ -45,6 +46,7 @@ _PATH = re.compile(r"/(?![/\\])[^\x00-\x1f\x7f]*")
 
 CORE_MENU = (
     Menu("Home", "/", Permission.USE, 0),
+    Menu("Captures", "/captures", Permission.SEE_CAPTURES, 10),
     Menu("People", "/people", Permission.SEE_DIRECTORY, 20),
     Menu("Devices", "/devices", Permission.SEE_DIRECTORY, 24),
     Menu("Monitoring", "/monitoring", Permission.SEE_MONITORING, 30),
@@ -54,7 +56,7 @@ CORE_MENU = (
     Menu("Settings", "/settings", Permission.OPERATE, 90),
     Menu("Audit", "/audit", Permission.READ_AUDIT, 100),
 )
-PART_OF = {"/groups": "/people", "/vulnerable": "/people", "/identity": "/status"}
+PART_OF = {"/alerts": "/captures", "/groups": "/people", "/vulnerable": "/people", "/identity": "/status"}
 """Pages that are reached from a place in the rail without lying below its address."""
 
 
@@ -210,6 +212,7 @@ def _around(request: web.Request, page: Context) -> dict[str, Any]:
     found = request.get(ACTOR)
     around: dict[str, Any] = {
         "school": settings.school.name,
+        "banner": settings.school.banner,
         "actor": found if found is not None and found.may(Permission.USE) else None,
         "texts": page.texts.choose(request.headers.get("Accept-Language", "")),
     }
@@ -236,6 +239,7 @@ def _around_staff(request: web.Request, page: Context) -> Mapping[str, Any]:
             "operates": False,
             "monitoring": "",
             "waiting": 0,
+            "alerts": None,
             "idle": 0,
         }
     appliance = page.appliance
@@ -247,8 +251,32 @@ def _around_staff(request: web.Request, page: Context) -> Mapping[str, Any]:
         "operates": found.may(Permission.OPERATE),
         "monitoring": appliance.monitoring.words(),
         "waiting": appliance.notices.waiting(found.account),
+        "alerts": _around_alerts(request, page, found),
         "idle": int(appliance.staff.sessions.idle.total_seconds()),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsLine:
+    """What the top line says of alerts: how many wait, or until when they stay quiet on this screen.
+
+    ``back``: where the switch leads back to.
+    """
+
+    waiting: int
+    quiet_until: str
+    back: str
+
+
+def _around_alerts(request: web.Request, page: Context, found: Actor) -> AlertsLine | None:
+    """``None`` for whoever is told of no alerts."""
+    if not found.may(Permission.SEE_ALERTS):
+        return None
+    alerts = page.appliance.alerts
+    until = alerts.presenting.until(found.account)
+    zone = ZoneInfo(page.appliance.config.settings.school.timezone)
+    shown = f"{until.astimezone(zone):%H:%M}" if until is not None else ""
+    return AlertsLine(alerts.waiting(found.account), shown, request.path if request.method == "GET" else "/")
 
 
 def _places(path: str, page: Context, found: Actor) -> list[Place]:

@@ -11,7 +11,11 @@ from appliance.hookspecs import Check, Page, Permission, Site, State
 from appliance.migrate import CORE
 from appliance.web import (
     account_views,
+    alert_views,
     audit_views,
+    capture_views,
+    endpoint_views,
+    extension_views,
     help_views,
     home_views,
     identity_views,
@@ -54,7 +58,9 @@ def core_pages(assets: Assets) -> tuple[Page, ...]:
         *help_views.pages(),
         *identity_views.pages(),
         applying_page(),
+        *alert_views.pages(),
         *audit_views.pages(),
+        *capture_views.pages(),
         *looks_views.pages(),
         *monitoring_views.pages(),
         *notices_views.pages(),
@@ -62,6 +68,8 @@ def core_pages(assets: Assets) -> tuple[Page, ...]:
         Page("staff", "GET", "/live", live.stream, Permission.SIGNED_IN),
         Page("pupil", "GET", "/", pupil_home, public),
         Page("endpoint", "GET", "/", endpoint_home, public),
+        *endpoint_views.pages(),
+        *extension_views.pages(),
         *_files("staff", assets),
         *_files("pupil", assets),
     )

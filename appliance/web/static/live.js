@@ -7,6 +7,12 @@
 //   </tbody>
 //
 // [data-field] gets the text of that field; [data-when="field=value"] is left out of rows where it does not hold.
+// [data-href="/place/{field}"] becomes a link to a page of this site: the path is the template's, the field is escaped.
+// Of the list itself: data-live-only='{"field": "value"}' takes rows of this kind alone; data-live-rank="field" puts a
+// row before those with the same or a higher data-rank; data-live-end puts rows at the end.
+//
+// What has a <template data-alert-bar> shows a line at the top when an alert comes. It says what kind of alert it is,
+// and never anything about anybody.
 "use strict";
 (() => {
   const ANNOUNCE_MS = 10000;
@@ -14,7 +20,8 @@
   const RETRY_MOST_MS = 60000;
   const bodies = document.querySelectorAll("[data-live-list]");
   const notices = document.querySelector("[data-notices]");
-  if (bodies.length === 0 && !notices) return;
+  const alerts = document.querySelector("[data-alerts]");
+  if (bodies.length === 0 && !notices && !alerts) return;
 
   class LiveList {
     constructor(body) {
@@ -22,6 +29,7 @@
       this.topic = body.dataset.liveList;
       this.limit = Number(body.dataset.limit) || 200;
       this.template = body.querySelector("template");
+      this.only = Object.entries(JSON.parse(body.dataset.liveOnly || "{}"));
       this.waiting = [];
       this.paused = false;
       this.unsaid = 0;
@@ -69,20 +77,40 @@
     }
 
     take(data) {
-      const fresh = Array.isArray(data) ? data : [data];
+      const fresh = (Array.isArray(data) ? data : [data]).filter((row) => this.fits(row));
+      if (fresh.length === 0) return;
       this.waiting.push(...fresh);
       if (this.waiting.length > this.limit) this.waiting.splice(0, this.waiting.length - this.limit);
       if (!this.paused) this.add(this.waiting.splice(0));
       this.showState();
     }
 
+    fits(row) {
+      return this.only.every(([name, wanted]) => String(row[name]) === wanted);
+    }
+
     add(fresh) {
       if (fresh.length === 0) return;
       const empty = this.body.querySelector("[data-live-empty]");
       if (empty) empty.remove();
-      for (const row of fresh) this.template.after(this.make(row));
+      for (const row of fresh) this.put(this.make(row), row);
       while (this.body.rows.length > this.limit) this.body.rows[this.body.rows.length - 1].remove();
       this.say(fresh.length);
+    }
+
+    put(made, row) {
+      if ("liveEnd" in this.body.dataset) {
+        this.body.append(made);
+        return;
+      }
+      const rank = this.body.dataset.liveRank ? Number(row[this.body.dataset.liveRank]) : null;
+      if (rank === null) {
+        this.template.after(made);
+        return;
+      }
+      made.firstElementChild.dataset.rank = rank;
+      const next = Array.from(this.body.rows).find((one) => Number(one.dataset.rank) >= rank);
+      this.body.insertBefore(made, next || null);
     }
 
     make(row) {
@@ -94,6 +122,11 @@
       for (const node of made.querySelectorAll("[data-field]")) {
         const value = row[node.dataset.field];
         node.textContent = value === null || value === undefined ? "" : String(value);
+      }
+      for (const node of made.querySelectorAll("[data-href]")) {
+        const pattern = node.dataset.href;
+        if (!/^\/[a-z]/.test(pattern)) continue; // a page of this site and nothing else
+        node.href = pattern.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(String(row[name] ?? "")));
       }
       for (const child of made.children) child.classList.add("live-row");
       return made;
@@ -124,6 +157,7 @@
   function show(message) {
     if (message.state) lists.forEach((list) => list.setState(message.state));
     else if (message.topic === "appliance.notice") notice();
+    else if (message.topic === "appliance.alert") showAlert(message.data);
     else if (message.topic === "appliance.dropped") lists.forEach((list) => list.missed());
     else lists.filter((list) => list.topic === message.topic).forEach((list) => list.take(message.data));
   }
@@ -136,6 +170,31 @@
     notices.querySelector("span").textContent = `${count} ${count === 1 ? "notice" : "notices"} for you`;
     notices.setAttribute("role", "status");
     notices.hidden = false;
+  }
+
+  // Something must be looked at. Each one counts in the top line and in the title; the line at the top has the newest.
+  let alerted = 0;
+  const title = document.title;
+  function showAlert({ alert: id, words, again }) {
+    const template = document.querySelector("template[data-alert-bar]");
+    if (!alerts || !template) return;
+    alerted += 1;
+    document.title = `(${alerted}) ${title}`;
+    if (id && again !== "yes") {
+      const count = Number(alerts.dataset.alerts) + 1;
+      alerts.dataset.alerts = count;
+      alerts.querySelector("span").textContent = `${count} ${count === 1 ? "alert" : "alerts"}`;
+      alerts.hidden = false;
+    }
+    document.querySelector(".alert-bar")?.remove();
+    const made = template.content.cloneNode(true);
+    const bar = made.firstElementChild;
+    bar.querySelector("[data-words]").textContent = alerted > 1 ? `${words}. ${alerted} have come.` : `${words}.`;
+    const link = bar.querySelector("a");
+    if (alerted === 1 && id) link.href = `/alerts/${encodeURIComponent(id)}`;
+    else link.textContent = "See the alerts";
+    bar.querySelector("button").addEventListener("click", () => bar.remove());
+    document.body.prepend(bar);
   }
 
   function tell(message) {

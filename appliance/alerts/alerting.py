@@ -1,0 +1,381 @@
+"""Alerts: what a responsible adult must look at, brought to the next one if nobody takes it in time.
+
+An alert about a capture is one piece of work with it: whoever gives the capture a status has the alert in hand. No
+alert says anything about a pupil; what it is about is on the page of its capture, for those who may open that.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from appliance.access import Actor, Condition, Role, captured, may_see_capture, require
+from appliance.alerts.presenting import Presenting
+from appliance.audit import Audit
+from appliance.bus import Bus
+from appliance.clock import new_id, now, parse, stamp
+from appliance.db import Database, Row, Transaction
+from appliance.errors import Refused
+from appliance.events import AlertRaised
+from appliance.hookspecs import Permission
+from appliance.live import Live
+from appliance.observations import Severity
+from appliance.people.listing import Page, page_of
+
+TOPIC = "appliance.alert"
+Kind = Literal["capture", "test", "silence"]
+ROUTE: Sequence[tuple[Role, ...]] = ((Role.LEAD,), (Role.DEPUTY,), (Role.HEAD,))
+"""To whom an alert about a capture is brought, one step after the other."""
+KEEPERS_OF_THE_BOX = (Role.LEAD, Role.DEPUTY, Role.IT)
+"""To whom silence is brought, all at once."""
+_ITSELF = "the appliance"
+_WAITS = "alert.closed_at IS NULL AND alert.acknowledged_at IS NULL"
+_KEEPER_ROLES = ", ".join(f"'{role}'" for role in KEEPERS_OF_THE_BOX)
+_MAY_SEE = f"""(
+    alert.kind = 'silence' AND account.state = 'active' AND account.role IN ({_KEEPER_ROLES})
+    OR alert.kind = 'test' AND account.state = 'active' AND account.role = 'it'
+    OR capture.id IS NOT NULL AND {may_see_capture("account", "capture.person_id")}
+)"""
+_WITH_CAPTURE = "alerts alert LEFT JOIN captures capture ON capture.id = alert.capture_id"
+_VIEWERS = f"""
+SELECT account.id, account.role, account.name FROM {_WITH_CAPTURE} JOIN staff_accounts account ON {_MAY_SEE}
+WHERE alert.id = ? ORDER BY account.name, account.id
+"""  # noqa: S608 - our own names
+_NUMBERS = f"""
+SELECT account.id, count(*) AS number FROM {_WITH_CAPTURE} JOIN staff_accounts account ON {_MAY_SEE}
+WHERE {_WAITS} GROUP BY account.id
+"""  # noqa: S608 - our own names
+_COLUMNS = "alert.*"
+
+
+class Alerts:
+    """``clock`` tells what time it is, ``monotonic`` how long something has waited, whatever is done to the clock."""
+
+    def __init__(
+        self,
+        records: Database,
+        audit: Audit,
+        bus: Bus,
+        live: Live,
+        escalate_minutes: int,
+        clock: Callable[[], datetime] = now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._records = records
+        self._audit = audit
+        self._bus = bus
+        self._live = live
+        self._patience = timedelta(minutes=escalate_minutes)
+        self._now = clock
+        self._monotonic = monotonic
+        self._deadlines: dict[tuple[str, int], float] = {}
+        self._numbers: Mapping[str, int] = {}
+        self.presenting = Presenting(records, audit, clock)
+
+    async def start(self) -> None:
+        """Read how many wait for whom, and who is presenting."""
+        self._take(await self._records.fetch(_NUMBERS))
+        await self.presenting.start()
+
+    # Opening
+
+    async def open_within(
+        self,
+        tx: Transaction,
+        *,
+        kind: Kind,
+        category: str,
+        severity: Severity | None = None,
+        capture: str | None = None,
+        words: str = "",
+    ) -> str:
+        """Open an alert in the unit of work of what it is about, and bring it to the first who can take it."""
+        alert, moment = new_id(), stamp(self._now())
+        await tx.execute(
+            "INSERT INTO alerts (id, kind, severity, category, words, capture_id, opened_at, step_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (alert, kind, severity or "", category, words, capture, moment, moment),
+        )
+        await _step(tx, alert, moment, "opened", words=words)
+        detail = {"kind": kind, **({"about": f"capture {capture}"} if capture else {"about": category})}
+        await self._audit.record(tx, _ITSELF, "opened an alert", f"alert {alert}", detail)
+        row = await _row(tx, alert)
+        await self._bring(tx, row, 0)
+        await self._announce(tx, row, await tx.fetch(_VIEWERS, (alert,)))
+        await self.refresh_within(tx)
+        return alert
+
+    async def _bring(self, tx: Transaction, alert: Row, step: int) -> bool:
+        """Bring an alert to the next who can take it and was not told yet. False if there is nobody left."""
+        viewers = await tx.fetch(_VIEWERS, (alert["id"],))
+        told_before = {
+            row["account_id"]
+            for row in await tx.fetch("SELECT account_id FROM alert_accounts WHERE alert_id = ?", (alert["id"],))
+        }
+        told = _next_on_route(_route_of(alert["kind"]), [one for one in viewers if one["id"] not in told_before])
+        moment = stamp(self._now())
+        if told:
+            await tx.executemany(
+                "INSERT INTO alert_accounts VALUES (?, ?, ?, ?)",
+                [(alert["id"], one["id"], step, moment) for one in told],
+            )
+            await _step(tx, alert["id"], moment, "told", names=[one["name"] for one in told])
+        else:
+            await _step(tx, alert["id"], moment, "nobody")
+        if told or step == 0:
+            await self._bus.publish(tx, _event(alert, step, [one["id"] for one in told]))
+        # A test needs nobody's answer, and silence was brought to everybody at once.
+        done = not told or alert["kind"] != "capture"
+        await tx.execute(
+            "UPDATE alerts SET step = ?, step_at = ?, route_done = ? WHERE id = ?",
+            (step if told else alert["step"], moment, int(done), alert["id"]),
+        )
+        return bool(told)
+
+    async def _announce(self, tx: Transaction, alert: Row, viewers: Sequence[Row], again: bool = False) -> None:
+        """Let open pages show that there is an alert, in locked browsers too: it says nothing about anybody."""
+        accounts = [one["id"] for one in viewers]
+        message = message_of(alert, again=again)
+        tx.after_commit.append(lambda: self._tell_pages(message, accounts))
+
+    def _tell_pages(self, message: Mapping[str, str], accounts: Collection[str]) -> None:
+        self._live.publish(TOPIC, message, Permission.SIGNED_IN, self.presenting.disturbable(accounts))
+
+    # Going on
+
+    async def escalate(self) -> None:
+        """Bring what nobody has taken in time to the next (a job, every few seconds)."""
+        rows = await self._records.fetch(
+            f"SELECT alert.* FROM alerts alert WHERE {_WAITS} AND alert.route_done = 0 ORDER BY alert.opened_at"  # noqa: S608
+        )
+        waiting = {(row["id"], row["step"]): row for row in rows}
+        known = self._deadlines
+        self._deadlines = {key: known[key] if key in known else self._deadline(row) for key, row in waiting.items()}
+        for key, row in waiting.items():
+            if self._monotonic() >= self._deadlines[key]:
+                await self._go_on(row["id"], row["step"])
+        for account in await self.presenting.over():
+            if self.waiting(account):
+                self._live.publish(TOPIC, _STILL_OPEN, Permission.SIGNED_IN, [account])
+
+    def _deadline(self, alert: Row) -> float:
+        """When an alert goes on. It waits no longer than it should, wherever the clock was set meanwhile."""
+        waited = self._now() - parse(alert["step_at"])
+        left = min(max(self._patience - waited, timedelta()), self._patience)
+        return self._monotonic() + left.total_seconds()
+
+    async def _go_on(self, alert_id: str, step: int) -> None:
+        async with self._records.transaction() as tx:
+            alert = await tx.fetch_one(
+                f"SELECT alert.* FROM alerts alert WHERE alert.id = ? AND alert.step = ? AND {_WAITS}",  # noqa: S608
+                (alert_id, step),
+            )
+            if alert is None:  # somebody has taken it at this moment
+                return
+            if await self._bring(tx, alert, step + 1):
+                told = await tx.fetch(
+                    "SELECT account_id AS id FROM alert_accounts WHERE alert_id = ? AND step = ?", (alert_id, step + 1)
+                )
+                await self._announce(tx, alert, told, again=True)
+                detail = {"accounts told": len(told)}
+                await self._audit.record(tx, _ITSELF, "passed an alert on", f"alert {alert_id}", detail)
+
+    # Taking and closing
+
+    async def acknowledge(self, actor: Actor, alert_id: str) -> bool:
+        """ "I am dealing with this". False if somebody else has said so before."""
+        async with self._records.transaction() as tx:
+            seen = alerted(actor)
+            alert = await tx.fetch_one(
+                f"SELECT alert.* FROM {_WITH_CAPTURE} WHERE alert.id = ? AND {seen.sql}",  # noqa: S608
+                (alert_id, *seen.parameters),
+            )
+            if alert is None:
+                raise Refused("This alert is not here any more.", "Go back to the alerts.")
+            if alert["closed_at"] is not None or alert["acknowledged_at"] is not None:
+                return False
+            await self._take_on(tx, actor, alert)
+            if alert["kind"] == "test":
+                await self._close(tx, alert_id, actor.name)
+            await self.refresh_within(tx)
+        return True
+
+    async def judged_within(self, tx: Transaction, actor: Actor, capture: str, *, finished: bool) -> None:
+        """Somebody has given the capture of an alert a status: it is taken, and over if nothing is left to do."""
+        alert = await tx.fetch_one("SELECT * FROM alerts WHERE capture_id = ? AND closed_at IS NULL", (capture,))
+        if alert is None:
+            return
+        if alert["acknowledged_at"] is None:
+            await self._take_on(tx, actor, alert)
+        if finished:
+            await self._close(tx, alert["id"], actor.name)
+        await self.refresh_within(tx)
+
+    async def _take_on(self, tx: Transaction, actor: Actor, alert: Row) -> None:
+        moment = stamp(self._now())
+        await tx.execute(
+            "UPDATE alerts SET acknowledged_at = ?, acknowledged_by = ? WHERE id = ?",
+            (moment, actor.name, alert["id"]),
+        )
+        await _step(tx, alert["id"], moment, "acknowledged", author=actor.name)
+        await self._audit.record(tx, actor.name, "took an alert on", f"alert {alert['id']}")
+
+    async def close_within(self, tx: Transaction, alert_id: str, words: str) -> None:
+        """Close an alert of silence by itself: what was silent is heard again."""
+        await self._close(tx, alert_id, "", words)
+        await self.refresh_within(tx)
+
+    async def change_within(self, tx: Transaction, alert_id: str, words: str, *, added: str) -> None:
+        """Say more of an alert that is open: ``words`` as it stands now, ``added`` for the list of what happened."""
+        await tx.execute("UPDATE alerts SET words = ? WHERE id = ?", (words, alert_id))
+        if added:
+            await _step(tx, alert_id, stamp(self._now()), "changed", words=added)
+
+    async def _close(self, tx: Transaction, alert_id: str, author: str, words: str = "") -> None:
+        moment = stamp(self._now())
+        await tx.execute("UPDATE alerts SET closed_at = ? WHERE id = ?", (moment, alert_id))
+        await _step(tx, alert_id, moment, "closed", author=author, words=words)
+        await self._audit.record(tx, author or _ITSELF, "closed an alert", f"alert {alert_id}")
+
+    # Reading
+
+    def waiting(self, account: str) -> int:
+        """How many alerts nobody has taken yet and this account may see."""
+        return self._numbers.get(account, 0)
+
+    async def open(self, actor: Actor) -> list[Row]:
+        """Alerts that are not closed, those that nobody has taken first, the worst and oldest of them before others."""
+        seen = alerted(actor)
+        return await self._records.fetch(
+            f"SELECT {_COLUMNS} FROM {_WITH_CAPTURE} WHERE alert.closed_at IS NULL AND {seen.sql}"  # noqa: S608
+            " ORDER BY alert.acknowledged_at IS NOT NULL, alert.kind = 'test', alert.opened_at, alert.id",
+            seen.parameters,
+        )
+
+    async def closed(self, actor: Actor, number: int) -> Page:
+        """A page of alerts that are over, the newest first."""
+        conditions = (alerted(actor), Condition("alert.closed_at IS NOT NULL", ()))
+        order = "alert.opened_at DESC, alert.id DESC"
+        return await page_of(self._records, _COLUMNS, Condition(_WITH_CAPTURE, ()), conditions, order, number)
+
+    async def alert(self, actor: Actor, alert_id: str) -> Row | None:
+        """One alert, or ``None`` if there is none of this id that ``actor`` may see."""
+        seen = alerted(actor)
+        return await self._records.fetch_one(
+            f"SELECT {_COLUMNS} FROM {_WITH_CAPTURE} WHERE alert.id = ? AND {seen.sql}",  # noqa: S608
+            (alert_id, *seen.parameters),
+        )
+
+    async def of_capture(self, actor: Actor, capture: str) -> Row | None:
+        """The alert about a capture, if there is one."""
+        seen = alerted(actor)
+        return await self._records.fetch_one(
+            f"SELECT {_COLUMNS} FROM {_WITH_CAPTURE} WHERE alert.capture_id = ? AND {seen.sql}",  # noqa: S608
+            (capture, *seen.parameters),
+        )
+
+    async def steps(self, actor: Actor, alert_id: str) -> list[Row]:
+        """What happened to an alert, in order: at, what, author, names (JSON), words."""
+        if await self.alert(actor, alert_id) is None:
+            return []
+        return await self._records.fetch("SELECT * FROM alert_steps WHERE alert_id = ? ORDER BY number", (alert_id,))
+
+    # In memory
+
+    async def refresh_within(self, tx: Transaction) -> None:
+        """Let the numbers that pages show follow this unit of work."""
+        rows = await tx.fetch(_NUMBERS)
+        tx.after_commit.append(lambda: self._take(rows))
+
+    async def refresh(self) -> None:
+        """Read the numbers again (a job): who may see what changes elsewhere too."""
+        self._take(await self._records.fetch(_NUMBERS))
+
+    def _take(self, rows: Sequence[Row]) -> None:
+        self._numbers = {row["id"]: row["number"] for row in rows}
+
+
+def alerted(actor: Actor) -> Condition:
+    """Alerts that ``actor`` may see: about captures that they may see, and of silence if they look after the box."""
+    require(actor, Permission.SEE_ALERTS)
+    seen = captured(actor, "capture.person_id")
+    kinds = ["silence"] if actor.role in KEEPERS_OF_THE_BOX else []
+    kinds += ["test"] if actor.role is Role.IT else []
+    marks = ", ".join("?" * len(kinds))
+    return Condition(f"(alert.kind IN ({marks}) OR capture.id IS NOT NULL AND {seen.sql})", (*kinds, *seen.parameters))
+
+
+def message_of(alert: Row, *, again: bool = False) -> dict[str, str]:
+    """What open pages are told: kind and severity, never a name, a word or a picture."""
+    return {
+        "alert": alert["id"],
+        "kind": alert["kind"],
+        "severity": alert["severity"],
+        "words": title_of(alert, again=again),
+        "again": "yes" if again else "no",
+    }
+
+
+def title_of(alert: Row, *, again: bool = False) -> str:
+    """What an alert is called wherever others may look at the screen."""
+    match alert["kind"]:
+        case "silence":
+            return f"The appliance fell silent: {alert['category']}"
+        case "test":
+            return "A test alert has come in"
+        case _:
+            severity = Severity(alert["severity"]).label
+            return f"A {severity} alert waits for somebody" if again else f"A {severity} alert has come in"
+
+
+_STILL_OPEN = {"alert": "", "kind": "open", "severity": "", "words": "Alerts are waiting", "again": "yes"}
+"""For somebody whose hour of presenting is over."""
+
+
+def _route_of(kind: Kind) -> Sequence[tuple[Role, ...]]:
+    return (KEEPERS_OF_THE_BOX,) if kind == "silence" else ROUTE
+
+
+def _next_on_route(route: Sequence[tuple[Role, ...]], viewers: Sequence[Row]) -> list[Row]:
+    """The first step of the route on which there is anybody; steps without anybody are passed over."""
+    steps = ([one for one in viewers if one["role"] in roles] for roles in route)
+    return next((step for step in steps if step), [])
+
+
+def _event(alert: Row, step: int, accounts: Sequence[str]) -> AlertRaised:
+    return AlertRaised(
+        alert=alert["id"],
+        kind=alert["kind"],
+        severity=alert["severity"],
+        category=alert["category"],
+        step=step,
+        accounts=tuple(accounts),
+        link=f"/alerts/{alert['id']}",
+    )
+
+
+async def _row(tx: Transaction, alert_id: str) -> Row:
+    row = await tx.fetch_one("SELECT * FROM alerts WHERE id = ?", (alert_id,))
+    assert row is not None
+    return row
+
+
+async def _step(
+    tx: Transaction,
+    alert_id: str,
+    moment: str,
+    what: str,
+    *,
+    author: str = "",
+    names: Sequence[str] = (),
+    words: str = "",
+) -> None:
+    """Add to what happened to an alert."""
+    await tx.execute(
+        "INSERT INTO alert_steps (alert_id, number, at, what, author, names, words)"
+        " SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ? FROM alert_steps WHERE alert_id = ?",
+        (alert_id, moment, what, author, json.dumps(list(names), ensure_ascii=False), words, alert_id),
+    )

@@ -1,0 +1,42 @@
+"""Commands that ask the running appliance, and what all commands need to find it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from appliance.command_socket import Reply, ask
+from appliance.config import ConfigError, Place, Settings, Source, check, read_source
+
+
+def core_settings(place: Place) -> Settings:
+    """The core's settings; a worker must come up even while the file has mistakes."""
+    try:
+        return check(read_source(place), {}).settings
+    except ConfigError:
+        return check(Source(place, {}), {}).settings
+
+
+def tell(reply: Reply | None) -> int:
+    """Print what the appliance answered; returns the exit code."""
+    if reply is None:
+        print("The appliance does not run.", file=sys.stderr)
+        return 1
+    print(reply.words)
+    return 0 if reply.good else 1
+
+
+def status(_options: argparse.Namespace, place: Place) -> int:
+    """Every check of the running appliance."""
+    return tell(asyncio.run(ask(core_settings(place).storage.run_dir, "status")))
+
+
+def reload(_options: argparse.Namespace, place: Place) -> int:
+    """Apply the settings file again."""
+    return tell(asyncio.run(ask(core_settings(place).storage.run_dir, "reload")))
+
+
+def setup_link(options: argparse.Namespace, place: Place) -> int:
+    """A one-time link for setting the box up."""
+    return tell(asyncio.run(ask(core_settings(place).storage.run_dir, "setup-link", again=options.again)))

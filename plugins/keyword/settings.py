@@ -1,0 +1,43 @@
+"""The plugin's settings: ``plugins.keyword`` in appliance.yaml. With them the policies are read and checked.
+
+So a policy with a mistake is a mistake of the settings: nothing starts with it, a running appliance keeps what it has,
+and the detection process gets the policies that run here, not what files say by then.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import PrivateAttr, ValidationInfo, model_validator
+
+from appliance.api import ConfigError, Section, WrongFile, setting
+
+from .policies import Policy, read_policies
+
+
+class Settings(Section):
+    """Keyword policies: words and phrases that are looked for in what pupils write and read."""
+
+    policies_dir: Path = setting(
+        "policies",
+        "Folder of the school’s own policies, beside the supplied ones: one YAML file each. A relative path starts at "
+        "the folder of the settings file. It need not be there.",
+        page=False,
+    )
+
+    _policies: tuple[Policy, ...] = PrivateAttr(default=())
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The policies in force: the supplied ones, then the school's own."""
+        return self._policies
+
+    @model_validator(mode="after")
+    def _policies_are_right(self, info: ValidationInfo) -> Self:
+        folder = (info.context or {}).get("config_dir")
+        try:
+            self._policies = read_policies(None if folder is None else folder / self.policies_dir)
+        except ConfigError as error:
+            raise WrongFile(error.mistakes) from None
+        return self

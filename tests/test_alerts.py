@@ -1,0 +1,327 @@
+"""Alerts: opened with what they are about, brought to one after the other, taken, closed; quiet while presenting."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from seeding_captures import (
+    MINOR,
+    MODERATE,
+    SEVERE,
+    TEST,
+    CaptureSchool,
+    Member,
+    a_capture_school,
+    messages,
+    seen,
+)
+
+from appliance.access import LOCKED, Role
+from appliance.alerts.alerting import TOPIC, Alerts, message_of
+from appliance.alerts.presenting import QUIET_FOR
+from appliance.captures.statuses import Status
+from appliance.errors import Refused
+
+EVERYONE = ("everyone", "")
+PATIENCE = timedelta(minutes=15)
+
+
+@dataclass
+class Team:
+    """A lead, a deputy and a head, all of whom may see everybody."""
+
+    school: CaptureSchool
+    lead: Member
+    deputy: Member
+    head: Member
+
+    async def alert(self, *, person: str | None = None) -> str:
+        """An alert about a Severe capture; its id."""
+        capture = await self.school.keep(seen(SEVERE, person=person))
+        row = await self.school.records.fetch_one("SELECT id FROM alerts WHERE capture_id = ?", (capture,))
+        assert row is not None
+        return str(row["id"])
+
+    async def steps(self, alert: str, who: Member | None = None) -> list[tuple[str, list[str]]]:
+        rows = await self.school.alerts.steps((who or self.lead).actor, alert)
+        return [(row["what"], json.loads(row["names"])) for row in rows]
+
+
+@pytest.fixture
+async def team(tmp_path: Path) -> AsyncIterator[Team]:
+    async with a_capture_school(tmp_path) as school:
+        lead = await school.member("Lea", Role.LEAD, EVERYONE)
+        deputy = await school.member("Dev", Role.DEPUTY, EVERYONE)
+        head = await school.member("Hal", Role.HEAD, EVERYONE, opens=False)
+        yield Team(school, lead, deputy, head)
+
+
+@pytest.mark.parametrize(("story", "opens"), [(SEVERE, True), (TEST, True), (MODERATE, False), (MINOR, False)])
+async def test_what_is_severe_and_what_is_a_test_opens_an_alert(team: Team, story: object, opens: bool) -> None:
+    await team.school.captures.keep(seen(story))  # type: ignore[arg-type]
+    assert bool(await team.school.alerts.open(team.lead.actor)) == opens
+    assert bool(await team.school.events()) == opens
+
+
+async def test_an_alert_goes_from_one_to_the_next_until_somebody_takes_it(team: Team) -> None:
+    school, alert = team.school, await team.alert()
+    assert await team.steps(alert) == [("opened", []), ("told", ["Lea"])]
+    school.clock.forward(PATIENCE - timedelta(seconds=1))
+    await school.alerts.escalate()
+    assert len(await team.steps(alert)) == 2
+    school.clock.forward(timedelta(seconds=1))
+    await school.alerts.escalate()
+    await school.alerts.escalate()
+    assert (await team.steps(alert))[2:] == [("told", ["Dev"])]
+    school.clock.forward(PATIENCE)
+    await school.alerts.escalate()
+    assert (await team.steps(alert))[3:] == [("told", ["Hal"])]
+    school.clock.forward(PATIENCE)
+    await school.alerts.escalate()
+    school.clock.forward(PATIENCE * 10)
+    await school.alerts.escalate()
+    assert (await team.steps(alert))[4:] == [("nobody", [])]
+    raised = [json.loads(one) for one in await school.events()]
+    assert [(one["step"], one["accounts"]) for one in raised] == [
+        (0, [team.lead.actor.account]), (1, [team.deputy.actor.account]), (2, [team.head.actor.account]),
+    ]  # fmt: skip
+    assert {(one["kind"], one["severity"], one["category"], one["link"]) for one in raised} == {
+        ("capture", "severe", "Suicide", f"/alerts/{alert}")
+    }
+    assert await school.alerts.acknowledge(team.head.actor, alert), "it can be taken however late it is"
+
+
+async def test_what_was_taken_goes_no_further(team: Team) -> None:
+    school, alert = team.school, await team.alert()
+    assert school.alerts.waiting(team.lead.actor.account) == school.alerts.waiting(team.head.actor.account) == 1
+    assert await school.alerts.acknowledge(team.deputy.actor, alert)
+    assert not await school.alerts.acknowledge(team.lead.actor, alert)
+    school.clock.forward(PATIENCE * 3)
+    await school.alerts.escalate()
+    assert [what for what, _ in await team.steps(alert)] == ["opened", "told", "acknowledged"]
+    assert school.alerts.waiting(team.lead.actor.account) == school.alerts.waiting(team.head.actor.account) == 0
+    row = await school.alerts.alert(team.lead.actor, alert)
+    assert row is not None
+    assert (row["acknowledged_by"], row["closed_at"]) == ("Dev", None)
+    assert ("Dev", "took an alert on") in await school.done()
+
+
+async def test_a_step_without_anybody_is_passed_over(tmp_path: Path) -> None:
+    async with a_capture_school(tmp_path) as school:
+        head = await school.member("Hal", Role.HEAD, EVERYONE)
+        await school.keep(seen(SEVERE))
+        (alert,) = await school.alerts.open(head.actor)
+        steps = await school.alerts.steps(head.actor, alert["id"])
+        assert [(row["what"], row["names"]) for row in steps] == [("opened", "[]"), ("told", '["Hal"]')]
+
+
+async def test_an_alert_that_nobody_may_see_says_so(tmp_path: Path) -> None:
+    async with a_capture_school(tmp_path) as school:
+        await school.member("Lea", Role.LEAD)
+        await school.keep(seen(SEVERE))
+        rows = await school.records.fetch("SELECT what FROM alert_steps ORDER BY number")
+        assert [row["what"] for row in rows] == ["opened", "nobody"]
+        (raised,) = await school.events()
+        assert json.loads(raised)["accounts"] == []
+
+
+async def test_only_those_who_may_see_the_pupil_are_told(team: Team) -> None:
+    school = team.school
+    ada, tom = await school.person("Ada"), await school.person("Tom", "staff")
+    tutor = await school.member("Tess", Role.PASTORAL, ("person", ada))
+    about_ada, about_tom, unknown = await team.alert(person=ada), await team.alert(person=tom), await team.alert()
+    assert {row["id"] for row in await school.alerts.open(tutor.actor)} == {about_ada}
+    assert {row["id"] for row in await school.alerts.open(team.lead.actor)} == {about_ada, unknown}
+    for alert in (about_tom, unknown):
+        assert await school.alerts.alert(tutor.actor, alert) is None
+        assert await school.alerts.steps(tutor.actor, alert) == []
+        with pytest.raises(Refused, match="not here any more"):
+            await school.alerts.acknowledge(tutor.actor, alert)
+    assert await team.steps(about_ada) == [("opened", []), ("told", ["Lea"])], "pastoral staff are on no route"
+
+
+async def test_somebody_who_was_disabled_is_not_told(team: Team) -> None:
+    async with team.school.records.transaction() as tx:
+        await tx.execute("UPDATE staff_accounts SET state = 'disabled' WHERE name = 'Lea'")
+    assert (await team.steps(await team.alert(), team.deputy))[1] == ("told", ["Dev"])
+
+
+async def test_roles_without_alerts_may_not_ask(team: Team) -> None:
+    teacher = await team.school.member("Theo", Role.TEACHER, EVERYONE)
+    for attempt in (team.school.alerts.open(teacher.actor), team.school.alerts.presenting.begin(teacher.actor)):
+        with pytest.raises(Refused, match="does not allow"):
+            await attempt
+
+
+async def test_it_sees_tests_and_no_alerts_about_pupils(team: Team) -> None:
+    it = await team.school.member("Ida", Role.IT, opens=False)
+    await team.alert()
+    await team.school.keep(seen(TEST))
+    assert [row["kind"] for row in await team.school.alerts.open(it.actor)] == ["test"]
+    assert team.school.alerts.waiting(it.actor.account) == 1
+
+
+async def test_a_test_goes_no_further_and_is_over_once_somebody_has_seen_it(team: Team) -> None:
+    school = team.school
+    await school.keep(seen(TEST))
+    (alert,) = await school.alerts.open(team.lead.actor)
+    school.clock.forward(PATIENCE * 5)
+    await school.alerts.escalate()
+    assert len(await school.events()) == 1
+    assert await school.alerts.acknowledge(team.lead.actor, alert["id"])
+    assert await school.alerts.open(team.lead.actor) == []
+    assert [row["id"] for row in (await school.alerts.closed(team.lead.actor, 1)).rows] == [alert["id"]]
+
+
+# The clock
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=-30), timedelta(days=30)], ids=["back", "ahead"])
+async def test_a_clock_that_is_set_anew_neither_holds_up_nor_hurries_an_alert(team: Team, jump: timedelta) -> None:
+    school, alert = team.school, await team.alert()
+    await school.alerts.escalate()
+    school.clock.moment += jump
+    await school.alerts.escalate()
+    assert len(await team.steps(alert)) == 2
+    school.clock.seconds += PATIENCE.total_seconds()
+    await school.alerts.escalate()
+    assert len(await team.steps(alert)) == 3
+
+
+@pytest.mark.parametrize(
+    ("away", "goes_on_after"),
+    [
+        (timedelta(minutes=5), timedelta(minutes=10)),
+        (timedelta(hours=3), timedelta()),
+        (timedelta(days=-5), PATIENCE),
+    ],
+    ids=["a while", "too long", "the clock was set back"],
+)
+async def test_after_a_restart_an_alert_waits_what_is_left(
+    team: Team, away: timedelta, goes_on_after: timedelta
+) -> None:
+    school, alert = team.school, await team.alert()
+    school.clock.moment += away
+    school.clock.seconds = 0.0  # another stopwatch
+    again = Alerts(school.records, school.audit, school.bus, school.live, 15, school.clock, school.clock.monotonic)
+    await again.start()
+    assert again.waiting(team.lead.actor.account) == 1
+    if goes_on_after:
+        await again.escalate()
+        school.clock.forward(goes_on_after - timedelta(seconds=1))
+        await again.escalate()
+        assert len(await team.steps(alert)) == 2
+        school.clock.forward(timedelta(seconds=1))
+    await again.escalate()
+    assert len(await team.steps(alert)) == 3
+
+
+# One piece of work with the capture
+
+
+async def test_whoever_judges_the_capture_has_the_alert_in_hand(team: Team) -> None:
+    school = team.school
+    capture = await school.keep(seen(SEVERE))
+    judging = school.captures.judging
+    await judging.add_note(team.lead.actor, team.lead.keys, capture, "reading it")
+    alert = await school.alerts.of_capture(team.lead.actor, capture)
+    assert alert is not None
+    assert alert["acknowledged_at"] is None, "a note alone takes nothing on"
+    await judging.set_status(team.deputy.actor, team.deputy.keys, capture, Status.INVESTIGATION)
+    await judging.set_status(team.lead.actor, team.lead.keys, capture, Status.RESOLVED)
+    rows = await school.alerts.steps(team.lead.actor, alert["id"])
+    assert [(row["what"], row["author"]) for row in rows][2:] == [("acknowledged", "Dev"), ("closed", "Lea")]
+    await judging.set_status(team.lead.actor, team.lead.keys, capture, Status.INVESTIGATION)
+    assert len(await school.alerts.steps(team.lead.actor, alert["id"])) == 4
+
+
+# What pages that are open show
+
+
+async def test_an_open_page_is_told_nothing_but_kind_and_severity(team: Team) -> None:
+    school = team.school
+    ada = await school.person("Ada Okafor")
+    lead, locked = team.lead.actor, team.deputy.actor
+    tutor = await school.member("Tess", Role.PASTORAL, ("person", await school.person("Ben")))
+    async with (
+        school.live.subscribe(lambda: lead.permissions, lead.account) as leads,
+        school.live.subscribe(lambda: LOCKED, locked.account) as locks,
+        school.live.subscribe(lambda: tutor.actor.permissions, tutor.actor.account) as tutors,
+    ):
+        alert = await team.alert(person=ada)
+        heard = [json.loads(data) for topic, data in messages(leads) if topic == TOPIC]
+        assert heard == [
+            {"alert": alert, "kind": "capture", "severity": "severe", "words": "A Severe alert has come in",
+             "again": "no"}
+        ]  # fmt: skip
+        assert [(topic, json.loads(data)) for topic, data in messages(locks)] == [(TOPIC, heard[0])]
+        assert messages(tutors) == []
+        school.clock.forward(PATIENCE)
+        await school.alerts.escalate()
+        again = [json.loads(data) for topic, data in messages(locks) if topic == TOPIC]
+        assert [one["words"] for one in again] == ["A Severe alert waits for somebody"]
+        assert messages(leads) == [], "whoever was told before is not told twice"
+
+
+def test_an_alert_has_no_name_in_it_whatever_it_is_about() -> None:
+    silence = {"id": "1", "kind": "silence", "severity": "", "category": "DNS", "words": "It does not answer."}
+    assert message_of(silence)["words"] == "The appliance fell silent: DNS"  # type: ignore[arg-type]
+    test = {"id": "1", "kind": "test", "severity": "severe", "category": "Test", "words": ""}
+    assert message_of(test)["words"] == "A test alert has come in"  # type: ignore[arg-type]
+
+
+# Presenting
+
+
+async def test_while_presenting_a_screen_stays_quiet_and_everything_else_goes_on(team: Team) -> None:
+    school, presenting, lead = team.school, team.school.alerts.presenting, team.lead.actor
+    assert presenting.until(lead.account) is None
+    await presenting.begin(lead)
+    assert presenting.until(lead.account) == school.clock() + QUIET_FOR
+    async with school.live.subscribe(lambda: lead.permissions, lead.account) as leads:
+        async with school.live.subscribe(lambda: LOCKED, team.deputy.actor.account) as deputies:
+            alert = await team.alert()
+            assert [topic for topic, _ in messages(leads)] == ["appliance.captures"]
+            assert [topic for topic, _ in messages(deputies)] == [TOPIC]
+        assert len(await school.events()) == 1, "mail goes on"
+        school.clock.forward(PATIENCE)
+        await school.alerts.escalate()
+        assert (await team.steps(alert))[2] == ("told", ["Dev"])
+        school.clock.forward(timedelta(minutes=44))
+        await school.alerts.escalate()
+        assert messages(leads) == []
+        school.clock.forward(timedelta(minutes=1))
+        await school.alerts.escalate()
+        ((topic, data),) = messages(leads)
+        assert (topic, json.loads(data)["words"]) == (TOPIC, "Alerts are waiting")
+        await school.alerts.escalate()
+        assert messages(leads) == []
+    assert presenting.until(lead.account) is None
+
+
+async def test_presenting_survives_a_restart_and_can_be_ended(team: Team) -> None:
+    school, lead = team.school, team.lead.actor
+    await school.alerts.presenting.begin(lead)
+    again = Alerts(school.records, school.audit, school.bus, school.live, 15, school.clock, school.clock.monotonic)
+    await again.start()
+    assert again.presenting.until(lead.account) is not None
+    await again.presenting.end(lead)
+    assert again.presenting.until(lead.account) is None
+    assert [action for who, action in await school.done() if who == "Lea" and "alerts" in action] == [
+        "kept alerts quiet", "let alerts be shown again",
+    ]  # fmt: skip
+
+
+async def test_a_clock_that_was_ahead_keeps_nobody_quiet_for_days(team: Team) -> None:
+    school, lead = team.school, team.lead.actor
+    school.clock.moment += timedelta(days=30)
+    await school.alerts.presenting.begin(lead)
+    school.clock.moment -= timedelta(days=30)
+    assert school.alerts.presenting.until(lead.account) is None
+    await school.alerts.escalate()
+    assert not await school.records.fetch("SELECT 1 FROM alert_quiet")

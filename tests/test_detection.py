@@ -1,0 +1,548 @@
+"""Detectors in their own process: real ones, that find, raise, spin, end the process, talk nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from appliance import app, detection
+from appliance.clock import new_id, stamp
+from appliance.detection import DetectionAway
+from appliance.hookspecs import Check, State
+from appliance.observations import Finding, Observation, Severity, Surface
+from appliance.testing import Home, Running
+
+Start = Callable[[Home], Awaitable[Running]]
+
+PLUGIN = '''
+import os, re, signal, time
+from pathlib import Path
+from appliance.api import *
+
+EVERYWHERE = frozenset(Surface)
+
+
+class Plugin:
+    """Detectors of all kinds."""
+
+    class Settings(Section):
+        """How it behaves."""
+
+        word: str = setting("penguin", "What to look for.")
+
+    def __init__(self, appliance, settings):
+        self.settings = settings
+
+    def finding(self, observation, start, end, **more):
+        given = dict(policy="Birds", version="1", term="bird", phrase="a bird", category="birds",
+                     severity=Severity.MINOR, definition="A bird.", start=start, end=end)
+        return Finding(**{**given, **more})
+
+    def word(self, observation):
+        start = observation.text.find(self.settings.word)
+        return [self.finding(observation, start, start + len(self.settings.word))] if start >= 0 else []
+
+    def misbehave(self, observation):
+        text = observation.text
+        if "spin" in text:
+            while True:
+                pass
+        if "regex" in text:
+            re.match(r"(a+)+$", "a" * 60 + "b")
+        if "raise" in text:
+            raise ValueError(text)
+        if "exit" in text:
+            os._exit(3)
+        if "crash" in text:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if "leave" in text:
+            raise SystemExit(text)
+        if "memory" in text:
+            return ["x" * (4 << 30)]
+        if "garbage" in text:
+            for descriptor in range(3, 20):
+                try:
+                    os.write(descriptor, b"garbage\\n")
+                except OSError:
+                    pass
+        if "print" in text:
+            print(text, flush=True)
+            os.write(1, text.encode())
+            os.write(2, text.encode())
+        if "slow" in text:
+            time.sleep(0.3)
+        if "wrong" in text:
+            return self.wrong(observation, text.split()[-1])
+        if "read" in text:
+            return [self.finding(observation, 0, 1, found=repr(input()))]
+        return []
+
+    def wrong(self, observation, how):
+        return {
+            "none": None,
+            "text": "hello",
+            "object": [object()],
+            "many": [self.finding(observation, 0, 1)] * 201,
+            "start": [self.finding(observation, -1, 1)],
+            "end": [self.finding(observation, 0, len(observation.text) + 1)],
+            "order": [self.finding(observation, 3, 1)],
+            "place": [self.finding(observation, 0.5, 1)],
+            "yes": [self.finding(observation, True, 1)],
+            "severity": [self.finding(observation, 0, 1, severity="awful")],
+            "phrase": [self.finding(observation, 0, 1, phrase=7)],
+            "long": [self.finding(observation, 0, 1, definition="x" * 4001)],
+            "huge": [self.finding(observation, 0, 1, definition="x" * (5 << 20))],
+            "category": [self.finding(observation, 0, 1, category="../birds")],
+            "unhashable": [self.finding(observation, 0, 1, category=["birds"])],
+            "test": [self.finding(observation, 0, 1, is_test="no")],
+            "bytes": [self.finding(observation, 0, 1, phrase=b"bird")],
+        }[how]
+
+    @hook
+    def register_detectors(self):
+        return [
+            Detector("word", frozenset({Surface.TYPED, Surface.SEARCH}), self.word),
+            Detector("misbehave", EVERYWHERE, self.misbehave),
+        ]
+'''
+QUIET = '''
+from appliance.api import *
+
+class Plugin:
+    """Looks for nothing."""
+
+    class Settings(Section):
+        """Nothing to set."""
+
+    def __init__(self, appliance, settings):
+        pass
+'''
+
+
+def seen(text: str, surface: Surface = Surface.TYPED) -> Observation:
+    return Observation(new_id(), stamp(), surface, text)
+
+
+async def running_with(home: Home, start: Start, settings: str = "{}", more: str = "") -> Running:
+    home.add_plugin(PLUGIN, "birds")
+    home.write(f"detection: {{judge_seconds: 0.5}}\n{more}plugins: {{birds: {settings}}}\n")
+    running = await start(home)
+    await there(running)
+    return running
+
+
+async def there(running: Running) -> None:
+    """Wait until the process answers."""
+    async with asyncio.timeout(30):
+        while "runs with" not in (await line(running)).words:
+            await asyncio.sleep(0.01)
+
+
+async def line(running: Running) -> Check:
+    return next(check for check in await running.appliance.detection.checks() if check.name == "Detection")
+
+
+async def judged(running: Running, text: str, surface: Surface = Surface.TYPED) -> list[Finding]:
+    return list(await running.appliance.detection.judge(seen(text, surface)))
+
+
+async def process_of(running: Running) -> int:
+    found = re.search(r"process (\d+)", (await line(running)).words)
+    assert found is not None
+    return int(found[1])
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in {"Z", "X"}
+
+
+async def gone(pid: int) -> None:
+    async with asyncio.timeout(10):
+        while is_alive(pid):
+            await asyncio.sleep(0.01)
+
+
+async def test_what_the_detectors_of_a_surface_find_comes_back(appliance_home: Home, start_appliance: Start) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    (finding,) = await judged(running, "\ud83d a 🐧 penguin")
+    assert (finding.start, finding.end) == (6, 13)
+    assert finding.severity is Severity.MINOR
+    assert finding.definition == "A bird."
+    assert await judged(running, "a sparrow") == []
+    found = {surface: len(await judged(running, "a penguin", surface)) for surface in Surface}
+    assert found == {
+        Surface.TYPED: 1, Surface.SEARCH: 1, Surface.PAGE: 0, Surface.TITLE: 0, Surface.ADDRESS: 0,
+    }  # fmt: skip
+
+
+async def test_the_process_has_the_settings_that_run_and_not_those_of_the_file(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    running = await running_with(appliance_home, start_appliance, "{word: puffin}")
+    appliance_home.write("detection: nonsense\n")
+    for name in ("help_seeking.yaml", "categories.yaml"):
+        (appliance_home.folder / name).write_text("nonsense")
+    await running.appliance.detection.refresh()
+    assert len(await judged(running, "a puffin")) == 1
+
+
+async def test_a_detector_that_never_ends_is_killed_and_a_person_asked_to_look(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    for how in ("spin", "regex"):
+        before = await process_of(running)
+        first, second = await judged(running, f"a penguin, {how}")
+        assert first.policy == "Birds"
+        assert (second.category, second.severity, second.term) == ("unjudged", Severity.MINOR, "birds.misbehave")
+        assert "within 0.5 seconds" in second.definition
+        assert (second.start, second.end) == (0, len(f"a penguin, {how}"))
+        await gone(before)
+        assert len(await judged(running, "a penguin")) == 1
+        assert await process_of(running) != before
+
+
+FAILING = {
+    "raise": "raised ValueError in __init__.py, line",
+    "leave": "raised SystemExit in",
+    "memory": "raised MemoryError",
+    "exit": "ended the process",
+    "crash": "ended the process",
+    "garbage": "ended the process",
+    "read": "raised EOFError",
+}
+NONSENSE = (
+    "none", "text", "object", "many", "start", "end", "order", "place", "yes", "severity", "phrase", "long", "huge",
+    "category", "unhashable", "test", "bytes",
+)  # fmt: skip
+
+
+async def test_a_detector_that_fails_is_contained_and_says_nothing_of_what_it_read(
+    appliance_home: Home, start_appliance: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(detection, "FAILURES", 100)
+    running = await running_with(appliance_home, start_appliance)
+    for how, words in FAILING.items():
+        first, second = await judged(running, f"Mia's penguin, {how}")
+        assert first.policy == "Birds"
+        assert second.category == "unjudged"
+        assert words in second.definition
+        assert "Mia" not in second.definition
+        assert len(await judged(running, "a penguin")) == 1
+    assert "Mia" not in caplog.text
+
+
+async def test_nonsense_is_a_failure_of_the_detector(
+    appliance_home: Home, start_appliance: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detection, "FAILURES", 100)
+    running = await running_with(appliance_home, start_appliance)
+    for how in NONSENSE:
+        assert [finding.category for finding in await judged(running, f"wrong {how}")] == ["unjudged"], how
+    assert len(await judged(running, "a penguin")) == 1
+
+
+async def test_what_a_detector_prints_goes_nowhere(
+    appliance_home: Home, start_appliance: Start, capfd: pytest.CaptureFixture[str]
+) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    assert len(await judged(running, "print a penguin")) == 1
+    assert len(await judged(running, "a penguin")) == 1
+    shown = capfd.readouterr()
+    assert "penguin" not in shown.out + shown.err
+
+
+async def test_a_detector_that_fails_three_times_is_left_out_and_alarms(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    for _ in range(3):
+        assert len(await judged(running, "raise")) == 1
+    assert await judged(running, "raise") == []
+    assert len(await judged(running, "a penguin")) == 1
+    (check,) = [check for check in await running.appliance.detection.checks() if "misbehave" in check.name]
+    assert (check.state, check.alarm) == (State.BROKEN, True)
+    assert "3 times in 10 minutes" in check.words
+    assert "appliance plugin reset birds" in check.todo
+
+
+async def test_what_a_detector_could_not_judge_is_not_put_to_it_again(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    observation = seen("spin")
+    first = await running.appliance.detection.judge(observation)
+    before = await process_of(running)
+    assert await running.appliance.detection.judge(observation) == first
+    assert await process_of(running) == before
+
+
+async def test_observations_are_judged_in_their_order(appliance_home: Home, start_appliance: Start) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    done: list[int] = []
+
+    async def one(number: int) -> None:
+        await judged(running, "slow" if number == 0 else "quick")
+        done.append(number)
+
+    await asyncio.gather(*(one(number) for number in range(20)))
+    assert done == list(range(20))
+
+
+async def test_the_line_is_bounded(appliance_home: Home, start_appliance: Start) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    answers = await asyncio.gather(
+        *(judged(running, "slow" if number == 0 else "a penguin") for number in range(detection.WAITING + 5)),
+        return_exceptions=True,
+    )
+    assert [type(answer) for answer in answers[-5:]] == [DetectionAway] * 5
+    assert [len(answer) for answer in answers[1:-5] if isinstance(answer, list)] == [1] * (detection.WAITING - 1)
+
+
+async def test_nobody_needs_to_wait_for_an_answer_for_the_next_to_be_right(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    impatient = asyncio.create_task(judged(running, "slow penguin"))
+    await asyncio.sleep(0)
+    next_one = asyncio.create_task(judged(running, "a sparrow"))
+    await asyncio.sleep(0.05)
+    impatient.cancel()
+    assert await next_one == []
+
+
+async def test_nothing_is_lost_when_the_process_is_killed_in_between(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    asked = [asyncio.create_task(judged(running, f"a penguin, slow {number}")) for number in range(8)]
+    await asyncio.sleep(0.1)
+    os.kill(await process_of(running), signal.SIGKILL)
+    assert [[finding.policy for finding in findings] for findings in await asyncio.gather(*asked)] == [["Birds"]] * 8
+
+
+async def test_a_process_that_is_killed_while_idle_is_started_again(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    before = await process_of(running)
+    os.kill(before, signal.SIGKILL)
+    await gone(before)
+    assert len(await judged(running, "a penguin")) == 1
+    assert await process_of(running) != before
+
+
+async def test_while_it_does_not_start_observations_are_sent_back_and_an_alarm_is_shown(
+    appliance_home: Home, start_appliance: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(detection, "PATIENCE_SECONDS", 0.2)
+    before = await process_of(running)
+    os.kill(before, signal.SIGKILL)
+    await gone(before)
+    with pytest.raises(DetectionAway):
+        async with asyncio.timeout(10):
+            while True:
+                await judged(running, "a penguin")
+    check = await line(running)
+    assert (check.state, check.alarm) == (State.BROKEN, True)
+    monkeypatch.undo()
+    await there(running)
+    assert len(await judged(running, "a penguin")) == 1
+
+
+async def test_a_refresh_changes_the_process_without_a_gap(appliance_home: Home, start_appliance: Start) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    before = await process_of(running)
+    asked = [asyncio.create_task(judged(running, "a penguin")) for _ in range(50)]
+    await running.appliance.detection.refresh()
+    assert [len(found) for found in await asyncio.gather(*asked)] == [1] * 50
+    assert await process_of(running) != before
+    await gone(before)
+
+
+async def test_a_plugin_that_is_switched_off_judges_no_more_and_alarms(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    appliance_home.add_plugin(
+        PLUGIN
+        + """
+    @hook
+    async def health(self):
+        if Path(__file__).with_name("ill").exists():
+            raise LookupError("ill")
+        return []
+""",
+        "birds",
+    )
+    appliance_home.add_plugin(PLUGIN, "other")
+    appliance_home.write("plugins: {birds: {}, other: {}}\n")
+    running = await start_appliance(appliance_home)
+    await there(running)
+    assert len(await judged(running, "a penguin")) == 2
+    (appliance_home.place.drop_in_dir / "birds" / "ill").write_text("")
+    await running.appliance.health.refresh()
+    assert len(await judged(running, "a penguin")) == 1
+    (check,) = [check for check in await running.appliance.detection.checks() if check.alarm]
+    assert check.name == "Detectors of birds"
+    async with asyncio.timeout(20):
+        while "2 detectors" not in (await line(running)).words:
+            await asyncio.sleep(0.01)
+
+
+async def test_it_ends_with_the_appliance(appliance_home: Home, start_appliance: Start) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    pid = await process_of(running)
+    waiting = [asyncio.create_task(judged(running, "slow")) for _ in range(5)]
+    await asyncio.sleep(0)
+    await running.stop()
+    assert not is_alive(pid)
+    for answer in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(answer, list | DetectionAway)
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from appliance.observations import Observation, Surface
+from appliance.testing import Home, start_in_process
+
+async def main():
+    home = Home(Path(sys.argv[1]), 0, 0)
+    running = await start_in_process(home)
+    while (child := running.appliance.detection._child) is None:
+        await asyncio.sleep(0.01)
+    print(child.process.pid, flush=True)
+    await running.appliance.detection.judge(Observation("1", "", Surface.TYPED, "spin"))
+
+asyncio.run(main())
+"""
+
+
+async def test_a_detector_that_spins_does_not_outlive_a_main_process_that_is_killed(appliance_home: Home) -> None:
+    appliance_home.add_plugin(PLUGIN, "birds")
+    appliance_home.write("detection: {judge_seconds: 60}\nplugins: {birds: {}}\n")
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(appliance_home.folder)], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(await asyncio.to_thread(parent.stdout.readline))
+        assert is_alive(pid)
+        parent.kill()
+    await gone(pid)
+
+
+async def test_without_detectors_there_is_no_process(appliance_home: Home, start_appliance: Start) -> None:
+    appliance_home.add_plugin(QUIET, "quiet")
+    appliance_home.write("plugins: {quiet: {}}\n")
+    running = await start_appliance(appliance_home)
+    check = await line(running)
+    assert (check.state, check.alarm) == (State.WARNING, False)
+    with pytest.raises(DetectionAway):
+        await judged(running, "a penguin")
+
+
+BROKEN = {
+    '["word"]': "register_detectors returned 'word'",
+    '[Detector("A Word", frozenset(Surface), print)]': "needs a name of lower-case letters",
+    '[Detector("word", frozenset(), print)]': "must name its surfaces",
+    '[Detector("word", frozenset({"typed"}), print)]': "must name its surfaces",
+    '[Detector("word", Surface.TYPED, print)]': "must name its surfaces",
+    '[Detector("word", frozenset(Surface), None)]': "needs a function",
+    '[Detector("word", frozenset(Surface), self.health)]': "needs a function",
+    '[Detector("word", frozenset(Surface), print)] * 2': "registered twice",
+    "1 / 0": "ZeroDivisionError",
+}
+BROKEN_HOOKS = """
+    @hook
+    def register_detectors(self):
+        return {registered}
+
+    @hook
+    async def health(self):
+        return []
+"""
+
+
+async def test_a_plugin_with_a_broken_detector_is_refused(appliance_home: Home, start_appliance: Start) -> None:
+    for number, registered in enumerate(BROKEN):
+        appliance_home.add_plugin(QUIET + BROKEN_HOOKS.format(registered=registered), f"birds{number}")
+    named = ", ".join(f"birds{number}: {{}}" for number in range(len(BROKEN)))
+    appliance_home.write(f"plugins: {{{named}}}\n")
+    running = await start_appliance(appliance_home)
+    for state, words in zip(running.appliance.plugins.states(), BROKEN.values(), strict=True):
+        assert state.state == "off"
+        assert words in state.reason
+    assert (await line(running)).alarm
+
+
+ILL = """
+    @hook
+    def register_detectors(self):
+        import os, sys, time
+        if "detect" in sys.argv and __name__.endswith("hangs"):
+            time.sleep(600)
+        if "detect" in sys.argv and __name__.endswith("exits"):
+            os._exit(1)
+        if "detect" in sys.argv:
+            raise LookupError("not here")
+        return [Detector("word", frozenset(Surface), print)]
+"""
+
+
+async def test_plugins_that_fail_in_the_process_only_are_left_out_and_the_others_judge(
+    appliance_home: Home, start_appliance: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detection, "STARTS_SPOILT", 1)
+    monkeypatch.setattr(detection, "RESTART_PAUSES", (0.0,))
+    for name in ("hangs", "exits", "raises"):
+        appliance_home.add_plugin(QUIET + ILL, name)
+    appliance_home.add_plugin(PLUGIN, "birds")
+    appliance_home.write("limits: {probe_seconds: 8}\nplugins: {exits: {}, raises: {}, hangs: {}, birds: {}}\n")
+    running = await start_appliance(appliance_home)
+    await there(running)
+    assert len(await judged(running, "a penguin")) == 1
+    red = {check.name: check for check in await running.appliance.detection.checks() if check.alarm}
+    assert set(red) == {"Detectors of hangs", "Detectors of exits", "Detectors of raises"}
+    assert "did not finish" in red["Detectors of hangs"].words
+    assert "ended" in red["Detectors of exits"].words
+    assert "LookupError" in red["Detectors of raises"].words
+
+
+async def test_the_start_does_not_wait_for_it(appliance_home: Home, start_appliance: Start) -> None:
+    appliance_home.add_plugin(PLUGIN, "birds")
+    appliance_home.write("plugins: {birds: {}}\n")
+    running = await start_appliance(appliance_home)
+    assert (await line(running)).words == "It is being started."
+    assert len(await judged(running, "a penguin")) == 1  # what comes in that moment waits for it
+
+
+async def test_a_round_trip_is_short(appliance_home: Home, start_appliance: Start) -> None:
+    running = await running_with(appliance_home, start_appliance)
+    times = []
+    for _ in range(200):
+        began = time.perf_counter()
+        await judged(running, "a penguin " + "and a long text " * 250)
+        times.append(time.perf_counter() - began)
+    print(f"median {statistics.median(times) * 1000:.2f} ms")
+    assert statistics.median(times) < 0.25
+
+
+def test_an_observation_shows_nothing_in_a_log() -> None:
+    assert "penguin" not in repr(Observation("1", stamp(), Surface.TYPED, "penguin", "penguin", "penguin"))
+    assert app.Detection is detection.Detection

@@ -1,0 +1,978 @@
+"""Browsers on school devices, over a real socket: who is let in, what they are told, what becomes of what they send."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from endpoint_client import A_PICTURE, Closed, EndpointBrowser, new_key, observation, to_text
+
+from appliance.assignments import Target, TargetKind
+from appliance.clock import new_id, now, parse, stamp
+from appliance.endpoints import connections as connecting
+from appliance.endpoints import enrolment as enrolling
+from appliance.endpoints import intake as taking
+from appliance.endpoints.connections import Connections
+from appliance.endpoints.intake import INTAKE_VAULT, IntakeKey, host_of, moment_of
+from appliance.endpoints.messages import Malformed, from_base64url, read_alive, read_hello
+from appliance.endpoints.pace import Pace, Paces
+from appliance.endpoints.tokens import NewToken
+from appliance.errors import Refused
+from appliance.hookspecs import Permission, State
+from appliance.people.devices import DeviceDetails
+from appliance.people.directory import Details
+from appliance.sealing import Recipient, SealError, new_pair, seal
+from appliance.testing import HELP_SEEKING, Client, Home, Running, free_port, start_in_process
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SECONDS = 20.0
+TEST_PHRASE = "purple penguins juggle pineapples"
+PLUGIN = '''\
+"""A detector of knives for the tests of browsers."""
+
+import json
+from pathlib import Path
+
+from appliance.api import Detector, Finding, Section, Severity, Surface, hook
+
+NEEDLES = Path(__file__).with_name("needles")
+
+
+def look(observation):
+    found = []
+    for word, test in (("knife", False), ("purple penguins juggle pineapples", True)):
+        start = observation.text.casefold().find(word)
+        if start >= 0:
+            found.append(Finding("Knives", "1", "k1", word, "weapons", Severity.SEVERE, "", start, start + len(word),
+                                 is_test=test))
+    return found
+
+
+class Plugin:
+    """Knives."""
+
+    class Settings(Section):
+        """Nothing to set."""
+
+    def __init__(self, appliance, settings):
+        self.appliance = appliance
+
+    @hook
+    def register_detectors(self):
+        return [Detector("knives", frozenset(Surface), look)]
+
+    @hook
+    async def endpoint_policy(self, device):
+        extra = NEEDLES.read_text().split() if NEEDLES.exists() else []
+        return {"needles": ["knife", *extra] if device.monitored else []}
+'''
+
+
+@pytest.fixture(autouse=True, scope="module")
+def looks_often() -> Iterator[None]:
+    """What takes seconds in a school takes tenths of one here."""
+    assert connecting.LOOK_SECONDS < 5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connecting, "LOOK_SECONDS", 0.2)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_store_is_left_open() -> Iterator[None]:
+    """In place of the check after each test: the appliance of this module lives as long as the module."""
+    yield
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            thread.join(10)
+            assert not thread.is_alive(), "a store was left open"
+
+
+@dataclass
+class School:
+    """An appliance, and what tests do with browsers there."""
+
+    home: Home
+    running: Running
+    lead: Client
+
+    @property
+    def endpoints(self) -> Any:
+        return self.running.appliance.endpoints
+
+    @property
+    def connections(self) -> Connections:
+        found: Connections = self.endpoints.connections
+        return found
+
+    @property
+    def actor(self) -> Any:
+        return self.running.actor
+
+    async def token(self, **other: Any) -> str:
+        made = await self.endpoints.tokens.make(self.actor, NewToken("Trolley 1", **other))
+        return str(next(row["token"] for row in await self.endpoints.tokens.all(self.actor) if row["id"] == made))
+
+    async def browser(self, token: str | None = None, **other: Any) -> EndpointBrowser:
+        key = await self.token() if token is None else token
+        return EndpointBrowser(self.running.port, self.endpoints.extension.id, key, **other)
+
+    async def row(self, browser: EndpointBrowser) -> Any:
+        found = await self.running.appliance.records.fetch_one(
+            "SELECT * FROM endpoints WHERE key_sha256 = ?", (enrolling.key_hash(browser.spki),)
+        )
+        assert found is not None
+        return found
+
+    async def let_in(self, browser: EndpointBrowser) -> None:
+        await self.endpoints.enrolment.approve(self.actor, [(await self.row(browser))["id"]], "one by one")
+
+    async def admitted(self, stack: AsyncExitStack, **other: Any) -> EndpointBrowser:
+        """A browser that is connected and was let in."""
+        browser = await self.browser(**other)
+        await stack.enter_async_context(browser.connected())
+        assert await browser.enrol() == "waiting"
+        await self.let_in(browser)
+        await browser.welcomed()
+        return browser
+
+    async def person(self, name: str, account: str = "") -> str:
+        directory = self.running.appliance.directory
+        person = await directory.add(self.lead.actor, Details("pupil", name))
+        if account:
+            await directory.add_account(self.lead.actor, person, "browser", account)
+        return str(person)
+
+    async def monitor(self, kind: TargetKind, target: str, value: str = "on") -> None:
+        await self.running.appliance.assignments.assign(
+            "a test", "monitoring", Target(kind, target), value, "a test", None
+        )
+
+    async def captures_of(self, browser: EndpointBrowser) -> list[Any]:
+        return list(
+            await self.running.appliance.records.fetch(
+                "SELECT * FROM captures WHERE endpoint = ? ORDER BY at", ((await self.row(browser))["id"],)
+            )
+        )
+
+    async def audit_of(self, subject: str) -> list[str]:
+        rows = await self.running.appliance.records.fetch(
+            "SELECT action FROM audit WHERE subject = ? ORDER BY seq", (subject,)
+        )
+        return [row["action"] for row in rows]
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            found = condition()
+            if await found if asyncio.iscoroutine(found) else found:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def a_school(folder: Path) -> School:
+    folder.mkdir(mode=0o755)
+    (folder / "help_seeking.yaml").write_text(HELP_SEEKING, encoding="utf-8")
+    home = Home(folder, free_port(), free_port())
+    home.add_plugin(PLUGIN, "knives")
+    home.write("plugins: {knives: {}}\ngroups: [{name: branch, addresses: [203.0.113.0/24]}]\n")
+    running = await start_in_process(home)
+    lead = await running.as_role("lead")
+    await running.appliance.monitoring.refresh()
+    return School(home, running, lead)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def school(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[School]:
+    found = await a_school(tmp_path_factory.mktemp("endpoints") / "home")
+    yield found
+    await found.running.stop()
+
+
+# From asking to being let in
+
+
+async def test_a_browser_asks_waits_is_let_in_and_is_told_what_to_look_for(school: School) -> None:
+    browser = await school.browser(name="LAPTOP-7", serial="SN7")
+    async with browser.connected():
+        assert await browser.enrol() == "waiting"
+        waiting = await school.endpoints.enrolment.waiting(school.actor)
+        assert [row["name"] for row in waiting] == ["LAPTOP-7"]
+        assert school.connections.of(waiting[0]["id"]) is None
+        await school.let_in(browser)
+        policy = await browser.welcomed()
+        assert browser.welcome["name"] == "LAPTOP-7"
+        assert policy["monitored"] is False
+        assert policy["exempt"] == ["childline.org.uk"]
+        assert {"staff.localhost", "pupil.localhost", "endpoint.localhost"} <= set(policy["own"])
+        assert policy["intake"]["vault"] == INTAKE_VAULT
+        assert policy["plugins"] == {"knives": {"needles": []}}
+        assert (await browser.alive())["time"] == pytest.approx(now().timestamp() * 1000, abs=5000)
+        await browser.hear("update")  # its version is not the one that this box gives out
+    row = await school.row(browser)
+    assert (row["state"], row["how"], row["decided_by"]) == ("approved", "one by one", school.actor.name)
+    device = await school.running.appliance.directory.devices.device(school.actor, row["device_id"])
+    assert (device.row["name"], device.row["serial"]) == ("LAPTOP-7", "SN7")
+    assert await school.audit_of(f"browser {row['id']}") == ["let a browser in"]
+
+
+async def test_it_comes_back_with_its_key_alone(school: School) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack)
+    browser.welcome, browser.policy = {}, {}
+    browser.version = school.endpoints.extension.version
+    async with browser.connected():
+        assert await browser.greet() == "welcome"
+        assert await browser.welcomed()
+        await browser.alive()
+        assert "update" not in [message["type"] for message in browser.heard]
+
+
+async def test_what_was_not_let_in_hears_nothing_and_may_send_nothing(school: School) -> None:
+    browser, other = await school.browser(), EndpointBrowser(0, "")
+    async with browser.connected():
+        assert await browser.enrol() == "waiting"
+        assert [message["type"] for message in browser.heard] == ["challenge", "waiting"]
+        assert await browser.alive()
+        other.policy = {"intake": {"vault": INTAKE_VAULT, "epoch": 1, "key": to_text(new_pair()[1])}}
+        await browser.say(other.envelope(typed="knife"))
+        assert await browser.closed() == 1008
+    assert not await school.captures_of(browser)
+
+
+async def test_a_token_that_is_over_lets_nobody_ask(school: School) -> None:
+    once = await school.token(most_uses=1)
+    first, second = await school.browser(once), await school.browser(once)
+    async with first.connected():
+        assert await first.enrol() == "waiting"
+    async with second.connected():
+        assert await second.enrol() == "refused"
+        assert "used up" in second.heard[-1]["words"]
+    async with first.connected():
+        assert await first.enrol() == "waiting", "a browser that has asked already uses the key up no further"
+    revoked = await school.token()
+    rows = await school.endpoints.tokens.all(school.actor)
+    await school.endpoints.tokens.revoke(school.actor, rows[0]["id"])
+    third = await school.browser(revoked)
+    async with third.connected():
+        assert await third.enrol() == "refused"
+        assert "withdrawn" in third.heard[-1]["words"]
+        assert third.heard[-1]["seconds"] > 0
+        assert await third.closed() == 1000
+    ended = await school.token()
+    async with school.running.appliance.records.transaction() as tx:
+        await tx.execute("UPDATE endpoint_tokens SET expires_at = ? WHERE token = ?", (stamp(), ended))
+    fourth = await school.browser(ended)
+    async with fourth.connected():
+        assert await fourth.enrol() == "refused"
+        assert "ended" in fourth.heard[-1]["words"]
+
+
+async def test_without_a_token_it_is_unknown_and_may_say_hello_again_with_one(school: School) -> None:
+    browser = await school.browser()
+    async with browser.connected():
+        assert await browser.greet() == "unknown"
+        assert await browser.enrol() == "waiting"
+    wrong = await school.browser("no such key")
+    async with wrong.connected():
+        assert await wrong.enrol() == "refused"
+    poor = await school.browser("")
+    async with poor.connected():
+        assert await poor.greet() == "unknown"
+        assert await poor.greet() == "refused"
+
+
+async def test_refused_and_revoked_browsers_are_sent_away_at_once_and_can_be_let_in_again(school: School) -> None:
+    browser = await school.browser()
+    async with browser.connected():
+        await browser.enrol()
+        row = await school.row(browser)
+        assert await school.endpoints.enrolment.refuse(school.actor, [row["id"]]) == 1
+        assert (await browser.hear("refused"))["seconds"] >= 600
+        assert await browser.closed() == 1000
+    async with browser.connected():
+        assert await browser.enrol() == "refused"
+    await school.let_in(browser)
+    async with browser.connected():
+        assert await browser.greet() == "welcome"
+        assert await school.endpoints.enrolment.revoke(school.actor, [row["id"]]) == 1
+        await browser.hear("refused")
+        assert await browser.closed() == 1000
+    assert await school.audit_of(f"browser {row['id']}") == [
+        "did not let a browser in",
+        "let a browser in",
+        "took a browser out",
+    ]
+    assert school.connections.of(row["id"]) is None
+
+
+async def test_taking_a_device_out_of_use_takes_its_browsers_out(school: School) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack, name="LAPTOP-OUT")
+        devices, device = school.running.appliance.directory.devices, (await school.row(browser))["device_id"]
+        await devices.remove(school.actor, device)
+        await browser.hear("refused")
+    assert (await school.row(browser))["state"] == "revoked"
+    await school.let_in(browser)
+    assert (await school.row(browser))["device_id"] != device, "its device is out of use and has no serial number"
+
+
+async def test_it_finds_its_device_by_serial_number_then_by_name(school: School) -> None:
+    devices = school.running.appliance.directory.devices
+    by_serial = await devices.add(school.actor, DeviceDetails("Library 1", "SN-LIB-1"))
+    by_name = await devices.add(school.actor, DeviceDetails("Library 2"))
+    other = await devices.add(school.actor, DeviceDetails("Library 3", "SN-LIB-3"))
+    async with AsyncExitStack() as stack:
+        one = await school.admitted(stack, name="something else", serial="sn-lib-1")
+        two = await school.admitted(stack, name="library 2", serial="SN-LIB-2")
+        three = await school.admitted(stack, name="Library 3", serial="SN-OTHER")
+        nameless = await school.admitted(stack)
+    assert (await school.row(one))["device_id"] == by_serial
+    assert one.welcome["name"] == "Library 1"
+    assert (await school.row(two))["device_id"] == by_name
+    assert (await devices.device(school.actor, by_name)).row["serial"] == "SN-LIB-2"
+    assert (await school.row(three))["device_id"] != other
+    assert nameless.welcome["name"] == f"Chromium on linux, {now().date()}"
+
+
+async def test_a_removed_device_that_comes_again_with_its_serial_number_is_brought_back(school: School) -> None:
+    devices = school.running.appliance.directory.devices
+    device = await devices.add(school.actor, DeviceDetails("Old one", "SN-OLD"))
+    await devices.remove(school.actor, device)
+    async with AsyncExitStack() as stack:
+        await school.admitted(stack, serial="SN-OLD")
+    assert (await devices.device(school.actor, device)).row["removed_at"] is None
+
+
+async def test_devices_come_into_the_group_of_their_key(school: School) -> None:
+    groups = school.running.appliance.directory.groups
+    group = await groups.make(school.actor, "trolley", f"Trolley {new_id()}")
+    browser = await school.browser(await school.token(group=group))
+    async with browser.connected():
+        await browser.enrol()
+        await school.let_in(browser)
+        await browser.welcomed()
+    device = (await school.row(browser))["device_id"]
+    assert [row["id"] for row in await groups.devices(school.actor, group)] == [device]
+    assert group in school.running.appliance.directory.groups_of_device(device)
+
+
+async def test_a_list_of_names_and_serial_numbers_lets_in_those_that_come_and_those_that_wait(school: School) -> None:
+    enrolment = school.endpoints.enrolment
+    early, late, twin = (
+        await school.browser(name="LIST-1"),
+        await school.browser(serial="list-sn-2"),
+        await school.browser(serial="list-sn-2"),
+    )
+    async with early.connected(), late.connected(), twin.connected():
+        assert await early.enrol() == "waiting"
+        added, let_in = await enrolment.expect(school.actor, "list-1\n\n LIST-SN-2 \nlist-sn-2\nLIST-9\n")
+        assert (added, let_in) == (3, 1)
+        await early.welcomed()
+        assert await late.enrol() == "welcome"
+        assert await twin.enrol() == "waiting", "each line lets one browser in"
+    assert [row["written"] for row in await enrolment.expected(school.actor)] == ["LIST-9"]
+    assert (await school.row(early))["how"] == (await school.row(late))["how"] == "a list"
+    assert await enrolment.forget_expected(school.actor) == 1
+    with pytest.raises(Refused):
+        await enrolment.expect(school.actor, " \n\n")
+
+
+async def test_an_open_window_lets_in_whoever_comes_until_it_is_closed(school: School) -> None:
+    enrolment = school.endpoints.enrolment
+    early, inside, after, late = [await school.browser() for _ in range(4)]
+    async with early.connected(), inside.connected(), after.connected(), late.connected():
+        assert await early.enrol() == "waiting"
+        await enrolment.open_window(school.actor, now() + timedelta(minutes=15))
+        assert (await enrolment.window()).opened_by == school.actor.name
+        await early.welcomed()
+        assert await inside.enrol() == "welcome"
+        changes = school.running.appliance.directory.changes
+        await until(lambda: school.running.appliance.directory.changes > changes)
+        await enrolment.close_window(school.actor)
+        assert await enrolment.window() is None
+        assert await after.enrol() == "waiting"
+        await enrolment.open_window(school.actor, now() + timedelta(minutes=15))
+        async with school.running.appliance.records.transaction() as tx:
+            await tx.execute("UPDATE endpoint_windows SET until = ? WHERE closed_at IS NULL", (stamp(),))
+        assert await late.enrol() == "waiting", "its time was over"
+    assert (await school.row(inside))["how"] == "an open window"
+
+
+async def test_only_so_many_may_wait(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = await school.token()
+    waiting = len(await school.endpoints.enrolment.waiting(school.actor))
+    monkeypatch.setattr(enrolling, "MOST_WAITING", waiting + 1)
+    first, second = await school.browser(token), await school.browser(token)
+    async with first.connected(), second.connected():
+        assert await first.enrol() == "waiting"
+        assert await second.enrol() == "refused"
+    rows = await school.endpoints.tokens.all(school.actor)
+    assert next(row["uses"] for row in rows if row["token"] == token) == 1
+
+
+# What is hostile
+
+
+Change = Callable[[EndpointBrowser], dict[str, Any]]
+WRONG_PROOFS: dict[str, Change] = {
+    "another nonce": lambda one: {"signature": to_text(one.sign(one.host, bytes(32), one.counter))},
+    "another box": lambda one: {"signature": to_text(one.sign("endpoint.evil.example", one.nonce, one.counter))},
+    "another port": lambda one: {"signature": to_text(one.sign("endpoint.localhost", one.nonce, one.counter))},
+    "another counter": lambda one: {"signature": to_text(one.sign(one.host, one.nonce, one.counter + 1))},
+    "another key": lambda one: {"key": to_text(EndpointBrowser(0, "", key=new_key()).spki)},
+    "no signature": lambda one: {"signature": ""},
+    "zeros": lambda one: {"signature": to_text(bytes(64))},
+    "no key of this kind": lambda one: {"key": to_text(b"\x30\x05hello")},
+}
+
+
+@pytest.mark.parametrize("change", WRONG_PROOFS.values(), ids=WRONG_PROOFS)
+async def test_whoever_cannot_prove_its_key_is_sent_away(school: School, change: Change) -> None:
+    browser = await school.browser()
+    async with browser.connected():
+        browser.counter = 5
+        await browser.say(browser.hello(token=browser.token, **change(browser)))
+        assert (await browser.hear())["type"] == "refused"
+        assert await browser.closed() == 1000
+
+
+async def test_what_was_recorded_on_one_connection_is_worth_nothing_on_another(school: School) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack)
+        recorded = browser.hello()
+        await browser.alive()
+    async with browser.connected():
+        await browser.say(recorded)
+        assert (await browser.hear())["type"] == "refused"
+
+
+NO_HELLO: dict[str, str | bytes | dict[str, Any]] = {
+    "no JSON": "{",
+    "a list": "[]",
+    "nothing": "",
+    "deep": "[" * 5000,
+    "another type": {"type": "alive", "queued": 0, "dropped": 0, "profile": ""},
+    "binary": b"\0" * 100,
+    "no key": {"type": "hello", "protocol": 1, "counter": 1, "signature": ""},
+    "another protocol": {"type": "hello", "protocol": 2, "key": "", "counter": 1, "signature": ""},
+    "a counter as text": {"type": "hello", "protocol": 1, "key": "", "counter": "1", "signature": ""},
+    "a huge counter": {"type": "hello", "protocol": 1, "key": "", "counter": 2**60, "signature": ""},
+    "a negative counter": {"type": "hello", "protocol": 1, "key": "", "counter": -1, "signature": ""},
+    "padding": {"type": "hello", "protocol": 1, "key": "QQ==", "counter": 1, "signature": ""},
+    "long": json.dumps({"type": "hello", "name": "x" * 20_000}),
+}
+
+
+@pytest.mark.parametrize("message", NO_HELLO.values(), ids=NO_HELLO)
+async def test_what_is_no_hello_ends_the_connection(school: School, message: str | bytes | dict[str, Any]) -> None:
+    browser = await school.browser()
+    async with browser.connected():
+        await browser.say(message)
+        assert await browser.closed() == 1008
+
+
+NO_ALIVE: dict[str, str | dict[str, Any]] = {
+    "no JSON": "nothing",
+    "hello again": {"type": "hello"},
+    "another kind": {"type": "delete everything"},
+    "a negative number": {"type": "alive", "queued": -1, "dropped": 0, "profile": ""},
+    "a number as text": {"type": "alive", "queued": "1", "dropped": 0, "profile": ""},
+}
+
+
+@pytest.mark.parametrize("message", NO_ALIVE.values(), ids=NO_ALIVE)
+async def test_what_is_no_message_of_ours_ends_the_connection_of_a_browser_that_is_in(
+    school: School, message: str | dict[str, Any]
+) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack)
+        await browser.say(message)
+        assert await browser.closed() == 1008
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "chrome-extension://abcdefghijklmnopabcdefghijklmnop", "null", "none at all"]
+)
+async def test_another_origin_gets_no_connection(school: School, origin: str) -> None:
+    headers = {"Host": f"endpoint.localhost:{school.running.port}"}
+    if origin != "none at all":
+        headers["Origin"] = origin
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(f"http://127.0.0.1:{school.running.port}/connect", headers=headers)
+    assert refused.value.status == 403
+
+
+async def test_what_is_no_websocket_is_refused(school: School) -> None:
+    headers = {"Host": f"endpoint.localhost:{school.running.port}"}
+    headers["Origin"] = f"chrome-extension://{school.endpoints.extension.id}"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{school.running.port}/connect", headers=headers) as answer,
+    ):
+        assert answer.status == 400
+
+
+async def test_the_socket_is_on_the_endpoint_site_alone(school: School) -> None:
+    for site in ("staff", "pupil"):
+        browser = await school.browser(host=f"{site}.localhost:{school.running.port}")
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            async with browser.connected():
+                pass
+
+
+async def test_frames_have_a_largest_size(school: School) -> None:
+    browser = await school.browser()
+    async with browser.connected():
+        await browser.say(b"\0" * 200_000)
+        assert await browser.closed() in (1006, None), "before it was let in nothing large is even gathered"
+    async with AsyncExitStack() as stack:
+        admitted = await school.admitted(stack)
+        large = b"\xff\xd8\xff" + bytes(2 * 2**20 - 3)
+        assert (await admitted.observe(typed="large", picture=large))["type"] == "kept"
+        with suppress(ConnectionError):
+            await admitted.say(b"\0" * (4 * 2**20 + 1))
+        assert await admitted.closed() in (1009, 1006, None)
+    async with admitted.connected():
+        assert await admitted.greet() == "welcome"
+
+
+async def test_who_says_nothing_is_not_kept(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting, "HANDSHAKE_SECONDS", 0.1)
+    monkeypatch.setattr(connecting, "QUIET_SECONDS", 0.1)
+    browser = await school.browser()
+    async with browser.connected():
+        assert await browser.closed() == 1008
+    async with browser.connected():
+        assert await browser.enrol() == "waiting"
+        assert await browser.closed() == 1008
+
+
+async def test_there_is_a_pace(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting, "MESSAGE_BURST", 3)
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack)
+        with pytest.raises(Closed) as closed:
+            for _ in range(10):
+                await browser.alive()
+        assert closed.value.code == 1008
+    monkeypatch.setattr(school.connections, "_paces", Paces(0.0, 1))
+    calm = await school.browser()
+    async with calm.connected():
+        pass
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        async with calm.connected():
+            pass
+    assert refused.value.status == 429
+
+
+async def test_addresses_outside_the_school_are_refused(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = ("10.1.2.3", "172.16.0.9", "192.168.7.1", "127.0.0.1", "::1", "fe80::1%eth0", "fd00::7", "::ffff:10.0.0.1")
+    assert all(school.connections.is_from_school(address) for address in (*inside, "203.0.113.9"))
+    assert not any(school.connections.is_from_school(one) for one in ("8.8.8.8", "2001:db8::1", "203.0.114.1", "", "x"))
+    monkeypatch.setattr(school.connections, "_networks", ())
+    browser = await school.browser()
+    async with browser.connected():
+        assert await browser.enrol() == "refused"
+        assert "network" in browser.heard[-1]["words"]
+
+
+async def test_the_newer_of_two_connections_stays(school: School) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack)
+        newer = await school.browser(key=browser.key, counter=browser.counter)
+        goodbye = asyncio.create_task(browser.closed())
+        await stack.enter_async_context(newer.connected())
+        assert await newer.greet() == "welcome"
+        assert await goodbye == 1000
+        await newer.alive()
+        assert school.connections.of((await school.row(newer))["id"]) is not None
+        assert (await school.row(newer))["copied_at"] is None
+
+
+async def test_a_copied_profile_is_found_and_shown(school: School) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack)
+        copy = await school.browser(key=browser.key, counter=browser.counter - 1)
+        await stack.enter_async_context(copy.connected())
+        assert await copy.greet() == "welcome"
+        row = await school.row(browser)
+        assert row["copied_at"] is not None
+        assert row["counter"] == browser.counter
+        check = (await school.endpoints.checks())[0]
+        assert check.state is State.WARNING
+        assert "copies" in check.words
+    await school.endpoints.enrolment.revoke(school.actor, [row["id"]])
+    assert (await school.endpoints.checks())[0].state is State.GOOD
+
+
+# Who is there, and what it is told
+
+
+async def test_the_account_of_the_profile_comes_before_the_device(school: School) -> None:
+    pupil, owner = await school.person("Ada", "ada@school.example"), await school.person("Ben")
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack, name=f"Device {new_id()}", profile="ADA@school.example")
+        row = await school.row(browser)
+        connection = school.connections.of(row["id"])
+        assert connection is not None
+        assert (connection.who.person, connection.who.claim) == (pupil, "browser profile")
+        await school.running.appliance.directory.devices.give(school.lead.actor, row["device_id"], owner)
+        browser.profile = ""
+        await browser.alive()
+        await until(lambda: connection.who.person == owner)
+        assert connection.who.claim == "assigned to the device"
+        browser.profile = "nobody@elsewhere.example"
+        await browser.alive()
+        assert (connection.who.person, connection.who.claim) == (None, "nobody known")
+
+
+async def test_a_policy_is_sent_within_seconds_of_any_change(school: School) -> None:
+    pupil = await school.person("Cleo", "cleo@school.example")
+    needles = school.home.place.drop_in_dir / "knives" / "needles"
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack, profile="cleo@school.example")
+        assert not browser.policy["monitored"]
+        await school.monitor(TargetKind.PERSON, pupil)
+        await browser.hear("policy", seconds=5)
+        assert browser.policy["monitored"]
+        assert browser.policy["plugins"]["knives"]["needles"] == ["knife"]
+        needles.write_text("dagger")
+        await browser.hear("policy", seconds=5)
+        assert browser.policy["plugins"]["knives"]["needles"] == ["knife", "dagger"]
+        needles.unlink()
+        await browser.hear("policy", seconds=5)
+        version = browser.policy_version
+        browser.profile = "stranger@elsewhere.example"
+        await browser.alive()
+        await browser.hear("policy", seconds=5)
+        assert not browser.policy["monitored"]
+        assert browser.policy_version != version
+        connection = school.connections.of((await school.row(browser))["id"])
+        assert connection is not None
+        assert connection.policy_version == browser.policy_version
+
+
+async def test_who_was_seen_is_kept(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    pupil = await school.person("Dan", "dan@school.example")
+    monkeypatch.setattr(connecting, "NOTE_SECONDS", 0.0)
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack, profile="dan@school.example")
+        await browser.alive(queued=3, dropped=2)
+        school.connections.look_soon()
+
+        async def kept() -> bool:
+            row = await school.row(browser)
+            return bool(row["queued"] == 3 and row["person_id"] == pupil)
+
+        await until(kept)
+        row = await school.row(browser)
+        assert (row["dropped"], row["claim"], row["profile"]) == (2, "browser profile", "dan@school.example")
+        assert row["policy_version"] == browser.policy_version
+        seen = row["last_seen_at"]
+    await until(lambda: school.connections.of(row["id"]) is None)
+    school.connections.look_soon()
+
+    async def later() -> bool:
+        return bool((await school.row(browser))["last_seen_at"] > seen)
+
+    await until(later)
+
+
+# What it sends
+
+
+async def test_what_a_detector_finds_becomes_a_capture(school: School) -> None:
+    pupil = await school.person("Eve", "eve@school.example")
+    await school.monitor(TargetKind.PERSON, pupil)
+    item = str(uuid.uuid4())
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack, profile="eve@school.example")
+        envelope = browser.envelope(item=item, typed="where to buy a knife", picture=A_PICTURE)
+        await browser.say(envelope)
+        assert await browser.hear("kept", "later", "rejected") == {"type": "kept", "id": item}
+        await browser.say(envelope)
+        assert (await browser.hear("kept", "later", "rejected"))["type"] == "kept"
+        assert (await browser.observe(typed="the weather"))["type"] == "kept"
+    found = await school.captures_of(browser)
+    assert len(found) == 1
+    row = found[0]
+    assert (row["person_id"], row["claim"], row["host"]) == (pupil, "browser profile", "chat.example")
+    assert (row["observation"], row["severity"], row["is_test"]) == (item, "severe", 0)
+    assert row["picture"] == "taken"
+    assert row["device_id"] == (await school.row(browser))["device_id"]
+
+
+async def test_of_a_child_who_is_not_monitored_nothing_but_the_test_phrase_is_kept(school: School) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack)
+        assert (await browser.observe(typed="where to buy a knife"))["type"] == "kept"
+        assert not await school.captures_of(browser)
+        assert (await school.row(browser))["last_test_at"] is None
+        assert (await browser.observe(typed=f"knife, {TEST_PHRASE.upper()}"))["type"] == "kept"
+        found = await school.captures_of(browser)
+        assert [row["is_test"] for row in found] == [1]
+        assert (await school.row(browser))["last_test_at"] is not None
+    names = await school.running.appliance.records.fetch(
+        "SELECT term FROM capture_findings WHERE capture_id = ?", (found[0]["id"],)
+    )
+    assert len(names) == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://www.childline.org.uk/get-support", "http://pupil.localhost/confide", "https://staff.localhost/x"],
+)
+async def test_places_of_help_and_the_pages_of_the_box_are_nobodys_business(school: School, address: str) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack)
+        assert (await browser.observe(typed=TEST_PHRASE, address=address, picture=A_PICTURE))["type"] == "kept"
+        assert not await school.captures_of(browser)
+
+
+PICTURES: dict[str, tuple[dict[str, Any], str]] = {
+    "none": ({}, "failed"),
+    "taken": ({"picture": A_PICTURE}, "taken"),
+    "no JPEG": ({"picture": b"GIF89a" + bytes(40)}, "failed"),
+    "too large": ({"picture": A_PICTURE + bytes(2 * 2**20)}, "failed"),
+    "of an exempt place": ({"picture": A_PICTURE, "picture_state": "exempt"}, "exempt"),
+    "hidden": ({"picture_state": "hidden"}, "hidden"),
+    "a password was there": ({"picture_state": "secret"}, "secret"),
+    "taken and not there": ({"picture_state": "taken"}, "failed"),
+}
+
+
+@pytest.mark.parametrize(("what", "state"), PICTURES.values(), ids=PICTURES)
+async def test_only_a_picture_that_was_taken_and_is_one_is_kept(
+    school: School, what: dict[str, Any], state: str
+) -> None:
+    opened = taking.read_content(observation(typed="x", **what))
+    assert opened.picture_state == state
+    assert (opened.picture is not None) == (state == "taken")
+
+
+def _sealed(kind: str = "observation", vault: str = INTAKE_VAULT, epoch: int = 1, key: bytes = b"") -> bytes:
+    recipient = Recipient(vault, epoch, key or new_pair()[1])
+    return seal(observation(typed="x"), str(uuid.uuid4()), kind, [recipient])
+
+
+REJECTED: dict[str, bytes] = {
+    "nothing": b"",
+    "noise": bytes(range(256)) * 4,
+    "short": b"\1\1" + bytes(10),
+    "another kind": _sealed("capture"),
+    "another vault": _sealed(vault=str(uuid.uuid4())),
+    "another epoch": _sealed(epoch=2),
+    "another key": _sealed(),
+}
+
+
+async def test_what_is_malformed_is_rejected_with_its_id(school: School) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack)
+        for name, frame in REJECTED.items():
+            await browser.say(frame)
+            answer = await browser.hear("kept", "later", "rejected")
+            assert answer["type"] == "rejected", name
+            if len(frame) >= 18:
+                assert answer["id"] == str(uuid.UUID(bytes=frame[2:18])), name
+        right = {"surface": "typed", "text": "x", "at": 1}
+        for wrong in (
+            b"",
+            b"\0\0\0\xff{}",
+            (5).to_bytes(4, "big") + b"hello",
+            (2).to_bytes(4, "big") + b"{}",
+            *(
+                len(text).to_bytes(4, "big") + text
+                for text in (
+                    json.dumps({**right, **change}).encode()
+                    for change in (
+                        {"surface": "smell"},
+                        {"text": 5},
+                        {"at": "now"},
+                        {"at": -1},
+                        {"at": 2**70},
+                        {"picture": "painted"},
+                    )
+                )
+            ),
+        ):
+            answer = await browser.observe(content=wrong)
+            assert answer["type"] == "rejected", wrong
+            assert "hello" not in answer["words"]
+        assert (await browser.observe(typed="x" * 9000, title="t" * 9000))["type"] == "kept", "too long is cut"
+
+
+async def test_it_has_to_wait_while_nothing_can_be_judged_or_opened(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    appliance = school.running.appliance
+    item = str(uuid.uuid4())
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack)
+        monkeypatch.setattr(appliance.monitoring, "_can_open", False)
+        answer = await browser.observe(item=item, typed=TEST_PHRASE)
+        assert (answer["type"], answer["id"]) == ("later", item)
+        assert answer["seconds"] > 0
+        monkeypatch.setattr(appliance.monitoring, "_can_open", True)
+        monkeypatch.setattr(appliance.detection, "_running", False)
+        assert (await browser.observe(item=item, typed=TEST_PHRASE))["type"] == "later"
+        monkeypatch.setattr(appliance.detection, "_running", True)
+        assert (await browser.observe(item=item, typed=TEST_PHRASE))["type"] == "kept"
+        monkeypatch.setattr(taking, "BURST", 1)
+        connection = school.connections.of((await school.row(browser))["id"])
+        assert connection is not None
+        connection.observations = Pace(0.0, 1)
+        assert (await browser.observe(typed="one"))["type"] == "kept"
+        assert (await browser.observe(typed="a storm"))["type"] == "later"
+    assert len(await school.captures_of(browser)) == 1
+
+
+async def test_nothing_of_what_a_child_wrote_is_in_the_log(school: School, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    caplog.set_level("DEBUG", "appliance")
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack, profile="zed@school.example", name="ZED-NOTEBOOK")
+        await browser.observe(typed=f"{TEST_PHRASE} wombatword", title="badgertitle", address="https://otter.example/a")
+        await browser.observe(content=b"\0\0\0\5wombatword")
+        await browser.say("wombatword")
+        await browser.closed()
+    for word in ("wombatword", "badgertitle", "otter.example", "zed@school", "ZED-NOTEBOOK"):
+        assert word not in caplog.text
+
+
+# Restarts
+
+
+async def test_a_stop_is_quick_and_what_was_let_in_stays_let_in(tmp_path: Path) -> None:
+    school = await a_school(tmp_path / "home")
+    async with AsyncExitStack() as stack:
+        browsers = [await school.admitted(stack, name=f"Laptop {number}") for number in range(20)]
+        vanished = await school.admitted(stack)
+        await vanished.vanish()
+        goodbyes = [asyncio.create_task(browser.closed()) for browser in browsers]
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await school.running.stop()
+        assert loop.time() - started < 2
+        assert set(await asyncio.gather(*goodbyes)) == {1001}
+    running = await start_in_process(school.home)
+    again = School(school.home, running, school.lead)
+    for browser in browsers[:2]:
+        browser.port = running.port
+        browser.host = f"endpoint.localhost:{running.port}"
+        browser.welcome = {}
+        async with browser.connected():
+            assert await browser.greet() == "welcome"
+            await browser.welcomed()
+    assert (await again.row(browsers[5]))["last_seen_at"] >= (await again.row(browsers[5]))["decided_at"]
+    await running.stop()
+
+
+# Small parts
+
+
+async def test_times_are_never_in_the_future_and_never_older_than_a_browser_keeps_anything() -> None:
+    def at(moment: Any, offset: float = 0.0) -> Any:
+        return moment_of(int(moment.timestamp() * 1000), offset)
+
+    close = timedelta(seconds=1)
+    assert abs(at(now() - timedelta(hours=3)) - (now() - timedelta(hours=3))) < close
+    assert abs(at(now() + timedelta(days=3)) - now()) < close
+    assert abs(at(now() - timedelta(days=400)) - (now() - timedelta(days=14))) < close
+    assert abs(moment_of(0, 0.0) - (now() - timedelta(days=14))) < close
+    assert abs(moment_of(2**53, 0.0) - now()) < close
+    slow = timedelta(hours=5)
+    assert abs(at(now() - slow - timedelta(minutes=2), slow.total_seconds()) - (now() - timedelta(minutes=2))) < close
+    assert parse(stamp(at(now()))) <= now()
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("https://Example.ORG:8443/a?b#c", "example.org"),
+        ("https://user@www.childline.org.uk./", "www.childline.org.uk"),
+        ("http://[::1]/", "::1"),
+        ("http://[broken/", ""),
+        ("about:blank", ""),
+        ("", ""),
+    ],
+)
+async def test_the_host_of_an_address(address: str, host: str) -> None:
+    assert host_of(address) == host
+
+
+async def test_the_intake_key_opens_what_is_sealed_to_it_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "trust").mkdir(mode=0o700)
+    key, again = IntakeKey.load(tmp_path / "trust"), IntakeKey.load(tmp_path / "trust")
+    told = key.for_browsers()
+    assert told == again.for_browsers()
+    recipient = Recipient(told["vault"], told["epoch"], from_base64url(told["key"]))
+    sealed = seal(b"a secret", str(uuid.uuid4()), "observation", [recipient])
+    assert again.open(sealed) == b"a secret"
+    with pytest.raises(SealError):
+        key.open(_sealed())
+
+
+async def test_texts_are_put_on_one_line_and_cut() -> None:
+    said = read_alive(json.dumps({"type": "alive", "profile": " a\n\tb\0 " + "x" * 999}))
+    assert said.profile.startswith("a b xxx")
+    assert len(said.profile) == 254
+    with pytest.raises(Malformed):
+        read_hello('{"type": "hello"}')
+    for text in ("A", "QQ==", "Q!", "QR"):
+        with pytest.raises(ValueError, match="base64url"):
+            from_base64url(text)
+
+
+async def test_a_pace_fills_by_itself() -> None:
+    seconds = 0.0
+    pace = Pace(2.0, 3, lambda: seconds)
+    assert [pace.take() for _ in range(4)] == [True, True, True, False]
+    seconds = 1.0
+    assert [pace.take() for _ in range(3)] == [True, True, False]
+    many = Paces(1.0, 1, most=2, clock=lambda: seconds)
+    assert many.take("a")
+    assert not many.take("a")
+    assert many.take("b")
+    assert many.take("c")
+    assert many.take("a"), "it was forgotten"
+
+
+async def test_only_it_decides_about_browsers(school: School) -> None:
+    enrolment, tokens = school.endpoints.enrolment, school.endpoints.tokens
+    assert not school.lead.actor.may(Permission.OPERATE)
+    for refused in (
+        enrolment.approve(school.lead.actor, [], "one by one"),
+        enrolment.refuse(school.lead.actor, []),
+        enrolment.revoke(school.lead.actor, []),
+        enrolment.expect(school.lead.actor, "a"),
+        enrolment.forget_expected(school.lead.actor),
+        enrolment.expected(school.lead.actor),
+        enrolment.open_window(school.lead.actor, now() + timedelta(hours=1)),
+        enrolment.close_window(school.lead.actor),
+        enrolment.waiting(school.lead.actor),
+        enrolment.turned_away(school.lead.actor),
+        tokens.all(school.lead.actor),
+        tokens.make(school.lead.actor, NewToken("x")),
+        tokens.revoke(school.lead.actor, "x"),
+    ):
+        with pytest.raises(Refused):
+            await refused
+    for wrong in (NewToken(" "), NewToken("x", most_uses=0), NewToken("x", days=0), NewToken("x", group="none")):
+        with pytest.raises(Refused):
+            await tokens.make(school.actor, wrong)

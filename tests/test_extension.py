@@ -1,0 +1,482 @@
+"""The packed extension: its file format, its manifest, its versions; and its parts one by one, in a browser."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import struct
+import zipfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+from playwright.async_api import Page, async_playwright
+from protocol_box import EPOCH, KEYWORD, VAULT, ProtocolBox
+
+from appliance.config import Config, Place, source_of
+from appliance.config import check as check_settings
+from appliance.db import Database
+from appliance.endpoints import extension as packing
+from appliance.endpoints.crx import crx
+from appliance.endpoints.extension import Extension, next_version
+from appliance.endpoints.messages import from_base64url
+from appliance.exempt import Exempt, ExemptPlace
+from appliance.keys_on_disk import EXTENSION_KEY, ExtensionKey, TrustError, extension_id
+from appliance.loading import resource
+from appliance.migrate import CORE, migrate
+from appliance.testing import Home, Running
+
+CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+FOLDING = json.loads((Path(__file__).parent / "vectors" / "folding.json").read_text(encoding="utf-8"))
+EXEMPT = Exempt([ExemptPlace("childline.org.uk", "Childline", "somebody to talk to")])
+MORNING = datetime(2026, 11, 24, 9, 5, tzinfo=UTC)
+
+
+def fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """The fields of a protocol buffer that holds nothing but bytes, written down apart from the code that writes it."""
+    at = 0
+
+    def number() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(message):
+        tag = number()
+        assert tag & 7 == 2
+        length = number()
+        yield tag >> 3, message[at : at + length]
+        at += length
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> ExtensionKey:
+    return ExtensionKey.open(tmp_path / "trust")
+
+
+def config_of(settings: str = "") -> Config:
+    return check_settings(source_of(settings, Place(Path("/etc/appliance/appliance.yaml"))), {})
+
+
+# The file
+
+
+def test_the_file_is_signed_as_browsers_check_it(key: ExtensionKey) -> None:
+    content = crx({"manifest.json": b"{}", "a/b.js": b"1"}, key)
+    magic, version, length = struct.unpack_from("<4sII", content)
+    assert (magic, version, length) == (b"Cr24", 3, 581)  # the length that Chromium's own tool makes
+    header, archive = content[12 : 12 + length], content[12 + length :]
+    proof, signed = dict(fields(header))[2], dict(fields(header))[10000]
+    public_key, signature = dict(fields(proof))[1], dict(fields(proof))[2]
+    assert dict(fields(signed))[1].hex() == key.crx_id.hex()
+    assert extension_id(public_key) == key.extension_id
+    verifier = serialization.load_der_public_key(public_key)
+    assert isinstance(verifier, rsa.RSAPublicKey)
+    said = b"CRX3 SignedData\x00" + struct.pack("<I", len(signed)) + signed + archive
+    verifier.verify(signature, said, padding.PKCS1v15(), hashes.SHA256())
+    with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
+        assert zipped.testzip() is None
+        assert {name: zipped.read(name) for name in zipped.namelist()} == {"manifest.json": b"{}", "a/b.js": b"1"}
+
+
+def test_the_same_files_make_the_same_bytes(key: ExtensionKey) -> None:
+    files = {"b.js": b"2", "a.js": b"1"}
+    assert crx(files, key) == crx(dict(reversed(files.items())), key)
+    assert crx({**files, "a.js": b"3"}, key) != crx(files, key)
+
+
+def test_a_key_shows_nothing_of_itself(key: ExtensionKey) -> None:
+    assert repr(key) == f"ExtensionKey(extension_id='{key.extension_id}')"
+
+
+# The manifest
+
+
+def test_nothing_of_the_extension_goes_where_pupils_look_for_help_nor_into_the_pages_of_the_box(
+    key: ExtensionKey,
+) -> None:
+    settings = config_of("web: {domain: safe.school.uk}").settings
+    script = packing.manifest(key, EXEMPT, settings)["content_scripts"][0]
+    assert script["exclude_matches"] == [
+        "*://*.childline.org.uk/*",
+        "*://*.staff.safe.school.uk/*",
+        "*://*.pupil.safe.school.uk/*",
+        "*://*.endpoint.safe.school.uk/*",
+        "*://safe.school.uk/*",
+    ]
+    assert (script["all_frames"], script["match_about_blank"], script["run_at"]) == (True, True, "document_start")
+    trial = packing.manifest(key, EXEMPT, config_of("web: {domain: localhost}").settings)["content_scripts"][0]
+    assert "*://localhost/*" not in trial["exclude_matches"]  # that is the device itself
+
+
+@pytest.mark.parametrize(
+    ("web_settings", "address"),
+    [
+        ("{domain: safe.school.uk}", "https://endpoint.safe.school.uk/extension/updates.xml"),
+        ("{domain: localhost, port: 8443}", "https://endpoint.localhost:8443/extension/updates.xml"),
+    ],
+)
+def test_the_manifest_says_where_newer_versions_are(key: ExtensionKey, web_settings: str, address: str) -> None:
+    about = packing.manifest(key, EXEMPT, config_of(f"web: {web_settings}").settings)
+    assert about["update_url"] == address
+    assert about["manifest_version"] == 3
+
+
+def test_every_file_that_the_manifest_names_is_there(key: ExtensionKey) -> None:
+    settings, folders = config_of().settings, {"keyword": KEYWORD}
+    about = packing.manifest(key, EXEMPT, settings)
+    files = {**packing.gather(folders), **packing.generated(folders, EXEMPT, settings)}
+    named = [*about["content_scripts"][0]["js"], *about["icons"].values(), about["background"]["service_worker"]]
+    assert {*named, about["storage"]["managed_schema"], "plugins/keyword/main.js"} <= set(files)
+    assert set(json.loads(files["managed_schema.json"])["properties"]) == {
+        *("serverUrl", "enrolToken", "deviceName", "deviceSerial")
+    }
+    assert len(about["description"]) <= 132  # longer ones are refused
+    for size in packing.ICON_SIZES:
+        width, height = struct.unpack_from(">II", files[f"icons/{size}.png"], 16)
+        assert (width, height) == (size, size)
+
+
+def test_a_school_of_any_name_makes_a_manifest_and_a_script(key: ExtensionKey) -> None:
+    name = 'St "Ann" </script> & \\ Sons ' + "of the long name " * 5
+    settings = config_of(f"school: {{name: {json.dumps(name[:100])}}}").settings
+    assert len(packing.manifest(key, EXEMPT, settings)["description"]) <= 132
+    assert json.dumps(settings.school.name) in packing.generated({}, EXEMPT, settings)["generated/school.js"].decode()
+
+
+def test_only_plugins_with_a_part_for_browsers_are_packed(tmp_path: Path) -> None:
+    (tmp_path / "quiet").mkdir()
+    folders = {"quiet": tmp_path / "quiet", "keyword": KEYWORD}
+    assert list(packing.with_browser_part(folders)) == ["keyword"]
+    module = packing.generated(folders, EXEMPT, config_of().settings)["generated/plugins.js"].decode()
+    assert module == 'import * as keyword from "../plugins/keyword/main.js";\n\nexport const plugins = { keyword };\n'
+
+
+# Versions
+
+
+@given(
+    st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1)),  # noqa: DTZ001
+    st.lists(st.integers(0, 65535), min_size=1, max_size=4).map(tuple),
+)
+def test_each_version_is_greater_than_the_last(moment: datetime, last: tuple[int, ...]) -> None:
+    if last == (65535,) * 4:
+        return
+    version = next_version(moment.replace(tzinfo=UTC), last)
+    as_browsers_compare = [[*one, 0, 0, 0, 0][:4] for one in (last, version)]
+    assert as_browsers_compare[0] < as_browsers_compare[1]
+    assert all(0 <= part <= 65535 for part in version)
+
+
+def test_a_version_is_the_time_of_packing() -> None:
+    assert next_version(MORNING, ()) == (2026, 1124, 905)
+    assert next_version(MORNING, (2026, 1124, 904, 7)) == (2026, 1124, 905)
+    assert next_version(MORNING, (2026, 1124, 905)) == (2026, 1124, 905, 1)
+    assert next_version(MORNING, (2030, 101, 0, 65535)) == (2030, 101, 1, 0)
+
+
+@pytest.fixture
+async def records(tmp_path: Path) -> AsyncIterator[Database]:
+    store = Database(tmp_path / "records.db", "normal")
+    await store.open()
+    await migrate(store, CORE, resource("migrations"), tmp_path / "backups")
+    yield store
+    await store.close()
+
+
+async def test_another_content_has_a_higher_version_and_the_same_content_the_same(
+    tmp_path: Path, records: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "now", lambda: MORNING)
+    folders: dict[str, Path] = {}
+
+    async def packed(settings: str = "") -> Extension:
+        trial = f"storage: {{state_dir: {tmp_path}, run_dir: {tmp_path}}}\n{settings}"
+        extension = Extension(records, tmp_path, lambda: folders, EXEMPT, config_of(trial))
+        await extension.start()
+        return extension
+
+    first, again = await packed(), await packed()
+    assert (first.version, first.crx) == (again.version, again.crx)
+    assert first.version == "2026.1124.905"
+    folders["keyword"] = KEYWORD
+    assert (await packed()).version == "2026.1124.905.1"
+    assert (await packed("web: {port: 444}")).version == "2026.1124.905.2"
+    assert (await packed()).version == "2026.1124.905.3"  # not the old number again: browsers never go back
+    monkeypatch.setattr(packing, "now", lambda: MORNING.replace(hour=10))
+    assert (await packed()).version == "2026.1124.905.3"
+    (tmp_path / "trust" / EXTENSION_KEY).unlink()
+    with pytest.raises(TrustError):
+        await packed()
+
+
+async def test_browsers_find_the_newest_version_and_get_it(
+    appliance_home: Home, start_appliance: Callable[[Home], Any]
+) -> None:
+    running: Running = await start_appliance(appliance_home)
+    extension = running.appliance.endpoints.extension
+    asked = f"/extension/updates.xml?os=linux&x=id%3D{extension.id}%26v%3D0.0.0.0%26uc"
+    answer = await running.get(asked, site="endpoint")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/xml; charset=utf-8")
+    address = f"http://endpoint.localhost:{running.port}/extension/appliance.crx"
+    assert f'<app appid="{extension.id}">' in answer.text
+    assert f'<updatecheck codebase="{address}" version="{extension.version}"/>' in answer.text
+    answer = await running.get("/extension/appliance.crx", site="endpoint")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/x-chrome-extension")
+    assert answer.text.startswith("Cr24")
+    assert (await running.get("/extension/appliance.crx", site="staff")).status in {303, 401, 403, 404}
+
+
+# Its parts, in a browser
+
+
+@pytest.fixture
+def box(key: ExtensionKey) -> ProtocolBox:
+    return ProtocolBox(key)
+
+
+@pytest.fixture
+async def page(box: ProtocolBox) -> AsyncIterator[Page]:
+    """A page that can import the modules of the extension."""
+    files = box.files()
+    types = {".js": "text/javascript", ".json": "application/json", ".png": "image/png"}
+
+    async def serve(request: web.Request) -> web.Response:
+        path = request.match_info["path"]
+        if not path:
+            return web.Response(text="<!doctype html><title>Parts</title>", content_type="text/html")
+        return web.Response(body=files[path], content_type=types[Path(path).suffix])
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", serve)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+        page = await browser.new_page()
+        await page.goto(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+        yield page
+        await browser.close()
+    await runner.cleanup()
+
+
+async def test_words_are_folded_as_the_box_folds_them(page: Page) -> None:
+    found = await page.evaluate(
+        """async (texts) => {
+            const { words } = await import('/plugins/keyword/main.js');
+            const points = (text, end) => Array.from(text.slice(0, end)).length;
+            return texts.map((text) =>
+                words(text).map((word) => [word.text, points(text, word.start), points(text, word.end)]));
+        }""",
+        [vector["text"] for vector in FOLDING],
+    )
+    for vector, tokens in zip(FOLDING, found, strict=True):
+        assert tokens == vector["tokens"], vector["about"]
+
+
+async def test_needles_are_found_as_whole_words_on_their_surfaces(page: Page) -> None:
+    found = await page.evaluate(
+        """async ([policy, texts]) => {
+            const { prepare } = await import('/plugins/keyword/main.js');
+            const find = prepare(policy);
+            return texts.map(([text, surface]) => find(text, surface).map(({ id, start, end }) =>
+                [id, text.slice(start, end)]));
+        }""",
+        [
+            {
+                "needles": [
+                    {"id": "1", "words": ["want", "to", "die"], "surfaces": ["typed", "page"]},
+                    {"id": "2", "words": ["want"], "surfaces": ["typed"]},
+                    {"id": "3", "words": [], "surfaces": ["typed"]},
+                ]
+            },
+            [
+                ("I WANT — to\n\N{MATHEMATICAL BOLD SMALL D}ie!", "typed"),
+                ("I want to die", "page"),
+                ("I want to die", "title"),
+                ("unwanted to diet", "typed"),
+                ("want to", "page"),
+                ("", "typed"),
+            ],
+        ],
+    )
+    bold = "WANT — to\n\N{MATHEMATICAL BOLD SMALL D}ie"
+    assert found == [[["1", bold], ["2", "WANT"]], [["1", "want to die"]], [], [], [], []]
+
+
+async def test_what_a_browser_seals_the_box_opens(page: Page, box: ProtocolBox) -> None:
+    item, key = "0192f0a0-1111-4222-8333-444455556666", box.policy()["policy"]["intake"]["key"]
+    for size in (0, 1, 180, 200, 70_000, 200_000):  # on both sides of where the padding grows
+        envelope = await page.evaluate(
+            """async ([item, vault, epoch, key, size]) => {
+                const { seal } = await import('/seal.js');
+                const { content } = await import('/noticing.js');
+                const { fromBase64url, toBase64url } = await import('/bytes.js');
+                const jpeg = new Uint8Array(size).map((_, at) => at % 251);
+                const seen = { surface: 'typed', text: 'Zoë \\u{1f600}' };
+                return toBase64url(await seal(content(seen, jpeg), item, { vault, epoch, key: fromBase64url(key) }));
+            }""",
+            [item, VAULT, EPOCH, key, size],
+        )
+        received = box.open(from_base64url(envelope))
+        assert received.id == item
+        assert received.content == {"surface": "typed", "text": "Zoë \U0001f600"}
+        assert received.picture == bytes(at % 251 for at in range(size))
+
+
+async def test_the_key_cannot_be_taken_out_and_two_calls_at_once_make_one(page: Page) -> None:
+    found = await page.evaluate(
+        """async () => {
+            const { prove } = await import('/identity.js');
+            const { within } = await import('/database.js');
+            const proofs = await Promise.all([prove('a', 'AAAA'), prove('a', 'AAAA'), prove('a', 'AAAA')]);
+            const { pair } = await within('identity', 'readonly', (store) => store.get('device'));
+            const refused = await crypto.subtle.exportKey('pkcs8', pair.privateKey).catch((error) => error.name);
+            return { keys: new Set(proofs.map(({ key }) => key)).size, refused,
+                counters: proofs.map(({ counter }) => counter).sort() };
+        }"""
+    )
+    assert found == {"keys": 1, "refused": "InvalidAccessError", "counters": [1, 2, 3]}
+
+
+async def test_the_queue_keeps_the_newest_and_counts_what_it_drops(page: Page) -> None:
+    found = await page.evaluate(
+        """async () => {
+            const { Queue } = await import('/queue.js');
+            const queue = new Queue(3, 1000);
+            const numbers = [];
+            for (const id of ['a', 'b', 'c', 'd']) numbers.push(await queue.add(id, new Uint8Array(10)));
+            const unfinished = await queue.next();
+            for (const [at, id] of ['a', 'b', 'c', 'd'].entries()) await queue.finish(numbers[at], id);
+            const first = await queue.next();
+            await queue.finish(await queue.add('large', new Uint8Array(985)), 'large');
+            const again = new Queue(3, 1000); // as after the browser was killed
+            await again.open();
+            const left = [];
+            for (let next = await again.next(); next; next = await again.next()) {
+                left.push([next.id, next.envelope.length]);
+                await again.forget(next.number);
+            }
+            return { unfinished, first: first.id, left, dropped: again.dropped, length: again.length };
+        }"""
+    )
+    # "b" was being sent when the large one came, so it was not dropped
+    assert found == {
+        "unfinished": None,
+        "first": "b",
+        "left": [["b", 10], ["large", 985]],
+        "dropped": 3,
+        "length": 0,
+    }
+
+
+async def test_only_so_many_observations_leave_in_a_minute_and_the_rest_is_counted(page: Page) -> None:
+    found = await page.evaluate(
+        """async () => {
+            const { Noticing } = await import('/noticing.js');
+            const { Queue } = await import('/queue.js');
+            const queue = new Queue();
+            const key = new Uint8Array(32).fill(9);
+            const policy = {
+                intake: { vault: '0192f0a0-0000-7000-8000-000000000001', epoch: 1, key },
+                find: (text) => [{ key: 'x', start: 0, end: text.length }],
+            };
+            const pictures = { take: async () => ({ state: 'hidden', jpeg: null }) };
+            const noticing = new Noticing({ policy, queue, pictures, connection: { drain: () => null } });
+            const seen = { surface: 'title', text: 'x', title: '', address: '', tabId: 1, page: {} };
+            for (let number = 0; number < 65; number++) await noticing.look(seen);
+            await noticing.look({ ...seen, surface: 'typed' });
+            return [queue.length, queue.dropped];
+        }"""
+    )
+    assert found == [61, 5]
+
+
+async def test_pieces_hold_what_was_noticed_and_what_is_around_it(page: Page) -> None:
+    found = await page.evaluate(
+        """async () => {
+            const { piecesAround, whatIsNew } = await import('/noticing.js');
+            const text = '\\u{1f600}'.repeat(2500) + ' first ' + 'a '.repeat(3000) + 'second third';
+            const at = (word) => ({ key: word, start: text.indexOf(word), end: text.indexOf(word) + word.length });
+            const pieces = piecesAround(text, [at('first'), at('second'), at('third')]);
+            const counted = whatIsNew([at('first'), at('first'), at('second')], { first: 1, second: 1 });
+            return { pieces, news: counted.news.map(({ key }) => key), counts: counted.counts };
+        }"""
+    )
+    first, second = found["pieces"]
+    assert "first" in first
+    assert "second third" in second
+    assert all(len(piece.encode("utf-16-le")) <= 8000 for piece in found["pieces"])
+    assert "\ufffd" not in first[1:-1]
+    assert (found["news"], found["counts"]) == (["first"], {"first": 2, "second": 1})
+
+
+async def test_places_are_hosts_and_everything_below(page: Page) -> None:
+    found = await page.evaluate(
+        """async () => {
+            const { Places } = await import('/places.js');
+            const places = new Places(['childline.org.uk', '10.0.0.5']);
+            return ['https://childline.org.uk/a', 'http://www.childline.org.uk:8080/', 'https://CHILDLINE.org.uk./',
+                'blob:https://www.childline.org.uk/1', 'http://10.0.0.5/', 'https://notchildline.org.uk/',
+                'https://childline.org.uk.example/', 'https://example.org/?childline.org.uk', 'about:srcdoc', '',
+                'null',
+            ].map((address) => places.hold([address]));
+        }"""
+    )
+    assert found == [True] * 5 + [False] * 6
+
+
+async def test_searches_are_read_out_of_addresses(page: Page) -> None:
+    found = await page.evaluate(
+        """async (addresses) => {
+            const { read } = await import('/navigation.js');
+            return addresses.map(read);
+        }""",
+        [
+            "https://www.google.com/search?q=how+to+die&hl=en",
+            "https://www.youtube.com/results?search_query=caf%C3%A9%20music",
+            "https://example.org/want-to-die/%E2%82%AC?page=2",
+            "https://example.org/%ff?q=",
+        ],
+    )
+    assert found == [
+        {"search": "how to die", "address": "www.google.com/search?hl=en"},
+        {"search": "café music", "address": "www.youtube.com/results"},
+        {"search": "", "address": "example.org/want-to-die/€?page=2"},
+        {"search": "", "address": "example.org/%ff?q="},
+    ]
+
+
+async def test_the_box_is_found_in_the_address_of_the_policy(page: Page) -> None:
+    found = await page.evaluate(
+        """async (addresses) => {
+            const { boxOf, browserName } = await import('/settings.js');
+            const brands = [{ brand: 'Not=A?Brand', version: '99' }, { brand: 'Chromium', version: '156' }];
+            return [...addresses.map(boxOf), browserName(brands),
+                browserName([...brands, { brand: 'Microsoft Edge', version: '155' }])];
+        }""",
+        ["https://endpoint.localhost:8443", "https://a.b/c?d", "http://a.b:80", "ftp://a.b", "", "a.b"],
+    )
+    assert found == [
+        {"host": "endpoint.localhost:8443", "address": "wss://endpoint.localhost:8443/connect"},
+        {"host": "a.b", "address": "wss://a.b/connect"},
+        {"host": "a.b", "address": "ws://a.b/connect"},
+        *(None, None, None),
+        "Chromium 156",
+        "Microsoft Edge 155",
+    ]

@@ -1,0 +1,311 @@
+"""The extension's life: installed by policy, let in, cut off, killed, updated, taken out. In a real Chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+from managed_chromium import ManagedChromium, managed_chromium, school_policy, why_not
+from playwright.async_api import Page
+from protocol_box import KEYWORD, NEEDLES, TOKEN, ProtocolBox
+
+from appliance.access import Role
+from appliance.db import Row
+from appliance.endpoints.tokens import NewToken
+from appliance.keys_on_disk import ExtensionKey
+from appliance.testing import Home, Running
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+HOSTS = {"forum.test": "127.0.0.1", "other.test": "127.0.0.1"}
+TERM = "want to die"
+FORUM = "<!doctype html><title>Forum</title><textarea id='say'></textarea>"
+TEST_PHRASE = "purple penguins juggle pineapples"
+
+
+@pytest.fixture
+async def box(tmp_path: Path) -> AsyncIterator[ProtocolBox]:
+    box = ProtocolBox(ExtensionKey.open(tmp_path / "trust"))
+    await box.start()
+    box.pages["/"] = FORUM
+    yield box
+    await box.stop()
+
+
+def policy_of(box: ProtocolBox, **device: str) -> dict[str, object]:
+    return school_policy(box.key.extension_id, box.url, TOKEN, **device)
+
+
+async def forum(browser: ManagedChromium, box: ProtocolBox) -> Page:
+    return await browser.new_page(f"http://forum.test:{box.port}/")
+
+
+async def write(page: Page, words: str = TERM) -> None:
+    """Write something and leave the field, so that it is read at once."""
+    await page.locator("#say").fill("")
+    await page.locator("#say").press_sequentially(words)
+    await page.locator("#say").press("Tab")
+
+
+async def reading(browser: ManagedChromium, box: ProtocolBox, page: Page) -> None:
+    """Wait until the policy is there: until something that is written is noticed, and forget that again."""
+    for number in count():
+        words = f"{TERM}, try {number}"
+        await write(page, words)
+        with suppress(TimeoutError):
+            await box.until(lambda words=words: any(one.content["text"] == words for one in box.received), 1.0)
+            break
+    box.received.clear()
+
+
+async def title(browser: ManagedChromium) -> str:
+    """What the toolbar says. Needs a policy under which workers may be looked into."""
+    worker = browser.context.service_workers[0]
+    return str(await worker.evaluate("chrome.action.getTitle({})"))
+
+
+# Being let in
+
+
+async def test_a_browser_waits_until_it_is_let_in_and_says_so(tmp_path: Path, box: ProtocolBox) -> None:
+    box.let_in = False
+    policy = {**policy_of(box, deviceName="Laptop 7", deviceSerial="S-7"), "DeveloperToolsAvailability": 1}
+    async with managed_chromium(tmp_path / "chromium", policy, HOSTS) as browser:
+        await box.until(lambda: box.hellos)
+        hello = box.hellos[0]
+        assert (hello["name"], hello["serial"], hello["token"]) == ("Laptop 7", "S-7", TOKEN)
+        assert hello["browser"].startswith("Chromium ")
+        assert hello["platform"] == "linux"
+        assert box.origins == [f"chrome-extension://{box.key.extension_id}"]  # one connection, whatever wakes it
+        page = await forum(browser, box)
+        await write(page)
+        while "waiting to be let in: nothing on it is looked at yet" not in await title(browser):
+            await page.wait_for_timeout(50)
+        assert not box.received
+        box.let_in = True
+        await reading(browser, box, page)
+        shown = await title(browser)
+        assert "looked after by your school" in shown
+        assert "looks for signs that somebody is in danger" in shown
+        await box.tell({"type": "refused", "words": "IT took this browser out.", "seconds": 3600})
+        while "It has not been let in: nothing on it is looked at" not in await title(browser):
+            await page.wait_for_timeout(50)
+        await write(page, f"I {TERM}")
+        worker = browser.context.service_workers[0]
+        assert await worker.evaluate("chrome.storage.local.get()") == {}
+        assert not box.received
+
+
+async def test_a_browser_shows_the_same_key_for_ever_and_the_enrolment_key_once(
+    tmp_path: Path, box: ProtocolBox
+) -> None:
+    async with managed_chromium(tmp_path / "chromium", policy_of(box), HOSTS) as browser:
+        await box.until(lambda: box.hellos)
+        page = await forum(browser, box)
+        await reading(browser, box, page)
+        await browser.kill()
+        await browser.start()
+        await box.until(lambda: len(box.hellos) == 2)
+        first, second = box.hellos
+        assert second["key"] == first["key"]
+        assert second["counter"] > first["counter"]
+        assert "token" not in second
+        assert second["policy"] == "v1"
+        box.knows.clear()  # the box was set up anew, and asks again
+        await box.stop()
+        await box.start()
+        await box.until(lambda: len(box.hellos) == 4)
+        assert ["token" in hello for hello in box.hellos[2:]] == [False, True]
+        assert box.hellos[3]["counter"] == box.hellos[2]["counter"] > second["counter"]
+
+
+# Nothing is lost
+
+
+async def test_what_is_noticed_while_the_box_is_away_survives_a_browser_that_is_killed(
+    tmp_path: Path, box: ProtocolBox
+) -> None:
+    async with managed_chromium(tmp_path / "chromium", policy_of(box), HOSTS) as browser:
+        await box.until(lambda: box.hellos)
+        page = await forum(browser, box)
+        await reading(browser, box, page)
+        other = ProtocolBox(box.key)  # pages are still there
+        await box.stop()
+        await other.start()
+        other.pages["/"] = FORUM
+        page = await browser.new_page(f"http://other.test:{other.port}/")
+        await write(page, f"First I {TERM}")
+        await page.wait_for_timeout(1_000)  # nothing outside can tell that it is on the disk
+        await browser.kill()
+        await box.start()
+        await browser.start()
+        await box.until(lambda: box.received)
+        assert [one.content["text"] for one in box.received] == [f"First I {TERM}"]
+        assert box.received[0].content["picture"] == "taken"
+        await other.stop()
+
+
+async def test_an_observation_is_sent_until_the_box_has_kept_it_and_never_again(
+    tmp_path: Path, box: ProtocolBox
+) -> None:
+    async with managed_chromium(tmp_path / "chromium", policy_of(box), HOSTS) as browser:
+        await box.until(lambda: box.hellos)
+        page = await forum(browser, box)
+        await reading(browser, box, page)
+        box.answer = lambda received: {"type": "later", "id": received.id, "seconds": 1}
+        await write(page, f"Once I {TERM}")
+        await box.until(lambda: len(box.received) == 2)
+        box.answer = lambda received: None  # the answer is lost
+        await box.until(lambda: len(box.received) == 3)
+        await box.stop()
+        box.answer = lambda received: {"type": "kept", "id": received.id}
+        await box.start()
+        await box.until(lambda: len(box.received) == 4)
+        assert len({one.id for one in box.received}) == 1
+        await write(page, f"Twice I {TERM}")
+        await box.until(lambda: len(box.received) == 5)
+        assert box.received[4].id != box.received[3].id
+        box.answer = lambda received: {"type": "rejected", "id": received.id, "words": "it is malformed"}
+        await write(page, f"Thrice I {TERM}")
+        await write(page, f"At last I {TERM}")
+        await box.until(lambda: len(box.received) == 7)
+        assert [one.content["text"] for one in box.received[5:]] == [f"Thrice I {TERM}", f"At last I {TERM}"]
+
+
+# Changes
+
+
+async def test_a_new_version_comes_at_once_and_reads_pages_that_are_open(tmp_path: Path, box: ProtocolBox) -> None:
+    async with managed_chromium(tmp_path / "chromium", policy_of(box), HOSTS) as browser:
+        await box.until(lambda: box.hellos)
+        page = await forum(browser, box)
+        await reading(browser, box, page)
+        box.version = "2026.1124.901"
+        await box.tell({"type": "update"})
+        await box.until(lambda: box.hellos[-1]["version"] == box.version)
+        await reading(browser, box, page)  # the page was not loaded again
+        await write(page, f"Now I {TERM}")
+        await box.until(lambda: box.received)
+        await write(page, "Something else")
+        await write(page, f"And I {TERM}")
+        await box.until(lambda: len(box.received) == 2)
+        assert [one.content["text"] for one in box.received] == [f"Now I {TERM}", f"And I {TERM}"]
+
+
+async def test_pages_that_were_open_before_the_extension_came_are_read_too(tmp_path: Path, box: ProtocolBox) -> None:
+    async with managed_chromium(tmp_path / "chromium", {}, HOSTS) as browser:
+        page = await forum(browser, box)
+        assert not box.hellos
+        while not box.hellos:  # Chromium looks away while it starts, and for some seconds after each change
+            browser.write_policy(policy_of(box))
+            with suppress(TimeoutError):
+                await box.until(lambda: box.hellos, 15)
+        await reading(browser, box, page)
+
+
+async def test_a_new_policy_applies_to_open_pages(tmp_path: Path, box: ProtocolBox) -> None:
+    async with managed_chromium(tmp_path / "chromium", policy_of(box), HOSTS) as browser:
+        await box.until(lambda: box.hellos)
+        page = await forum(browser, box)
+        await reading(browser, box, page)
+        box.needles = ({"id": "x", "words": ["blue", "cheese"], "surfaces": ["typed"]},)
+        await box.send_policy()
+        while "blue cheese" not in {one.content["text"] for one in box.received}:
+            await write(page, "blue cheese")
+        box.received.clear()
+        await write(page, TERM)
+        await write(page, "Some blue cheese")
+        await box.until(lambda: any(one.content["text"] == "Some blue cheese" for one in box.received))
+        assert TERM not in {one.content["text"] for one in box.received}
+        box.needles, box.exempt = NEEDLES, ("forum.test",)
+        await box.send_policy()
+        other = await browser.new_page(f"http://other.test:{box.port}/")
+        await reading(browser, box, other)
+        await page.bring_to_front()
+        await write(page)
+        await other.bring_to_front()
+        await write(other, f"Here I {TERM}")
+        await box.until(lambda: box.received)
+        assert [one.content["text"] for one in box.received] == [f"Here I {TERM}"]
+
+
+# The whole box
+
+
+async def test_a_browser_gets_the_extension_from_a_real_box_and_what_it_notices_becomes_a_capture(
+    tmp_path: Path, appliance_home: Home, start_appliance: Callable[[Home], Awaitable[Running]], box: ProtocolBox
+) -> None:
+    watcher = tmp_path / "watcher"
+    shutil.copytree(KEYWORD / "browser", watcher / "browser")
+    (watcher / "__init__.py").write_text(PLUGIN, encoding="utf-8")
+    appliance_home.add_plugin(watcher)
+    appliance_home.write("plugins: {watcher: {}}")
+    running = await start_appliance(appliance_home)
+    await running.as_role(Role.LEAD)
+    await running.appliance.monitoring.refresh()  # there is somebody now who can open captures
+    appliance, base = running.appliance, f"http://endpoint.localhost:{running.port}"
+    endpoints = appliance.endpoints
+    await endpoints.tokens.make(running.actor, NewToken("Trolley"))
+    token = (await endpoints.tokens.all(running.actor))[0]["token"]
+    policy = school_policy(endpoints.extension.id, base, token, deviceName="Laptop 3")
+    async with managed_chromium(tmp_path / "chromium", policy, HOSTS) as browser:
+        page = await forum(browser, box)
+        waiting = await rows(running, "SELECT id FROM endpoints WHERE state = 'waiting'")
+        await endpoints.enrolment.approve(running.actor, [waiting[0]["id"]], "one by one")
+        captures = await rows(running, "SELECT * FROM captures", page)
+    capture = captures[0]
+    assert (capture["surface"], capture["host"], capture["is_test"]) == ("typed", "forum.test", 1)
+    assert capture["picture"] == "taken"
+    device = await appliance.records.fetch_one("SELECT name FROM devices WHERE id = ?", (capture["device_id"],))
+    assert device is not None
+    assert device["name"] == "Laptop 3"
+
+
+async def rows(running: Running, question: str, page: Page | None = None) -> list[Row]:
+    """What the store answers, once there is something; until then the test phrase is written on a page, if given."""
+    async with asyncio.timeout(60):
+        while not (found := await running.appliance.records.fetch(question)):
+            if page is not None:
+                await write(page, f"Well, {TEST_PHRASE}.")
+            await asyncio.sleep(0.2)
+    return found
+
+
+PLUGIN = f'''\
+"""Notices the test phrase."""
+
+from appliance.api import Detector, Finding, Section, Severity, Surface, hook
+
+PHRASE = "{TEST_PHRASE}"
+
+
+def look(observation):
+    start = observation.text.casefold().find(PHRASE)
+    if start < 0:
+        return []
+    end = start + len(PHRASE)
+    return [Finding("Test", "1", "t1", PHRASE, "test", Severity.MINOR, "", start, end, is_test=True)]
+
+
+class Plugin:
+    """Notices the test phrase."""
+
+    class Settings(Section):
+        """Nothing to set."""
+
+    def __init__(self, appliance, settings):
+        self.appliance = appliance
+
+    @hook
+    def register_detectors(self):
+        return [Detector("test", frozenset(Surface), look)]
+
+    @hook
+    async def endpoint_policy(self, device):
+        return {{"needles": [{{"id": "t1", "words": PHRASE.split(), "surfaces": ["typed"]}}]}}
+'''

@@ -133,19 +133,16 @@ def captured(actor: Actor, column: str) -> Condition:
     return Condition(f"({people.sql} OR {column} IS NULL AND {everyone})", (*people.parameters, actor.account))
 
 
-def may_see_capture(account: str, column: str) -> str:
-    """``captured`` the other way round: SQL that says whether a row of ``staff_accounts`` may see a capture.
+def viewers(person: str | None) -> Condition:
+    """``captured`` the other way round: rows ``account`` of ``staff_accounts`` that may see captures of a person.
 
-    ``account`` and ``column`` are our own names: of that row, and of what holds the person's id.
+    The person is given, and no column: so SQLite looks that one person up, and does not work out everybody's scope.
     """
     roles = ", ".join(f"'{role}'" for role, allowed in PERMISSIONS.items() if role and _P.SEE_CAPTURES in allowed)
-    return f"""(
-        {account}.state = 'active' AND {account}.role IN ({roles}) AND (
-            EXISTS (
-                SELECT 1 FROM visible_people seen WHERE seen.account_id = {account}.id AND seen.person_id = {column}
-            )
-            OR {column} IS NULL AND EXISTS (
-                SELECT 1 FROM staff_scopes scope WHERE scope.account_id = {account}.id AND scope.kind = 'everyone'
-            )
-        )
-    )"""  # noqa: S608 - our own names
+    known = "SELECT account_id FROM visible_people WHERE person_id = ?"
+    everyone = "SELECT account_id FROM staff_scopes WHERE kind = 'everyone'"
+    return Condition(
+        f"account.state = 'active' AND account.role IN ({roles})"
+        f" AND account.id IN ({everyone if person is None else known})",
+        () if person is None else (person,),
+    )

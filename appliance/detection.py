@@ -393,6 +393,8 @@ class Detection:
 
     async def checks(self) -> list[Check]:
         """Whether what devices notice is judged. What is red here endangers children."""
+        if not self._plugins.states():
+            return []  # an appliance without plugins says so on its home page
         checks = [self._process_check()]
         for name, why in self._left_out.items():
             checks.append(_broken(f"Detector {name}", f"It is left out. {why}", name.partition(".")[0]))
@@ -404,10 +406,9 @@ class Detection:
 
     def _process_check(self) -> Check:
         if not self._owners():
-            lost = any(state.state == "off" for state in self._plugins.states())
             words = "Nothing is looked for on devices: no plugin that is on judges what they notice."
             todo = "Name such a plugin under plugins: in the settings file, `keyword` for example."
-            return Check(NAME, State.BROKEN if lost else State.WARNING, words, todo, alarm=lost)
+            return Check(NAME, State.WARNING, words, todo)
         if self._child is not None:
             count = len(self._child.surfaces)
             detectors = f"{count} detector{'' if count == 1 else 's'}"

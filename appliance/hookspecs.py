@@ -295,9 +295,10 @@ class Hooks:
     def register_detectors(self) -> Sequence[Detector]:  # type: ignore[empty-body]
         """Detectors: what they find in an observation becomes a capture. A plugin author's main door.
 
-        Asked in the detection process, on a plugin that is made but not started: there is no store, no network. All
-        detectors of all plugins are asked about every observation of their surfaces. Merged: every finding counts; the
-        most severe one gives the capture its name.
+        Asked when the plugin is loaded, so that mistakes show at once, and again in the detection process, where they
+        are used: there the plugin is made but not started, and there is no store and no network. All detectors of all
+        plugins are asked about every observation of their surfaces. Merged: every finding counts; the most severe one
+        gives the capture its name.
 
         Example::
 

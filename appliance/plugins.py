@@ -429,7 +429,7 @@ class Plugins:
     def _check(self, state: PluginState) -> Check:
         title = f"Plugin {state.title}"
         if state.state == "off":
-            return Check(title, State.BROKEN, f"Switched off: {state.reason}", state.todo)
+            return Check(title, State.BROKEN, f"Switched off: {state.reason}", state.todo, alarm=True)
         if state.state == "waiting":
             return Check(title, State.WARNING, f"Waits: {state.reason}", "It tries again by itself.")
         mine = [failure for failure in self._failures if failure.owner == state.name]

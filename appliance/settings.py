@@ -88,7 +88,9 @@ class SchoolSettings(Section):
 
     name: str = setting("", "Name of the school, shown on every page.", max_length=100)
     banner: str = setting(
-        "", "A line at the top of every page, for a box that is not in earnest: a demonstration, a test.", max_length=200
+        "",
+        "A line at the top of every page, for a box that is not in earnest: a demonstration or a test.",
+        max_length=200,
     )
     timezone: TimeZone = setting(
         "Europe/London", "Time zone of the school, in which all times here and on pages are meant."

@@ -70,6 +70,9 @@ SELECT vault.id, vault.name FROM vaults vault
 JOIN vault_openers opener ON opener.vault_id = vault.id AND opener.account_id = ?
 WHERE vault.new_key_due_at IS NOT NULL
 """
+_OPENABLE = """
+SELECT DISTINCT vault.name FROM vaults vault JOIN vault_openers opener ON opener.vault_id = vault.id
+"""
 _OPENERS = """
 SELECT account.id, account.public_key FROM vault_openers opener JOIN staff_accounts account
 ON account.id = opener.account_id WHERE opener.vault_id = ?
@@ -83,6 +86,11 @@ class Vaults:
         self._records = records
         self._audit = audit
         self._filled: WeakSet[Keys] = WeakSet()
+        self._openable: frozenset[str] = frozenset()
+
+    async def start(self) -> None:
+        """Read which vaults somebody can open; also called now and then, because accounts change elsewhere."""
+        self._take(await self._records.fetch(_OPENABLE))
 
     # Sealing and opening
 
@@ -136,6 +144,10 @@ class Vaults:
                 )
 
     # Asking
+
+    def can_be_opened(self, name: str) -> bool:
+        """Whether somebody can open what is sealed now; answered from memory."""
+        return name in self._openable
 
     async def is_member(self, account_id: str, name: str) -> bool:
         """Whether this account can open what is sealed now; not while it is disabled or has to be admitted again."""
@@ -297,6 +309,7 @@ class Vaults:
             [(vault_id, account_id, row["epoch"]) for row in held if row["epoch"] not in keep],
         )
         tx.after_commit.append(lambda: self._take_away(vault_id, account_id))
+        await self._take_after_commit(tx)
 
     async def _make_epoch(self, tx: Transaction, vault_id: str, holders: Mapping[str, bytes] | None = None) -> None:
         """A new key pair, sealed to ``holders`` (account ids and public keys; default: those who can open now)."""
@@ -323,6 +336,14 @@ class Vaults:
                 (vault_id, epoch, account_id, sealed_key),
             )
         tx.after_commit.append(lambda: self._hand_out(vault_id, epoch, frozenset(holders), private_key))
+        await self._take_after_commit(tx)
+
+    async def _take_after_commit(self, tx: Transaction) -> None:
+        rows = await tx.fetch(_OPENABLE)
+        tx.after_commit.append(lambda: self._take(rows))
+
+    def _take(self, rows: Iterable[Row]) -> None:
+        self._openable = frozenset(row["name"] for row in rows)
 
     # Sessions that are open meanwhile
 

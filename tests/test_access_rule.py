@@ -41,6 +41,7 @@ from appliance.categories import Categories
 from appliance.clock import stamp
 from appliance.config import TimetableSettings
 from appliance.db import Database, Row
+from appliance.endpoints.enrolment import Enrolment
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
 from appliance.live import Live
@@ -91,11 +92,10 @@ GENERIC_READERS = frozenset({"page_of"})
 
 EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
     "it runs whatever query its caller has made; the caller is looked at": ("people.listing.page_of",),
-    "the same rule the other way round: which accounts may see a capture": ("access.may_see_capture",),
-    "ids of alerts for who brings them on, and accounts of those who may see them": (
-        "alerts.alerting.Alerts._bring",
-        "alerts.alerting.Alerts.open_within",
+    "which accounts may see an alert, by the same rule the other way round; none of it is about a person": (
+        "alerts.alerting.Alerts._read_untaken",
         "alerts.alerting._row",
+        "alerts.alerting._who_may_see",
     ),
     "silence of devices, for alerts to those who look after the box: names of devices alone": (
         "alerts.silence.Silence._open_alerts",
@@ -134,6 +134,10 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "a part of a change by somebody who keeps the whole directory: is it there, is it free, how many are there?": (
         "people.devices._existing",
+        "people.devices._of_serial",
+        "people.devices._in_use",
+        "people.devices._of_name",
+        "endpoints.enrolment._existing",
         "people.directory._existing",
         "people.groups._existing",
         "people.groups.Groups._put",
@@ -152,6 +156,20 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "who somebody is on a device, for what has to know that without anybody asking": (
         "people.directory.Directory.find_account",
+        "endpoints.enrolment.Enrolment.whereabouts",
+    ),
+    "a browser that has just proved its key, and what its device is called: it is told, and no page": (
+        "endpoints.enrolment.Enrolment.greet",
+        "endpoints.enrolment.Enrolment._ask",
+        "endpoints.enrolment.Enrolment.state",
+        "endpoints.enrolment.Enrolment.device_name",
+    ),
+    "browsers before or after they belong to a device, and keys, for whoever runs the box; anybody else is refused": (
+        "endpoints.enrolment.Enrolment.waiting",
+        "endpoints.enrolment.Enrolment.turned_away",
+        "endpoints.enrolment.Enrolment.expect",
+        "endpoints.tokens.Tokens.all",
+        "endpoints.tokens.Tokens.make",
     ),
     "what applies to groups of networks": ("assignments.Assignments.history",),
     "a part of a change that the caller has allowed: is it there, and what does the record call it?": (
@@ -164,6 +182,8 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
         "looks.Looks.days",
         "looks.Looks.newest_day",
         "looks._access",
+        "endpoints.enrolment.Enrolment.counts",
+        "endpoints.enrolment.Enrolment.was_tested",
         "looks._was_said",
         "monitoring.switching.Monitoring._monitored_people",
         "monitoring.subjects.Subjects.people_of",
@@ -474,6 +494,8 @@ DEVICES: Mapping[str, tuple[str | None, tuple[str, ...], bool]] = {
     "dev7": ("ben", ("lab",), True),
 }
 """Who has it, in which groups it is, whether it was removed."""
+BROWSING = {"dev1": "ben", "dev2": "gus", "dev4": "dora", "dev5": "anna", "dev6": "tom"}
+"""Who was last at the browser of a device."""
 ON_LIST = {"anna": True, "gus": True, "cleo": False, "reviewedlead": True, "eve": True}
 """The vulnerable list: whether the entry is open."""
 SWITCHED = ("anna", "gus", "tom", "eve")
@@ -646,6 +668,7 @@ class School:
     vaults: Vaults
     alerts: Alerts
     captures: Captures
+    enrolment: Enrolment
 
 
 async def _no_plugin(owner: str, what: str, call: object) -> None:
@@ -678,7 +701,7 @@ async def services(world: World, path: Path) -> School:
     await vaults.load_keys(keys)
     return School(
         *(world, records, keys, directory, staff, monitoring, looks, vulnerable, audit, assignments, vaults),
-        *(alerts, captures),
+        *(alerts, captures, Enrolment(records, audit, directory.devices)),
     )
 
 
@@ -743,6 +766,18 @@ async def _fill_directory(path: Path, public_key: bytes) -> None:
         await tx.executemany(
             "INSERT INTO group_devices VALUES (?, ?)",
             [(g, one) for one, (_, groups, _) in DEVICES.items() for g in groups],
+        )
+        await tx.execute(
+            "INSERT INTO endpoint_tokens (id, name, token, most_uses, made_at, made_by, expires_at)"
+            " VALUES ('key', 'A key', 'key', 9, ?1, 'a test', ?1)",
+            (moment,),
+        )
+        await tx.executemany(
+            "INSERT INTO endpoints (id, key_sha256, public_key, state, token_id, device_id, name, serial, platform,"
+            " browser, version, asked_at, asked_from, last_seen_at, counter, profile, person_id)"
+            " VALUES ('browser ' || ?1, ?1, x'', 'approved', 'key', ?1, '', '', '', '', '1', ?3, '', ?3, 1,"
+            " coalesce(?2 || '@school.example', ''), ?2)",
+            [(one, BROWSING.get(one), moment) for one in DEVICES],
         )
         await tx.executemany(
             "INSERT INTO staff_accounts (id, sign_in_name, name, role, person_id, state, made_at, made_by, public_key)"
@@ -921,6 +956,28 @@ async def device(school: School, who: Asking) -> Claims:
         yield found is not None, one in who.devices
         yield about(found), who.listed & {holder} if one in who.devices else set()
         yield ids(found.groups if found else ()), who.groups & set(groups) if one in who.devices else set()
+
+
+@asks("endpoints.enrolment.Enrolment.of_device")
+async def browsers_of(school: School, who: Asking) -> Claims:
+    for one in DEVICES:
+        found = await school.enrolment.of_device(who.actor, one)
+        yield len(found), int(one in who.devices)
+        yield about(found), who.listed & {BROWSING.get(one)} if one in who.devices else set()
+
+
+@asks("endpoints.enrolment.Enrolment.of_devices")
+async def browsers_of_devices(school: School, who: Asking) -> Claims:
+    found = await school.enrolment.of_devices(who.actor, list(DEVICES))
+    yield set(found), who.devices
+    yield about(list(found.values())), set()
+
+
+@asks("endpoints.enrolment.Enrolment.tested")
+async def tested_devices(school: School, who: Asking) -> Claims:
+    found = await school.enrolment.tested(who.actor, 1)
+    yield ids(found.rows), {one for one in who.devices if not DEVICES[one][2]}
+    yield about(found), set()
 
 
 @asks("people.groups.Groups.all")
@@ -1118,10 +1175,9 @@ async def waiting_captures(school: School, who: Asking) -> Claims:
     yield (await school.captures.reading.waiting(who.actor)).number, len(who.captured)
 
 
-@asks("captures.reading.Reading.choices")
-async def choices(school: School, who: Asking) -> Claims:
-    devices, categories = await school.captures.reading.choices(who.actor)
-    yield (ids(devices), categories), ({"dev4"}, ["suicide"]) if who.captured else (set(), [])
+@asks("captures.reading.Reading.devices")
+async def captured_on(school: School, who: Asking) -> Claims:
+    yield ids(await school.captures.reading.devices(who.actor)), {"dev4"} if who.captured else set()
 
 
 @asks("captures.reading.Reading.openings", "captures.reading.Reading.notes")

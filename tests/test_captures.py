@@ -373,9 +373,8 @@ async def test_filters_orders_and_pages(school: CaptureSchool, lead: Member) -> 
     assert await found(words="oka ADA") == [severe, moderate]
     assert await found(words="nobody") == []
     assert await found(tests=True) == [test]
-    devices, categories = await school.captures.reading.choices(lead.actor)
+    devices = await school.captures.reading.devices(lead.actor)
     assert [row["name"] for row in devices] == ["Laptop 7", "Library 2"]
-    assert set(categories) == {"drugs", "suicide", "eating_disorders", "test"}
     row = await school.captures.reading.capture(lead.actor, moderate)
     assert row is not None
     assert await school.captures.reading.neighbours(lead.actor, row) == (minor, severe)
@@ -622,3 +621,45 @@ def _finding(start: int, end: int) -> Finding:
 
 def test_a_moment_is_a_stamp() -> None:
     assert stamp(TUESDAY) == "2026-11-24T10:00:00.000Z"
+
+
+# Speed: what makes it quick stands in the plans, which a slow machine does not change
+
+
+async def plan_of(school: CaptureSchool, sql: str, *parameters: str) -> str:
+    rows = await school.records.fetch(f"EXPLAIN QUERY PLAN {sql}", parameters)
+    return "\n".join(row["detail"] for row in rows)
+
+
+async def test_the_access_rule_looks_one_person_or_one_account_up(school: CaptureSchool) -> None:
+    of_person = await plan_of(school, "SELECT account_id FROM visible_people WHERE person_id = ?", "x")
+    assert "SEARCH person" in of_person
+    assert "SCAN person" not in of_person
+    of_account = await plan_of(school, "SELECT person_id FROM visible_people WHERE account_id = ?", "x")
+    assert "SEARCH account" in of_account
+    assert "UNION" not in of_account
+
+
+async def test_lists_are_read_in_their_order(
+    school: CaptureSchool, lead: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, object]] = []
+    fetch = school.records.fetch
+
+    async def noting(sql: str, parameters: object = ()) -> object:
+        asked.append((sql, parameters))
+        return await fetch(sql, parameters)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(school.records, "fetch", noting)
+        for order in ("severe", "newest", "oldest"):
+            await school.captures.reading.find(lead.actor, Filter(status=ANY), order, 1)
+        await school.captures.reading.find(lead.actor, Filter(), "severe", 1)
+        await school.captures.reading.waiting(lead.actor)
+    pages = [one for one in asked if "LIMIT" in one[0]]
+    assert len(pages) == 4
+    for sql, parameters in pages:
+        plan = await plan_of(school, sql, *parameters)  # type: ignore[misc]
+        assert "ORDER BY" not in plan, "it is sorted after all"
+    plan = await plan_of(school, asked[-1][0], *asked[-1][1])  # type: ignore[misc]
+    assert "captures_open" in plan

@@ -667,6 +667,16 @@ async def test_a_policy_is_sent_within_seconds_of_any_change(school: School) -> 
         assert connection.policy_version == browser.policy_version
 
 
+async def test_a_browser_whose_clock_is_wrong_is_set_right(school: School) -> None:
+    slow = int((now() - timedelta(hours=5)).timestamp() * 1000)
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack)
+        await browser.alive(time=slow)
+        await browser.observe(typed=TEST_PHRASE, at=slow)
+    (row,) = await school.captures_of(browser)
+    assert abs(parse(row["at"]) - now()) < timedelta(minutes=1)
+
+
 async def test_who_was_seen_is_kept(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
     pupil = await school.person("Dan", "dan@school.example")
     monkeypatch.setattr(connecting, "NOTE_SECONDS", 0.0)
@@ -824,11 +834,11 @@ async def test_it_has_to_wait_while_nothing_can_be_judged_or_opened(
     item = str(uuid.uuid4())
     async with AsyncExitStack() as stack:
         browser = await school.admitted(stack)
-        monkeypatch.setattr(appliance.monitoring, "_can_open", False)
+        monkeypatch.setattr(appliance.monitoring, "can_open", lambda: False)
         answer = await browser.observe(item=item, typed=TEST_PHRASE)
         assert (answer["type"], answer["id"]) == ("later", item)
         assert answer["seconds"] > 0
-        monkeypatch.setattr(appliance.monitoring, "_can_open", True)
+        monkeypatch.setattr(appliance.monitoring, "can_open", lambda: True)
         monkeypatch.setattr(appliance.detection, "_running", False)
         assert (await browser.observe(item=item, typed=TEST_PHRASE))["type"] == "later"
         monkeypatch.setattr(appliance.detection, "_running", True)

@@ -6,7 +6,6 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -54,19 +53,24 @@ async def write(page: Page, words: str = TERM) -> None:
 
 async def reading(browser: ManagedChromium, box: ProtocolBox, page: Page) -> None:
     """Wait until the policy is there: until something that is written is noticed, and forget that again."""
-    for number in count():
+    for number in range(60):
         words = f"{TERM}, try {number}"
         await write(page, words)
         with suppress(TimeoutError):
             await box.until(lambda words=words: any(one.content["text"] == words for one in box.received), 1.0)
-            break
-    box.received.clear()
+            box.received.clear()
+            return
+    raise AssertionError("nothing is read")
 
 
-async def title(browser: ManagedChromium) -> str:
-    """What the toolbar says. Needs a policy under which workers may be looked into."""
-    worker = browser.context.service_workers[0]
-    return str(await worker.evaluate("chrome.action.getTitle({})"))
+async def shows(browser: ManagedChromium, *words: str) -> None:
+    """Wait until the toolbar says these words. Needs a policy under which workers may be looked into."""
+    async with asyncio.timeout(30):
+        worker = browser.context.service_workers[0]
+        shown = ""
+        while not all(some in shown for some in words):
+            shown = await worker.evaluate("chrome.action.getTitle({})")
+            await asyncio.sleep(0.05)
 
 
 # Being let in
@@ -84,17 +88,13 @@ async def test_a_browser_waits_until_it_is_let_in_and_says_so(tmp_path: Path, bo
         assert box.origins == [f"chrome-extension://{box.key.extension_id}"]  # one connection, whatever wakes it
         page = await forum(browser, box)
         await write(page)
-        while "waiting to be let in: nothing on it is looked at yet" not in await title(browser):
-            await page.wait_for_timeout(50)
+        await shows(browser, "waiting to be let in: nothing on it is looked at yet")
         assert not box.received
         box.let_in = True
         await reading(browser, box, page)
-        shown = await title(browser)
-        assert "looked after by your school" in shown
-        assert "looks for signs that somebody is in danger" in shown
+        await shows(browser, "looked after by your school", "looks for signs that somebody is in danger")
         await box.tell({"type": "refused", "words": "IT took this browser out.", "seconds": 3600})
-        while "It has not been let in: nothing on it is looked at" not in await title(browser):
-            await page.wait_for_timeout(50)
+        await shows(browser, "It has not been let in: nothing on it is looked at")
         await write(page, f"I {TERM}")
         worker = browser.context.service_workers[0]
         assert await worker.evaluate("chrome.storage.local.get()") == {}

@@ -89,11 +89,12 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sch
     async with managed_chromium(folder / "chromium", policy, HOSTS) as browser:
         await box.until(lambda: box.hellos)
         page = await browser.new_page(f"http://forum.test:{box.port}/fields")
-        while not box.received:  # from now on the policy is there
-            await page.locator("#line").fill("")
-            await page.locator("#line").press_sequentially(MARK)
-            await page.locator("#line").press("Enter")
-            await asyncio.sleep(0.1)
+        async with asyncio.timeout(60):
+            while not box.received:  # from now on the policy is there
+                await page.locator("#line").fill("")
+                await page.locator("#line").press_sequentially(MARK)
+                await page.locator("#line").press("Enter")
+                await asyncio.sleep(0.1)
         await page.close()
         yield School(box, browser)
     await box.stop()

@@ -33,7 +33,14 @@ from appliance.hookspecs import State
 from appliance.identity.file import VERSION, Identity, NamedFile, SealedIdentity, seal_identity
 from appliance.identity.restoring import describe, read_code_file, read_identity_file, restore
 from appliance.identity.saving import ASKED_BACK, LARGEST_FILE, Codes, IdentityFiles, collect
-from appliance.keys_on_disk import EXTENSION_KEY, FACTOR_KEY, ExtensionKey, TrustError, load_or_make_secret
+from appliance.keys_on_disk import (
+    EXTENSION_KEY,
+    FACTOR_KEY,
+    INTAKE_KEY,
+    ExtensionKey,
+    TrustError,
+    load_or_make_secret,
+)
 from appliance.loading import resource
 from appliance.migrate import CORE, migrate
 from appliance.page_state import read_page_state
@@ -82,6 +89,7 @@ def make_box(folder: Path, text: str = SETTINGS, domain: str = DOMAIN) -> OldBox
     Authority.open(box.trust, domain, "Hill School")
     ExtensionKey.open(box.trust)
     load_or_make_secret(box.trust, FACTOR_KEY, 32)
+    load_or_make_secret(box.trust, INTAKE_KEY, 32)
     SigningKey.open(box.trust)
     return box
 
@@ -110,7 +118,7 @@ def test_it_holds_what_makes_the_box(old_box: OldBox, identity: Identity) -> Non
     assert identity.authority.fingerprint == Authority.open(old_box.trust, DOMAIN, "").fingerprint
     assert identity.extension_id == ExtensionKey.open(old_box.trust).extension_id
     assert {
-        name: (old_box.trust / name).read_bytes() for name in (EXTENSION_KEY, FACTOR_KEY, AUDIT_KEY)
+        name: (old_box.trust / name).read_bytes() for name in (EXTENSION_KEY, FACTOR_KEY, INTAKE_KEY, AUDIT_KEY)
     } == identity.keys
     assert {file.path: file.content.decode() for file in identity.files} == {
         "help_seeking.yaml": HELP_SEEKING,

@@ -10,6 +10,7 @@ import pytest
 
 from appliance.errors import PluginError
 from appliance.hookspecs import Hooks
+from appliance.observations import EndpointDevice
 from appliance.plugin_finder import check_hooks, find_plugins, hook_names
 from appliance.plugins import PluginState
 from appliance.testing import Home, Running, run_cli
@@ -48,7 +49,8 @@ limits: {{hook_seconds: {hook_seconds}, probe_seconds: {probe_seconds}}}
 
 def bad_hook(name: str, body: str) -> str:
     start = "async def" if inspect.iscoroutinefunction(getattr(Hooks, name)) else "def"
-    return f"{HEAD}\n    @hook\n    {start} {name}(self):\n        {body}\n"
+    arguments = ", ".join(inspect.signature(getattr(Hooks, name)).parameters)
+    return f"{HEAD}\n    @hook\n    {start} {name}({arguments}):\n        {body}\n"
 
 
 async def start_with(
@@ -78,7 +80,7 @@ async def assert_only_bad_is_off(running: Running, words: str) -> None:
     assert event is not None
 
 
-@pytest.mark.parametrize("name", [name for name in hook_names() if name != "shutdown"])
+@pytest.mark.parametrize("name", [name for name in hook_names() if name not in {"shutdown", "endpoint_policy"}])
 async def test_a_hook_that_raises_switches_its_plugin_off_alone(
     appliance_home: Home, start_appliance: Start, name: str
 ) -> None:
@@ -94,6 +96,17 @@ async def test_a_shutdown_that_raises_leaves_the_plugin_off_at_the_next_start(
     await running.stop()
     running = await start_appliance(appliance_home)
     await assert_only_bad_is_off(running, "LookupError: no luck")
+
+
+async def test_a_policy_for_devices_that_fails_is_left_out_alone(appliance_home: Home, start_appliance: Start) -> None:
+    appliance_home.add_plugin(bad_hook("endpoint_policy", "return {'for': device.endpoint}"), "fine")
+    appliance_home.add_plugin(bad_hook("endpoint_policy", "raise LookupError('no luck')"), "bad")
+    appliance_home.write("plugins: {bad: {}, fine: {}}\n")
+    running = await start_appliance(appliance_home)
+    device = EndpointDevice("e", None, None, monitored=False)
+    assert await running.appliance.plugins.endpoint_policies(device) == {"fine": {"for": "e"}}
+    await running.appliance.health.refresh()
+    assert "no luck" in (await running.get("/status")).text
 
 
 @pytest.mark.parametrize("name", ["startup", "health"])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from appliance.access import Actor, Condition, Role, captured, may_see_capture, require
+from appliance.access import Actor, Condition, Role, captured, require, viewers
 from appliance.alerts.presenting import Presenting
 from appliance.audit import Audit
 from appliance.bus import Bus
@@ -33,21 +33,9 @@ KEEPERS_OF_THE_BOX = (Role.LEAD, Role.DEPUTY, Role.IT)
 """To whom silence is brought, all at once."""
 _ITSELF = "the appliance"
 _WAITS = "alert.closed_at IS NULL AND alert.acknowledged_at IS NULL"
-_KEEPER_ROLES = ", ".join(f"'{role}'" for role in KEEPERS_OF_THE_BOX)
-_MAY_SEE = f"""(
-    alert.kind = 'silence' AND account.state = 'active' AND account.role IN ({_KEEPER_ROLES})
-    OR alert.kind = 'test' AND account.state = 'active' AND account.role = 'it'
-    OR capture.id IS NOT NULL AND {may_see_capture("account", "capture.person_id")}
-)"""
 _WITH_CAPTURE = "alerts alert LEFT JOIN captures capture ON capture.id = alert.capture_id"
-_VIEWERS = f"""
-SELECT account.id, account.role, account.name FROM {_WITH_CAPTURE} JOIN staff_accounts account ON {_MAY_SEE}
-WHERE alert.id = ? ORDER BY account.name, account.id
-"""  # noqa: S608 - our own names
-_NUMBERS = f"""
-SELECT account.id, count(*) AS number FROM {_WITH_CAPTURE} JOIN staff_accounts account ON {_MAY_SEE}
-WHERE {_WAITS} GROUP BY account.id
-"""  # noqa: S608 - our own names
+_UNTAKEN = f"SELECT alert.id, alert.kind, capture.person_id FROM {_WITH_CAPTURE} WHERE {_WAITS}"  # noqa: S608
+REFRESH_TRIES = 5
 _COLUMNS = "alert.*"
 
 
@@ -72,12 +60,13 @@ class Alerts:
         self._now = clock
         self._monotonic = monotonic
         self._deadlines: dict[tuple[str, int], float] = {}
-        self._numbers: Mapping[str, int] = {}
+        self._untaken: dict[str, frozenset[str]] = {}
+        self._changes = 0
         self.presenting = Presenting(records, audit, clock)
 
     async def start(self) -> None:
         """Read how many wait for whom, and who is presenting."""
-        self._take(await self._records.fetch(_NUMBERS))
+        await self.refresh()
         await self.presenting.start()
 
     # Opening
@@ -103,19 +92,19 @@ class Alerts:
         detail = {"kind": kind, **({"about": f"capture {capture}"} if capture else {"about": category})}
         await self._audit.record(tx, _ITSELF, "opened an alert", f"alert {alert}", detail)
         row = await _row(tx, alert)
-        await self._bring(tx, row, 0)
-        await self._announce(tx, row, await tx.fetch(_VIEWERS, (alert,)))
-        await self.refresh_within(tx)
+        may_see = await _who_may_see(tx, row)
+        await self._bring(tx, row, 0, may_see)
+        self._announce(tx, row, [one["id"] for one in may_see])
+        self._remember(tx, alert, frozenset(one["id"] for one in may_see))
         return alert
 
-    async def _bring(self, tx: Transaction, alert: Row, step: int) -> bool:
+    async def _bring(self, tx: Transaction, alert: Row, step: int, may_see: Sequence[Row]) -> bool:
         """Bring an alert to the next who can take it and was not told yet. False if there is nobody left."""
-        viewers = await tx.fetch(_VIEWERS, (alert["id"],))
         told_before = {
             row["account_id"]
             for row in await tx.fetch("SELECT account_id FROM alert_accounts WHERE alert_id = ?", (alert["id"],))
         }
-        told = _next_on_route(_route_of(alert["kind"]), [one for one in viewers if one["id"] not in told_before])
+        told = _next_on_route(_route_of(alert["kind"]), [one for one in may_see if one["id"] not in told_before])
         moment = stamp(self._now())
         if told:
             await tx.executemany(
@@ -135,9 +124,8 @@ class Alerts:
         )
         return bool(told)
 
-    async def _announce(self, tx: Transaction, alert: Row, viewers: Sequence[Row], again: bool = False) -> None:
+    def _announce(self, tx: Transaction, alert: Row, accounts: Sequence[str], *, again: bool = False) -> None:
         """Let open pages show that there is an alert, in locked browsers too: it says nothing about anybody."""
-        accounts = [one["id"] for one in viewers]
         message = message_of(alert, again=again)
         tx.after_commit.append(lambda: self._tell_pages(message, accounts))
 
@@ -175,11 +163,11 @@ class Alerts:
             )
             if alert is None:  # somebody has taken it at this moment
                 return
-            if await self._bring(tx, alert, step + 1):
+            if await self._bring(tx, alert, step + 1, await _who_may_see(tx, alert)):
                 told = await tx.fetch(
-                    "SELECT account_id AS id FROM alert_accounts WHERE alert_id = ? AND step = ?", (alert_id, step + 1)
+                    "SELECT account_id FROM alert_accounts WHERE alert_id = ? AND step = ?", (alert_id, step + 1)
                 )
-                await self._announce(tx, alert, told, again=True)
+                self._announce(tx, alert, [one["account_id"] for one in told], again=True)
                 detail = {"accounts told": len(told)}
                 await self._audit.record(tx, _ITSELF, "passed an alert on", f"alert {alert_id}", detail)
 
@@ -200,7 +188,6 @@ class Alerts:
             await self._take_on(tx, actor, alert)
             if alert["kind"] == "test":
                 await self._close(tx, alert_id, actor.name)
-            await self.refresh_within(tx)
         return True
 
     async def judged_within(self, tx: Transaction, actor: Actor, capture: str, *, finished: bool) -> None:
@@ -212,7 +199,6 @@ class Alerts:
             await self._take_on(tx, actor, alert)
         if finished:
             await self._close(tx, alert["id"], actor.name)
-        await self.refresh_within(tx)
 
     async def _take_on(self, tx: Transaction, actor: Actor, alert: Row) -> None:
         moment = stamp(self._now())
@@ -221,12 +207,12 @@ class Alerts:
             (moment, actor.name, alert["id"]),
         )
         await _step(tx, alert["id"], moment, "acknowledged", author=actor.name)
+        self._remember(tx, alert["id"], None)
         await self._audit.record(tx, actor.name, "took an alert on", f"alert {alert['id']}")
 
     async def close_within(self, tx: Transaction, alert_id: str, words: str) -> None:
         """Close an alert of silence by itself: what was silent is heard again."""
         await self._close(tx, alert_id, "", words)
-        await self.refresh_within(tx)
 
     async def change_within(self, tx: Transaction, alert_id: str, words: str, *, added: str) -> None:
         """Say more of an alert that is open: ``words`` as it stands now, ``added`` for the list of what happened."""
@@ -238,13 +224,14 @@ class Alerts:
         moment = stamp(self._now())
         await tx.execute("UPDATE alerts SET closed_at = ? WHERE id = ?", (moment, alert_id))
         await _step(tx, alert_id, moment, "closed", author=author, words=words)
+        self._remember(tx, alert_id, None)
         await self._audit.record(tx, author or _ITSELF, "closed an alert", f"alert {alert_id}")
 
     # Reading
 
     def waiting(self, account: str) -> int:
         """How many alerts nobody has taken yet and this account may see."""
-        return self._numbers.get(account, 0)
+        return sum(account in may_see for may_see in self._untaken.values())
 
     async def open(self, actor: Actor) -> list[Row]:
         """Alerts that are not closed, those that nobody has taken first, the worst and oldest of them before others."""
@@ -285,17 +272,35 @@ class Alerts:
 
     # In memory
 
-    async def refresh_within(self, tx: Transaction) -> None:
-        """Let the numbers that pages show follow this unit of work."""
-        rows = await tx.fetch(_NUMBERS)
-        tx.after_commit.append(lambda: self._take(rows))
-
     async def refresh(self) -> None:
-        """Read the numbers again (a job): who may see what changes elsewhere too."""
-        self._take(await self._records.fetch(_NUMBERS))
+        """Work out again which alerts wait for whom (a job): who may see whom changes elsewhere too."""
+        for _ in range(REFRESH_TRIES):
+            before = self._changes
+            found = await self._read_untaken()
+            if self._changes == before:  # else something happened meanwhile, which this does not know
+                break
+        self._untaken = found
 
-    def _take(self, rows: Sequence[Row]) -> None:
-        self._numbers = {row["id"]: row["number"] for row in rows}
+    async def _read_untaken(self) -> dict[str, frozenset[str]]:
+        known: dict[tuple[str, str | None], frozenset[str]] = {}
+        found = {}
+        for row in await self._records.fetch(_UNTAKEN):
+            key = (row["kind"], row["person_id"])
+            if key not in known:
+                known[key] = frozenset(one["id"] for one in await _accounts(self._records, *key))
+            found[row["id"]] = known[key]
+        return found
+
+    def _remember(self, tx: Transaction, alert: str, may_see: frozenset[str] | None) -> None:
+        """Once this is on the disk: who may see an alert that waits, or that it does not wait any more."""
+
+        def change() -> None:
+            self._changes += 1
+            self._untaken.pop(alert, None)
+            if may_see is not None:
+                self._untaken[alert] = may_see
+
+        tx.after_commit.append(change)
 
 
 def alerted(actor: Actor) -> Condition:
@@ -354,6 +359,25 @@ def _event(alert: Row, step: int, accounts: Sequence[str]) -> AlertRaised:
         step=step,
         accounts=tuple(accounts),
         link=f"/alerts/{alert['id']}",
+    )
+
+
+async def _who_may_see(tx: Transaction, alert: Row) -> list[Row]:
+    """The accounts that may see an alert: id, role and name."""
+    row = await tx.fetch_one("SELECT person_id FROM captures WHERE id = ?", (alert["capture_id"],))
+    return await _accounts(tx, alert["kind"], row["person_id"] if row is not None else None)
+
+
+async def _accounts(store: Database | Transaction, kind: Kind, person: str | None) -> list[Row]:
+    """The accounts that may see an alert of a kind about somebody, or about nobody known."""
+    roles = {"silence": KEEPERS_OF_THE_BOX, "test": (Role.IT,), "capture": ()}[kind]
+    marks = ", ".join("?" * len(roles))
+    captures = viewers(person) if kind != "silence" else Condition("0", ())
+    return await store.fetch(
+        "SELECT account.id, account.role, account.name FROM staff_accounts account"  # noqa: S608 - our own names
+        f" WHERE account.state = 'active' AND account.role IN ({marks}) OR {captures.sql}"
+        " ORDER BY account.name, account.id",
+        (*roles, *captures.parameters),
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from appliance.access import may_see_capture
+from appliance.access import viewers
 from appliance.alerts.alerting import Alerts
 from appliance.audit import Audit
 from appliance.captures.judging import Judging, may_be_allowed
@@ -167,10 +167,15 @@ class Captures:
         if not self._live.watched:
             return
         row = await tx.fetch_one(_SHOWN, (capture,))
-        viewers = [one["id"] for one in await tx.fetch(_VIEWERS, (capture,))]
         assert row is not None
+        may_see = viewers(row["person_id"])
+        accounts = await tx.fetch(
+            f"SELECT account.id FROM staff_accounts account WHERE {may_see.sql}",  # noqa: S608
+            may_see.parameters,
+        )
+        told = [one["id"] for one in accounts]
         tx.after_commit.append(
-            lambda: self._live.publish(TOPIC, self.live_row(row), Permission.SEE_CAPTURES, accounts=viewers)
+            lambda: self._live.publish(TOPIC, self.live_row(row), Permission.SEE_CAPTURES, accounts=told)
         )
 
     def live_row(self, row: Row) -> Mapping[str, Any]:
@@ -201,8 +206,10 @@ class Captures:
         """Delete what is over (a job): tests after a day, all others so long after they were finished."""
         moment = self._now()
         tests, finished = stamp(moment - timedelta(days=TEST_DAYS)), stamp(moment - timedelta(days=self._keep_days))
-        while await self._forget_some(tests, finished) == CHUNK:
+        while (gone := await self._forget_some(tests, finished)) == CHUNK:
             pass
+        if gone:
+            await self._alerts.refresh()
 
     async def _forget_some(self, tests: str, finished: str) -> int:
         async with self._records.transaction() as tx:
@@ -218,7 +225,6 @@ class Captures:
             number_of_tests = sum(row["is_test"] for row in rows)
             detail = {"captures": len(rows) - number_of_tests, "tests": number_of_tests}
             await self._audit.record(tx, _ITSELF, "deleted captures", "whose time was over", detail)
-            await self._alerts.refresh_within(tx)
         pictures = [row["id"] for row in rows if row["picture_bytes"]]
         await asyncio.to_thread(self._pictures.remove, pictures)
         return len(rows)
@@ -322,7 +328,3 @@ SELECT capture.*, person.name AS person, device.name AS device FROM captures cap
 LEFT JOIN people person ON person.id = capture.person_id LEFT JOIN devices device ON device.id = capture.device_id
 WHERE capture.id = ?
 """
-_VIEWERS = f"""
-SELECT account.id FROM captures capture JOIN staff_accounts account
-ON {may_see_capture("account", "capture.person_id")} WHERE capture.id = ?
-"""  # noqa: S608 - our own names

@@ -139,6 +139,12 @@ class Connection:
     """Whether something is to be kept at the next opportunity."""
     messages: Pace = field(default_factory=lambda: Pace(MESSAGE_RATE, MESSAGE_BURST))
     observations: Pace | None = None
+    sent: Mapping[str, Any] | None = None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it has been told what it is to know now."""
+        return self.asked is not None and self.sent is self.asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +232,7 @@ class Connections:
         for connection in tuple(self._live.values()):
             self._leave(connection)
         with suppress(StoreError):
-            await self._note_seen()
+            await self.keep_what_was_seen()
 
     # For pages and plugins
 
@@ -240,9 +246,13 @@ class Connections:
         connection = self._live.get(endpoint)
         return connection if connection is not None and connection.welcomed else None
 
-    def on_device(self, device: str) -> list[Connection]:
-        """The connections of a device's browsers."""
-        return [one for one in self._live.values() if one.welcomed and one.endpoint.device == device]
+    def by_device(self) -> dict[str, list[Connection]]:
+        """The connections of each device's browsers."""
+        found: dict[str, list[Connection]] = {}
+        for one in self._live.values():
+            if one.welcomed and one.endpoint.device is not None:
+                found.setdefault(one.endpoint.device, []).append(one)
+        return found
 
     def is_from_school(self, address: str) -> bool:
         """Whether an address belongs to the school: a private one, or one of the networks in the settings."""
@@ -445,7 +455,7 @@ class Connections:
                 await asyncio.sleep(0)
         if self._clock() - self._noted_at >= NOTE_SECONDS:
             self._noted_at = self._clock()
-            await self._note_seen()
+            await self.keep_what_was_seen()
 
     async def learn(self) -> None:
         """Read who is known where, if the directory has changed since the last time. Before ``who_is``."""
@@ -504,11 +514,13 @@ class Connections:
         if connection.asked is None:
             return
         async with connection.sending:
-            policy = self._policy(connection.asked)
+            asked = connection.asked
+            policy = self._policy(asked)
             if policy.version != connection.policy_version:
                 await connection.wire.send(policy.text)
                 connection.policy_version = policy.version
                 connection.changed = True
+            connection.sent = asked
 
     def _policy(self, wanted: Mapping[str, Any]) -> Policy:
         content = json.dumps(wanted, sort_keys=True, separators=(",", ":"))
@@ -521,7 +533,8 @@ class Connections:
 
     # Who was seen
 
-    async def _note_seen(self) -> None:
+    async def keep_what_was_seen(self) -> None:
+        """Keep who is there, and when it was seen last; by itself every minute."""
         changed = [one for one in self._live.values() if one.changed]
         seen = {**self._left, **{one.endpoint.id: _seen(one) for one in changed}}
         for connection in changed:

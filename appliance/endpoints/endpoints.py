@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
 from appliance.audit import Audit
 from appliance.captures.keeping import Captures
+from appliance.clock import now
 from appliance.config import Config, Settings
 from appliance.db import Database
 from appliance.detection import Detection
@@ -51,6 +53,7 @@ class Endpoints:
         settings = config.settings
         self._trust: Path = settings.storage.state_dir / "trust"
         self._live = live
+        self._zone = ZoneInfo(settings.school.timezone)
         self._own = _Own(settings)
         self._exempt_hosts = list(exempt.hosts())
         self._key: Mapping[str, Any] = {}
@@ -95,7 +98,8 @@ class Endpoints:
         return {"intake": self._key, "exempt": self._exempt_hosts, "own": self._own()}
 
     def _arrived(self, browser: Mapping[str, str]) -> None:
-        self._live.publish(TOPIC, browser, Permission.OPERATE)
+        shown = {**browser, "time": f"{now().astimezone(self._zone):%H:%M}"}
+        self._live.publish(TOPIC, shown, Permission.OPERATE)
 
     async def checks(self) -> list[Check]:
         """How many browsers are there, and whether one of them is a copy."""

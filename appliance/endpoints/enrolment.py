@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from appliance.access import Actor, listed, require
+from appliance.access import Actor, Condition, listed, require
 from appliance.audit import Audit
 from appliance.clock import new_id, now, stamp
 from appliance.db import Database, Row, Transaction
@@ -22,7 +22,7 @@ from appliance.endpoints.tokens import use_token
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
 from appliance.people.devices import DeviceDetails, Devices
-from appliance.people.listing import listed_devices
+from appliance.people.listing import Page, listed_devices, page_of
 from appliance.people.names import LONGEST_NAME, exact, tidy
 
 MOST_WAITING = 2000
@@ -150,7 +150,7 @@ class Enrolment:
         )
         device = await self._let_in_by_itself(tx, endpoint)
         shown = {"id": endpoint, "name": hello.name, "serial": hello.serial, "browser": hello.browser}
-        shown |= {"platform": hello.platform, "from": address, "at": moment, "state": "in" if device else "waiting"}
+        shown |= {"platform": hello.platform, "from": address, "state": "in" if device else "waiting"}
         tx.after_commit.append(lambda: self.arrived(shown))
         return Endpoint(endpoint, "approved" if device else "waiting", device)
 
@@ -429,6 +429,26 @@ class Enrolment:
             (*found.parameters, *devices),
         )
         return {row["id"]: row for row in rows}
+
+    async def tested(self, actor: Actor, number: int) -> Page:
+        """A page of devices that ``actor`` may find and that have a browser which was let in: the untested ones first.
+
+        Columns: id, name, last_seen_at, last_test_at (of the browser of the device that passed last; empty if none).
+        """
+        table = "devices device JOIN endpoints endpoint ON endpoint.device_id = device.id"
+        grouped = Condition(
+            "(SELECT device.id, device.name, device.person_id, max(endpoint.last_seen_at) AS last_seen_at,"  # noqa: S608
+            f" max(endpoint.last_test_at) AS last_test_at FROM {table}"
+            " WHERE endpoint.state = 'approved' AND device.removed_at IS NULL GROUP BY device.id) device",
+            (),
+        )
+        order = "device.last_test_at IS NOT NULL, device.last_test_at, lower(device.name), device.id"
+        columns = "device.id, device.name, device.last_seen_at, device.last_test_at"
+        return await page_of(self._records, columns, grouped, [listed_devices(actor, "device")], order, number)
+
+    async def was_tested(self) -> bool:
+        """Whether any device has ever passed the test."""
+        return bool(await self._records.fetch_one("SELECT 1 FROM endpoints WHERE last_test_at IS NOT NULL"))
 
     async def counts(self) -> dict[str, int]:
         """How many browsers there are in each state, and how many are copies (``copied``)."""

@@ -1,3 +1,23 @@
+-- The one access rule once more, word for word the same and in a form in which SQLite looks up one account or one person
+-- without working out everybody's scope: whoever has them in scope sees pupils and guests, their reviewer alone sees
+-- staff and governors, and nobody sees records about themselves.
+DROP VIEW visible_people;
+CREATE VIEW visible_people AS
+SELECT account.id AS account_id, person.id AS person_id FROM staff_accounts account JOIN people person
+WHERE person.kind IN ('pupil', 'guest') AND EXISTS (
+    SELECT 1 FROM staff_scopes scope WHERE scope.account_id = account.id AND (
+        scope.kind = 'everyone'
+        OR scope.kind = 'person' AND scope.target = person.id
+        OR scope.kind = 'group' AND EXISTS (
+            SELECT 1 FROM group_people member WHERE member.group_id = scope.target AND member.person_id = person.id
+        )
+    )
+)
+OR (account.person_id IS NULL OR account.person_id <> person.id) AND EXISTS (
+    SELECT 1 FROM staff_reviewers reviewer
+    WHERE reviewer.person_id = person.id AND reviewer.account_id = account.id
+);
+
 -- What a detector found in something seen on a device, kept for a person to judge. In clear stand the facts by which it
 -- finds its way; what a child wrote or read is sealed in capture_contents, its picture in a sealed file of its own.
 -- A capture keeps the person it is about from being deleted: whoever erases a person deletes the captures first.
@@ -30,13 +50,16 @@ CREATE TABLE captures (
         'taken', 'hidden', 'exempt', 'secret', 'failed', 'none', 'never'
     )),
     picture_bytes INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (endpoint, observation)
+    UNIQUE (endpoint, observation),
+    CHECK ((finished_at IS NOT NULL) = (status IN ('false_positive', 'false_positive_allow', 'resolved')))
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX captures_by_time ON captures (at, id);
-CREATE INDEX captures_by_rank ON captures (rank, at);
-CREATE INDEX captures_by_status ON captures (status, is_test, rank);
+-- Lists are read in their order, and the access rule is asked row by row: person_id stands in the index for that.
+CREATE INDEX captures_by_time ON captures (is_test, at, id, person_id);
+CREATE INDEX captures_by_rank ON captures (is_test, rank, at DESC, id DESC, person_id);
+CREATE INDEX captures_open ON captures (is_test, rank, at DESC, id DESC, person_id, severity, status)
+WHERE finished_at IS NULL;
 CREATE INDEX captures_by_person ON captures (person_id, at);
-CREATE INDEX captures_by_device ON captures (device_id, at);
+CREATE INDEX captures_by_device ON captures (device_id, person_id);
 CREATE INDEX captures_finished ON captures (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX captures_of_tests ON captures (received_at) WHERE is_test = 1;
 

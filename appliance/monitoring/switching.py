@@ -176,7 +176,6 @@ class Monitoring:
         self.subjects = Subjects(records)
         self.reviewers = Reviewers(records, audit, staff, self.subjects)
         self._trial: Trial | None = None
-        self._can_open = False
         assignments.declare(KIND, OFF, {}, (OFF, ON), TARGETS)
 
     async def start(self) -> None:
@@ -184,10 +183,10 @@ class Monitoring:
         await self.refresh()
 
     async def refresh(self) -> None:
-        """Read it again: after every change here, and by a job, because members of vaults change elsewhere."""
+        """Read it again: after every change here, and by a job, because accounts change elsewhere."""
         await self.reviewers.refresh()
         self._trial = next((trial for trial in await self.trials.all() if trial.signed_at is None), None)
-        self._can_open = any(member["can_open"] for member in await self._vaults.members(CAPTURES))
+        await self._vaults.start()
 
     # The question that captures ask
 
@@ -195,7 +194,7 @@ class Monitoring:
         self, person: str | None = None, device: str | None = None, at: datetime | None = None
     ) -> Monitored:
         """Whether what this person does on this device may be captured (default: now). Never, if neither is known."""
-        if not self._can_open:
+        if not self.can_open():
             return Monitored(False, NOBODY_OPENS)
         return self.chosen(person, device, at)
 
@@ -247,7 +246,7 @@ class Monitoring:
 
     def can_open(self) -> bool:
         """Whether somebody can open captures; nothing is captured before."""
-        return self._can_open
+        return self._vaults.can_be_opened(CAPTURES)
 
     def role_holders(self) -> list[RoleHolder]:
         """The roles that a school needs, and who has them."""

@@ -114,7 +114,6 @@ async def _index(request: web.Request, fields: Mapping[str, str], words: str) ->
     )
     order = one_of(fields.get("order", ""), ORDERS) or "severe"
     page = await reading.find(who, wanted, order, number_of(fields.get("page", "")))
-    devices, used = await reading.choices(who)
     return render(
         request,
         "captures.html",
@@ -127,8 +126,8 @@ async def _index(request: web.Request, fields: Mapping[str, str], words: str) ->
         topic=TOPIC,
         statuses=list(STATUS_CHOICES.items()),
         severities=[("", "Any"), *((one.value, one.label) for one in Severity)],
-        categories=_category_choices(categories, [*used, wanted.category]),
-        devices=[("", "Any"), *((row["id"], row["name"]) for row in devices)],
+        categories=_category_choices(categories, wanted.category),
+        devices=[("", "Any"), *((row["id"], row["name"]) for row in await reading.devices(who))],
         is_filtered=wanted != Filter(),
         nothing=_why_nothing(request),
     )
@@ -155,10 +154,12 @@ def _live_only(wanted: Filter) -> Mapping[str, str] | None:
     return {"test": "yes" if wanted.tests else "no", **{key: value for key, value in fields.items() if value}}
 
 
-def _category_choices(categories: Categories, used: Sequence[str]) -> list[tuple[str, str]]:
-    known = [(one.key, one.title) for one in categories.all()]
-    others = sorted({key for key in used if key} - {key for key, _ in known})
-    return [("", "Any"), *known, *((key, categories.title(key)) for key in others)]
+def _category_choices(categories: Categories, chosen: str) -> list[tuple[str, str]]:
+    """Those of the file and the core's own, and the one that was chosen by a link if it is none of them."""
+    known = {one.key: one.title for one in categories.all()}
+    if chosen:
+        known.setdefault(chosen, categories.title(chosen))
+    return [("", "Any"), *known.items()]
 
 
 def _line(row: Row, categories: Categories) -> Line:

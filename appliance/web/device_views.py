@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 
+from appliance.db import Row
+from appliance.endpoints.connections import CLAIMS
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
+from appliance.monitoring.switching import Monitored
 from appliance.people.devices import HOLDERS, Device, DeviceDetails, DeviceFilter
 from appliance.people.directory import Filter
 from appliance.people.names import GROUP_KINDS, PERSON_KINDS
 from appliance.web.directory_pages import directory_of, in_form, may_manage, number_of, one_of, paging
-from appliance.web.pages import actor, flash, read_form, redirect, render
+from appliance.web.pages import actor, context_of, flash, read_form, redirect, render
 
 
 def pages() -> tuple[Page, ...]:
@@ -63,19 +67,58 @@ async def _index(request: web.Request, fields: Mapping[str, str], words: str) ->
     page = await directory.devices.find(who, wanted, number_of(fields.get("page", "")))
     shown = {"words": words, "group": wanted.group, "holder": holder, "removed": "yes" if wanted.removed else ""}
     groups = await directory.groups.all(who)
+    browsers = await context_of(request).appliance.endpoints.enrolment.of_devices(who, [row["id"] for row in page.rows])
     return render(
         request,
         "devices.html",
+        browsers=browsers,
+        monitored=_monitored_on(request, page.rows, browsers),
         wanted=wanted,
         paging=paging(page, "/devices", shown, sent=bool(words)),
         groups=[group for group in groups if group["devices"] or group["id"] == wanted.group],
         group_kinds=GROUP_KINDS,
         holders=HOLDERS,
         may_manage=may_manage(request),
+        may_test=actor(request).may(Permission.SEE_ALERTS),
     )
 
 
+def _may_see_monitoring(request: web.Request) -> bool:
+    """Whether a device is monitored is for those who decide about it or run it, not for everybody who finds it."""
+    return actor(request).may(Permission.SEE_MONITORING) or actor(request).may(Permission.OPERATE)
+
+
+def _monitored_on(request: web.Request, rows: Sequence[Row], browsers: Mapping[str, Row]) -> dict[str, bool] | None:
+    """By device with a browser of ours: whether whoever is there now is monitored. ``None`` for who may not know."""
+    if not _may_see_monitoring(request):
+        return None
+    appliance = context_of(request).appliance
+    connected = appliance.endpoints.connections.by_device()
+    found = {}
+    for row in rows:
+        if row["id"] in browsers:
+            there = [one.monitored.on for one in connected.get(row["id"], ())]
+            by_itself = appliance.monitoring.is_monitored(row["person_id"], row["id"])
+            found[row["id"]] = any(there) if there else by_itself.on
+    return found
+
+
 # One device
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBrowser:
+    """A browser of a device. ``row`` as in ``Enrolment.of_device``; ``current``: whether it has what it must know.
+
+    ``monitored`` and ``why`` are empty for those who may not know.
+    """
+
+    row: Row
+    connected: bool
+    current: bool
+    newest: bool
+    monitored: bool | None
+    why: str
 
 
 async def device(request: web.Request) -> web.StreamResponse:
@@ -91,12 +134,49 @@ async def _device(request: web.Request, found: Device, errors: Mapping[str, str]
         request,
         "device.html",
         422 if errors else 200,
+        browsers=await _browsers(request, found),
+        claims=CLAIMS,
+        may_operate=actor(request).may(Permission.OPERATE),
         device=found,
         group_kinds=GROUP_KINDS,
         groups=[group for group in groups if group["id"] not in here],
         errors=errors,
         may_manage=manage,
     )
+
+
+async def _browsers(request: web.Request, found: Device) -> list[ShownBrowser]:
+    endpoints, who = context_of(request).appliance.endpoints, actor(request)
+    await endpoints.connections.keep_what_was_seen()
+    rows = await endpoints.enrolment.of_device(who, found.row["id"])
+    return [_browser(request, row, found) for row in rows]
+
+
+def _browser(request: web.Request, row: Row, found: Device) -> ShownBrowser:
+    appliance = context_of(request).appliance
+    connection = appliance.endpoints.connections.of(row["id"])
+    monitored, why = None, ""
+    if _may_see_monitoring(request) and row["state"] == "approved":
+        person = connection.who.person if connection is not None else found.row["person_id"]
+        answer = appliance.monitoring.is_monitored(person, found.row["id"])
+        monitored, why = answer.on, _why(request, answer)
+    return ShownBrowser(
+        row=row,
+        connected=connection is not None,
+        current=connection is not None and connection.is_current,
+        newest=row["version"] == appliance.endpoints.extension.version,
+        monitored=monitored,
+        why=why,
+    )
+
+
+def _why(request: web.Request, answer: Monitored) -> str:
+    """Whose switch decided. What was typed as its reason may name a child: for those who see records about pupils."""
+    if actor(request).may(Permission.SEE_PEOPLE):
+        return answer.origin
+    if answer.target is None:
+        return "nobody has switched it on for this device or who is there" if not answer.on else ""
+    return f"by a choice for this {answer.target.kind}" if answer.target.kind != "group" else "by a choice for a group"
 
 
 async def new(request: web.Request) -> web.StreamResponse:

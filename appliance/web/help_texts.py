@@ -44,6 +44,8 @@ TOPIC_OF: Mapping[str, str] = {
     "/people/import": "people-import",
     "/groups": "groups",
     "/devices": "devices",
+    "/devices/add": "adding-devices",
+    "/devices/working": "is-it-working",
     "/vulnerable": "vulnerable-list",
     "/monitoring": "monitoring",
     "/monitoring/trial": "trial",

@@ -167,6 +167,20 @@ async def _it_steps(appliance: Appliance, who: Actor) -> list[Step]:
             done=bool(await appliance.directory.counts(who)),
         ),
         Step(
+            "Add the first device",
+            "Its browser gets an extension from this box. Then nothing is seen until the lead switches monitoring on.",
+            "/devices/add",
+            "Add devices",
+            done=bool((await appliance.endpoints.enrolment.counts())["approved"]),
+        ),
+        Step(
+            "See that it works",
+            "A harmless phrase, typed on a device, must come through to the page and the mailbox of the lead.",
+            "/devices/working",
+            "Try it",
+            done=await appliance.endpoints.enrolment.was_tested(),
+        ),
+        Step(
             "Enter the term dates",
             "Without them every weekday counts as a school day, also in the holidays.",
             "/settings#timetable",

@@ -11,6 +11,7 @@ from appliance.hookspecs import Check, Page, Permission, Site, State
 from appliance.migrate import CORE
 from appliance.web import (
     account_views,
+    adding_views,
     alert_views,
     audit_views,
     capture_views,
@@ -28,6 +29,7 @@ from appliance.web import (
     settings_views,
     signing_in_views,
     staff_views,
+    working_views,
 )
 from appliance.web.applying import applying, applying_page, latest
 from appliance.web.assets import Assets
@@ -64,10 +66,12 @@ def core_pages(assets: Assets) -> tuple[Page, ...]:
         *looks_views.pages(),
         *monitoring_views.pages(),
         *notices_views.pages(),
+        *working_views.pages(),
         *people_views.pages(),
         Page("staff", "GET", "/live", live.stream, Permission.SIGNED_IN),
         Page("pupil", "GET", "/", pupil_home, public),
         Page("endpoint", "GET", "/", endpoint_home, public),
+        *adding_views.pages(),
         *endpoint_views.pages(),
         *extension_views.pages(),
         *_files("staff", assets),

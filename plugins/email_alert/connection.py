@@ -32,6 +32,7 @@ STEPS_OF_OPENING = 3
 STEPS_OF_A_MAIL = 6
 NEXT_ADDRESS_SECONDS = 0.25
 """How long one address of the server is waited for before the next is tried beside it (RFC 8305)."""
+QUIT_SECONDS = 0.5
 DATA_PATIENCE = 4
 """The last answer may take so many times longer: giving up on it too early sends a mail twice (RFC 5321, 4.5.3.2.6)."""
 _POLICY = re.compile(r"\b5\.7\.\d{1,3}\b")
@@ -148,7 +149,7 @@ class Connection:
             return
         if client.is_connected:
             with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
-                await client.quit(timeout=min(self._settings.server.timeout, 1.0))
+                await client.quit(timeout=min(self._settings.server.timeout, QUIT_SECONDS))
         client.close()
 
     # Step by step

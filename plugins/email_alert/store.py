@@ -124,7 +124,7 @@ class Store:
             )
             await self._open_code(tx, actor, new, code)
             await self._audit.record(
-                tx, actor.name, "added a mail address", f"mail address {new}", {"address": address, "shared": shared}
+                tx, actor.name, "added a mail address", f"address {new}", {"address": address, "shared": shared}
             )
             return await self._may_touch(tx, actor, new)
 
@@ -172,7 +172,7 @@ class Store:
                 " last_problem = '', last_problem_at = NULL, permanent = 0 WHERE id = ?",
                 (stamp(), row["id"]),
             )
-            subject = f"mail address {row['id']}"
+            subject = f"address {row['id']}"
             await self._audit.record(tx, actor.name, "confirmed a mail address", subject, {"address": row["address"]})
             if row["account_id"] is None:
                 words = f"{actor.name} has made {row['address']} a shared mailbox for alerts. Is that right?"
@@ -201,7 +201,7 @@ class Store:
                 " WHERE address_id = ? AND state = 'waiting'",
                 (stamp(), row["id"]),
             )
-            subject = f"mail address {row['id']}"
+            subject = f"address {row['id']}"
             await self._audit.record(tx, actor.name, "removed a mail address", subject, {"address": row["address"]})
             return row
 
@@ -272,7 +272,7 @@ class Store:
             if row["verified_at"] is None:
                 raise Refused("This address is not confirmed yet.", "Type the code in first.")
             await self._insert(tx, f"test:{new_id()}", row, letter, stamp())
-            await self._audit.record(tx, actor.name, "sent a test mail", f"mail address {row['id']}")
+            await self._audit.record(tx, actor.name, "sent a test mail to address", f"address {row['id']}")
             return row
 
     async def _insert(self, tx: Transaction, key: str, row: Row, letter: Letter, due: str) -> int:

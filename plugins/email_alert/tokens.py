@@ -145,7 +145,7 @@ class Tokens:
     def _signed_statement(self, path: Path) -> str:
         try:
             key = json.loads(read_secret(path))
-            issuer, pem, key_id = key["client_email"], key["private_key"], key.get("private_key_id", "")
+            issuer, pem, key_id = (str(key[name]) for name in ("client_email", "private_key", "private_key_id"))
         except (ValueError, KeyError, TypeError):
             raise NoToken(f"{path} is no key file of a service account.", "Download it from Google as JSON.") from None
         moment = int(time.time())

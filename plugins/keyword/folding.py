@@ -55,6 +55,8 @@ DROPPED = (
 )
 """First and last code point of what is passed over."""
 
+_PASSED_OVER = APOSTROPHES | {chr(code) for first, last in DROPPED for code in range(first, last + 1)}
+
 PLAIN = {"ß": "ss", "ς": "σ", "ı": "i", "ł": "l", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe"}  # noqa: RUF001 - on purpose
 """Small letters that NFKD leaves as they are, and how people write them without their own keyboard."""
 
@@ -94,18 +96,14 @@ def words(text: str) -> list[Word]:
 @lru_cache(KNOWN)
 def fold(character: str) -> str:
     """One character as letters of words, with a blank for whatever ends a word; empty for what is passed over."""
-    if _passed_over(character):
+    if character in _PASSED_OVER:
         return ""
     return "".join(_plain(part) for part in unicodedata.normalize("NFKD", character))
 
 
 def _plain(part: str) -> str:
-    if _passed_over(part):
+    if part in _PASSED_OVER:
         return ""
     small = part.lower()
     letters = PLAIN.get(small, small)
     return letters if unicodedata.category(letters[0])[0] in "LMN" else " "
-
-
-def _passed_over(character: str) -> bool:
-    return character in APOSTROPHES or any(first <= ord(character) <= last for first, last in DROPPED)

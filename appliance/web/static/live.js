@@ -7,6 +7,7 @@
 //   </tbody>
 //
 // [data-field] gets the text of that field; [data-when="field=value"] is left out of rows where it does not hold.
+// [data-value="field"] gets the value of that field, such as a box to tick.
 // [data-href="/place/{field}"] becomes a link to a page of this site: the path is the template's, the field is escaped.
 // Of the list itself: data-live-only='{"field": "value"}' takes rows of this kind alone; data-live-rank="field" puts a
 // row before those with the same or a higher data-rank; data-live-end puts rows at the end.
@@ -119,6 +120,7 @@
         const [name, wanted] = node.dataset.when.split("=");
         if (String(row[name]) !== wanted) node.remove();
       }
+      for (const node of made.querySelectorAll("[data-value]")) node.value = String(row[node.dataset.value]);
       for (const node of made.querySelectorAll("[data-field]")) {
         const value = row[node.dataset.field];
         node.textContent = value === null || value === undefined ? "" : String(value);

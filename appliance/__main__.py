@@ -53,19 +53,46 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=__version__)
     top.add_argument("--config", type=Path, metavar="FILE", help=CONFIG_HELP)
     top.add_argument("--trial", type=Path, metavar="FOLDER", help=TRIAL_HELP)
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    commands = _Commands(top.add_subparsers(metavar="COMMAND", required=True))
+    _add_processes(commands)
+    _add_settings(commands)
+    _add_plugins(commands)
+    _add_identity(commands)
+    _add_records(commands)
+    return top
 
-    def add(name: str, run: str, words: str, group: Any = commands) -> argparse.ArgumentParser:
-        command: argparse.ArgumentParser = group.add_parser(name, help=words, description=words)
+
+class _Commands:
+    """A group of commands under construction."""
+
+    def __init__(self, group: Any) -> None:
+        self._group = group
+
+    def add(self, name: str, run: str, words: str) -> argparse.ArgumentParser:
+        """A command; ``run`` is ``module:function`` of ``appliance.commands``."""
+        command: argparse.ArgumentParser = self._group.add_parser(name, help=words, description=words)
         command.set_defaults(run=_command(run))
         return command
 
-    def add_group(name: str, words: str) -> Any:
-        return commands.add_parser(name, help=words, description=words).add_subparsers(metavar="COMMAND", required=True)
+    def add_unlisted(self, name: str, run: str) -> argparse.ArgumentParser:
+        """A command that the appliance itself uses."""
+        command: argparse.ArgumentParser = self._group.add_parser(name)
+        command.set_defaults(run=_command(run))
+        return command
 
+    def add_group(self, name: str, words: str) -> _Commands:
+        """Commands below a word of their own."""
+        group = self._group.add_parser(name, help=words, description=words)
+        return _Commands(group.add_subparsers(metavar="COMMAND", required=True))
+
+
+def _add_processes(commands: _Commands) -> None:
+    add = commands.add
     add("trial", "trial:trial", "start everything on this machine, as `make run` does; Ctrl-C stops it")
     demo = add("demo", "demo:demo", "start a demonstration with an invented school, as `make demo` does")
-    demo.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="where it is kept (in a checkout: var/demo)")
+    demo.add_argument(
+        "folder", nargs="?", type=Path, metavar="FOLDER", help="where it is kept (in a checkout: var/demo)"
+    )
     add("run", "run:run", "run the main process (systemd and the trial call this)")
     worker = add("worker", "worker:worker", "run one worker process (systemd and the trial call this)")
     worker.add_argument("name", metavar="PLUGIN.NAME")
@@ -73,35 +100,51 @@ def parser() -> argparse.ArgumentParser:
     add("reload", "asking:reload", "read the settings file again and apply it, wholly or not at all")
     link = add("setup-link", "asking:setup_link", "make the one-time link with which this box is set up")
     link.add_argument("--again", action="store_true", help="for another IT account on a box that is set up")
-    checking = add("check-config", "settings:check_config", "look for mistakes in the settings; starts nothing")
+
+    commands.add_unlisted("demo-run", "demo_run:demo_run")
+    probe = commands.add_unlisted("probe", "probe:probe")
+    probe.add_argument("name")
+    probe.add_argument("--report", type=int, required=True)
+    detect = commands.add_unlisted("detect", "detect:detect")
+    detect.add_argument("--parent", type=int, required=True)
+
+
+def _add_settings(commands: _Commands) -> None:
+    checking = commands.add(
+        "check-config", "settings:check_config", "look for mistakes in the settings; starts nothing"
+    )
     checking.add_argument("file", nargs="?", type=Path, metavar="FILE", help="another settings file than the usual one")
+    config = commands.add_group("config", "show and convert settings")
+    config.add("show", "settings:show", "print every setting, its value and where the value comes from")
+    config.add("export", "settings:export", "print the settings that are not defaults as YAML")
+    config.add("schema", "settings:schema", "print the JSON Schema of the settings file for editors")
 
-    config = add_group("config", "show and convert settings")
-    add("show", "settings:show", "print every setting, its value and where the value comes from", config)
-    add("export", "settings:export", "print the settings that are not defaults as YAML", config)
-    add("schema", "settings:schema", "print the JSON Schema of the settings file for editors", config)
 
-    add("plugins", "plugins:list_plugins", "list the plugins on this machine and which are in use")
-    plugin = add_group("plugin", "let a plugin in again, or remove what it kept")
-    reset = add("reset", "plugins:reset", "let a plugin that was switched off in again", plugin)
+def _add_plugins(commands: _Commands) -> None:
+    commands.add("plugins", "plugins:list_plugins", "list the plugins on this machine and which are in use")
+    plugin = commands.add_group("plugin", "let a plugin in again, or remove what it kept")
+    reset = plugin.add("reset", "plugins:reset", "let a plugin that was switched off in again")
     reset.add_argument("name", metavar="NAME")
-    remove = add("remove", "plugins:remove", "delete everything that a plugin kept; says first what that is", plugin)
+    remove = plugin.add("remove", "plugins:remove", "delete everything that a plugin kept; says first what that is")
     remove.add_argument("name", metavar="NAME")
     remove.add_argument("--yes", action="store_true", help="really delete it")
 
-    identity = add_group("identity", "bring up a new box that takes the place of another one")
+
+def _add_identity(commands: _Commands) -> None:
+    identity = commands.add_group("identity", "bring up a new box that takes the place of another one")
     for name, run, words in (
         ("restore", "restore_identity", "give this new box the authority, keys and settings in an identity file"),
         ("show", "show_identity", "print what is in an identity file, without its secrets"),
     ):
-        opening = add(name, f"identity:{run}", words, identity)
+        opening = identity.add(name, f"identity:{run}", words)
         opening.add_argument("file", type=Path, metavar="FILE", help="the identity file")
         opening.add_argument("--code-file", type=Path, metavar="PATH", help=CODE_FILE_HELP)
 
-    audit = add_group("audit", "check the record of who did what")
-    verifying = add(
-        "verify", "records:verify_audit", "walk the whole record; exit code 1 if it was tampered with", audit
-    )
+
+def _add_records(commands: _Commands) -> None:
+    audit = commands.add_group("audit", "check the record of who did what")
+    words = "walk the whole record; exit code 1 if it was tampered with"
+    verifying = audit.add("verify", "records:verify_audit", words)
     verifying.add_argument("--noted", default="", metavar="HEAD", help="a head noted earlier; it must still be there")
     verifying.add_argument(
         "--signed",
@@ -115,23 +158,11 @@ def parser() -> argparse.ArgumentParser:
         "--public-key", type=Path, metavar="FILE", help="the key of the signed heads (default: this appliance's own)"
     )
     verifying.add_argument("--store", type=Path, metavar="FILE", help="a copy of records.db (default: the one in use)")
-
-    events = add_group("events", "look after events that were not delivered")
-    add("parked", "records:list_parked", "list events that a listener never took", events)
-    retry = add("retry", "records:retry", "deliver a parked event again", events)
+    events = commands.add_group("events", "look after events that were not delivered")
+    events.add("parked", "records:list_parked", "list events that a listener never took")
+    retry = events.add("retry", "records:retry", "deliver a parked event again")
     retry.add_argument("owner", metavar="PLUGIN")
     retry.add_argument("event", metavar="EVENT_ID")
-
-    playing = commands.add_parser("demo-run")  # the main process of a demonstration; not listed
-    playing.set_defaults(run=_command("demo_run:demo_run"))
-    probing = commands.add_parser("probe")  # used by the appliance itself; not listed
-    probing.set_defaults(run=_command("probe:probe"))
-    probing.add_argument("name")
-    probing.add_argument("--report", type=int, required=True)
-    detecting = commands.add_parser("detect")  # likewise
-    detecting.set_defaults(run=_command("detect:detect"))
-    detecting.add_argument("--parent", type=int, required=True)
-    return top
 
 
 def _command(where: str) -> Command:

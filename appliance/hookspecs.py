@@ -311,8 +311,9 @@ class Hooks:
     async def endpoint_policy(self, device: EndpointDevice) -> Mapping[str, Any]:  # type: ignore[empty-body]
         """What this browser must know to notice something, as JSON. It reaches the plugin's ``browser/main.js``.
 
-        Asked whenever a device connects and again every few seconds: answer from memory. While the device is not
-        monitored, nothing but the test phrase may be looked for.
+        Asked whenever a device connects and again every few seconds: answer from memory, and with a new object when
+        something has changed. A change for all devices reaches them within some seconds, one for a single device
+        within half a minute. While the device is not monitored, nothing but the test phrase may be looked for.
 
         Example::
 

@@ -12,12 +12,12 @@ import aiohttp
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from endpoint_client import EndpointBrowser
 
 from appliance.access import Role
 from appliance.accounts.staff import Scope
 from appliance.clock import now
 from appliance.people.directory import Details
+from appliance.simulated_browser import SimulatedBrowser
 from appliance.testing import Answer, Home, Running
 
 Start = Callable[[Home], Awaitable[Running]]
@@ -43,8 +43,8 @@ async def make_key(running: Running, name: str = "Trolley 2", **other: str) -> s
     return str(rows[0]["token"])
 
 
-def browser(running: Running, token: str, **other: str) -> EndpointBrowser:
-    return EndpointBrowser(running.port, running.appliance.endpoints.extension.id, token, **other)
+def browser(running: Running, token: str, **other: str) -> SimulatedBrowser:
+    return SimulatedBrowser(running.port, running.appliance.endpoints.extension.id, token, **other)
 
 
 async def waiting(running: Running) -> list[str]:

@@ -20,8 +20,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("sealing",),
     (
-        "live", "migrate", "containment", "bus", "plugin_finder", "probe", "workers", "probed", "schedule", "registered",
-        "audit", "belongings", "page_state", "plugins",
+        "live", "migrate", "containment", "bus", "plugin_finder", "probe", "workers", "probed", "schedule",
+        "registered", "audit", "belongings", "page_state", "plugins",
     ),
     (
         "health", "timetable", "exempt", "trust", "keys_on_disk", "signing", "assignments", "upkeep", "control",
@@ -68,7 +68,8 @@ SQL_HOMES = {
     "people/member_index", "people/vulnerable",
     "monitoring/switching", "monitoring/papers", "monitoring/reviewers", "monitoring/subjects", "monitoring/trials",
     "identity/saving", "identity/restoring",
-    "captures/keeping", "captures/reading", "captures/judging", "alerts/alerting", "alerts/presenting", "alerts/silence",
+    "captures/keeping", "captures/reading", "captures/judging", "alerts/alerting", "alerts/presenting",
+    "alerts/silence",
     "endpoints/tokens", "endpoints/enrolment", "endpoints/extension",
     "commands/plugins", "main_process", "testing",
 }  # fmt: skip

@@ -16,7 +16,6 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from endpoint_client import A_PICTURE, Closed, EndpointBrowser, new_key, observation, to_text
 
 from appliance.assignments import Target, TargetKind
 from appliance.clock import new_id, now, parse, stamp
@@ -33,6 +32,7 @@ from appliance.hookspecs import Permission, State
 from appliance.people.devices import DeviceDetails
 from appliance.people.directory import Details
 from appliance.sealing import Recipient, SealError, new_pair, seal
+from appliance.simulated_browser import A_PICTURE, Closed, SimulatedBrowser, new_key, observation, to_text
 from appliance.testing import HELP_SEEKING, Client, Home, Running, free_port, start_in_process
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -124,21 +124,21 @@ class School:
         made = await self.endpoints.tokens.make(self.actor, NewToken("Trolley 1", **other))
         return str(next(row["token"] for row in await self.endpoints.tokens.all(self.actor) if row["id"] == made))
 
-    async def browser(self, token: str | None = None, **other: Any) -> EndpointBrowser:
+    async def browser(self, token: str | None = None, **other: Any) -> SimulatedBrowser:
         key = await self.token() if token is None else token
-        return EndpointBrowser(self.running.port, self.endpoints.extension.id, key, **other)
+        return SimulatedBrowser(self.running.port, self.endpoints.extension.id, key, **other)
 
-    async def row(self, browser: EndpointBrowser) -> Any:
+    async def row(self, browser: SimulatedBrowser) -> Any:
         found = await self.running.appliance.records.fetch_one(
             "SELECT * FROM endpoints WHERE key_sha256 = ?", (enrolling.key_hash(browser.spki),)
         )
         assert found is not None
         return found
 
-    async def let_in(self, browser: EndpointBrowser) -> None:
+    async def let_in(self, browser: SimulatedBrowser) -> None:
         await self.endpoints.enrolment.approve(self.actor, [(await self.row(browser))["id"]], "one by one")
 
-    async def admitted(self, stack: AsyncExitStack, **other: Any) -> EndpointBrowser:
+    async def admitted(self, stack: AsyncExitStack, **other: Any) -> SimulatedBrowser:
         """A browser that is connected and was let in."""
         browser = await self.browser(**other)
         await stack.enter_async_context(browser.connected())
@@ -159,7 +159,7 @@ class School:
             "a test", "monitoring", Target(kind, target), value, "a test", None
         )
 
-    async def captures_of(self, browser: EndpointBrowser) -> list[Any]:
+    async def captures_of(self, browser: SimulatedBrowser) -> list[Any]:
         return list(
             await self.running.appliance.records.fetch(
                 "SELECT * FROM captures WHERE endpoint = ? ORDER BY at", ((await self.row(browser))["id"],)
@@ -242,7 +242,7 @@ async def test_it_comes_back_with_its_key_alone(school: School) -> None:
 
 
 async def test_what_was_not_let_in_hears_nothing_and_may_send_nothing(school: School) -> None:
-    browser, other = await school.browser(), EndpointBrowser(0, "")
+    browser, other = await school.browser(), SimulatedBrowser(0, "")
     async with browser.connected():
         assert await browser.enrol() == "waiting"
         assert [message["type"] for message in browser.heard] == ["challenge", "waiting"]
@@ -427,13 +427,13 @@ async def test_only_so_many_may_wait(school: School, monkeypatch: pytest.MonkeyP
 # What is hostile
 
 
-Change = Callable[[EndpointBrowser], dict[str, Any]]
+Change = Callable[[SimulatedBrowser], dict[str, Any]]
 WRONG_PROOFS: dict[str, Change] = {
     "another nonce": lambda one: {"signature": to_text(one.sign(one.host, bytes(32), one.counter))},
     "another box": lambda one: {"signature": to_text(one.sign("endpoint.evil.example", one.nonce, one.counter))},
     "another port": lambda one: {"signature": to_text(one.sign("endpoint.localhost", one.nonce, one.counter))},
     "another counter": lambda one: {"signature": to_text(one.sign(one.host, one.nonce, one.counter + 1))},
-    "another key": lambda one: {"key": to_text(EndpointBrowser(0, "", key=new_key()).spki)},
+    "another key": lambda one: {"key": to_text(SimulatedBrowser(0, "", key=new_key()).spki)},
     "no signature": lambda one: {"signature": ""},
     "zeros": lambda one: {"signature": to_text(bytes(64))},
     "no key of this kind": lambda one: {"key": to_text(b"\x30\x05hello")},

@@ -139,10 +139,10 @@ def viewers(person: str | None) -> Condition:
     The person is given, and no column: so SQLite looks that one person up, and does not work out everybody's scope.
     """
     roles = ", ".join(f"'{role}'" for role, allowed in PERMISSIONS.items() if role and _P.SEE_CAPTURES in allowed)
-    known = "SELECT account_id FROM visible_people WHERE person_id = ?"
-    everyone = "SELECT account_id FROM staff_scopes WHERE kind = 'everyone'"
+    known = "(SELECT account_id FROM visible_people WHERE person_id = ?)"
+    everyone = "(SELECT account_id FROM staff_scopes WHERE kind = 'everyone')"
     return Condition(
         f"account.state = 'active' AND account.role IN ({roles})"
-        f" AND account.id IN ({everyone if person is None else known})",
+        f" AND account.id IN {everyone if person is None else known}",
         () if person is None else (person,),
     )

@@ -132,9 +132,7 @@ def build(
     read = {"exempt": exempt, "categories": categories}
     detection = Detection(config, plugins, read, health.refresh_soon)
     monitoring = Monitoring(records, audit, assignments, directory, staff, vaults, timezone)
-    endpoints = Endpoints(
-        records, audit, directory, monitoring, plugins, exempt, live, detection, captures, config
-    )
+    endpoints = Endpoints(records, audit, directory, monitoring, plugins, exempt, live, detection, captures, config)
     return Appliance(
         config=config,
         records=records,

@@ -974,7 +974,7 @@ async def browsers_of_devices(school: School, who: Asking) -> Claims:
 
 
 @asks("endpoints.enrolment.Enrolment.tested")
-async def tested_devices(school: School, who: Asking) -> Claims:
+async def devices_with_tests(school: School, who: Asking) -> Claims:
     found = await school.enrolment.tested(who.actor, 1)
     yield ids(found.rows), {one for one in who.devices if not DEVICES[one][2]}
     yield about(found), set()

@@ -40,6 +40,7 @@ from appliance.errors import ApplianceError
 from appliance.sections import is_secret, leaves
 from appliance.yamlfile import dump_yaml, load_yaml
 from appliance_plugins.dns_filter.settings import Settings as DnsFilterSettings
+from appliance_plugins.email_alert.settings import Settings as EmailAlertSettings
 from appliance_plugins.keyword.settings import Settings as KeywordSettings
 
 ETC = Path(__file__).resolve().parent.parent / "etc"
@@ -170,16 +171,16 @@ def row(config: Config, path: str) -> Row:
         ),
         (
             "school: {TimeZone: x}\n",
-            "1: school.TimeZone: there is no such setting, expected one of: name, timezone; did you mean timezone?",
+            "1: school.TimeZone: there is no such setting, expected one of: name, banner, timezone; did you mean timezone?",
         ),
         (
             "\nport: 1\n",
             "2: port: there is no such setting, expected one of: school, timetable, storage, web, staff, groups, "
-            "exempt, events, limits, plugins; did you mean web.port?",
+            "exempt, events, detection, captures, alerts, limits, plugins; did you mean web.port?",
         ),
         (
             "school: {xyz: 1}\n",
-            "1: school.xyz: there is no such setting, expected one of: name, timezone",
+            "1: school.xyz: there is no such setting, expected one of: name, banner, timezone",
         ),
         # types
         (
@@ -1048,7 +1049,11 @@ def test_mistakes_of_a_missing_file(tmp_path: Path) -> None:
 # The supplied file and its schema
 
 SUPPLIED = ETC / "appliance.yaml"
-SUPPLIED_MODELS: Mapping[str, type[BaseModel]] = {"dns_filter": DnsFilterSettings, "keyword": KeywordSettings}
+SUPPLIED_MODELS: Mapping[str, type[BaseModel]] = {
+    "dns_filter": DnsFilterSettings,
+    "email_alert": EmailAlertSettings,
+    "keyword": KeywordSettings,
+}
 ACTIVE = ["plugins.dns_filter.lists", "plugins.dns_filter.profiles"]
 
 

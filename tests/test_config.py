@@ -171,7 +171,8 @@ def row(config: Config, path: str) -> Row:
         ),
         (
             "school: {TimeZone: x}\n",
-            "1: school.TimeZone: there is no such setting, expected one of: name, banner, timezone; did you mean timezone?",
+            "1: school.TimeZone: there is no such setting, expected one of: name, banner, timezone; "
+            "did you mean timezone?",
         ),
         (
             "\nport: 1\n",

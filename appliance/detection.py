@@ -408,13 +408,15 @@ class Detection:
         if not self._owners():
             words = "Nothing is looked for on devices: no plugin that is on judges what they notice."
             todo = "Name such a plugin under plugins: in the settings file, `keyword` for example."
-            return Check(NAME, State.WARNING, words, todo)
+            return Check(NAME, State.WARNING, words, todo, alarm=True)
         if self._child is not None:
             count = len(self._child.surfaces)
             detectors = f"{count} detector{'' if count == 1 else 's'}"
-            return Check(NAME, State.GOOD, f"It runs with {detectors} (process {self._child.process.pid}).")
+            words = f"It runs with {detectors} (process {self._child.process.pid})."
+            return Check(NAME, State.GOOD, words, alarm=True)
         if time.monotonic() - self._away_since < PATIENCE_SECONDS:
-            return Check(NAME, State.WARNING, "It is being started.", "Nothing to do; it takes some seconds.")
+            todo = "Nothing to do; it takes some seconds."
+            return Check(NAME, State.WARNING, "It is being started.", todo, alarm=True)
         words = f"What devices notice is not judged; they keep it and send it later. {self._trouble}".strip()
         return Check(NAME, State.BROKEN, words, "It is started again and again. Look at the log.", alarm=True)
 

@@ -209,4 +209,4 @@ def test_a_drawing_says_in_words_what_it_shows(drawing: Path) -> None:
 
 
 def test_the_picture_of_the_readme_is_small() -> None:
-    assert (DOCS / "images" / "home.png").stat().st_size < 200_000
+    assert (DOCS / "images" / "capture.png").stat().st_size < 200_000

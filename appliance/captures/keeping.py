@@ -248,11 +248,11 @@ class Captures:
         kept = f"{row['number']:,} kept, {row['pictures']:,} with a picture ({row['bytes'] / 1e6:,.1f} MB)."
         if not any(member["can_open"] for member in await self._vaults.members(CAPTURES)):
             words = f"Nobody can open captures, so nothing is captured. {kept}"
-            return [Check("Captures", State.WARNING, words, "The safeguarding lead has to join.")]
+            return [Check("Captures", State.WARNING, words, "The safeguarding lead has to join.", alarm=True)]
         if self._missing:
             words = f"{self._missing:,} pictures are missing from the disk. {kept}"
             return [Check("Captures", State.WARNING, words, "Put back the folder “pictures” from a backup.")]
-        return [Check("Captures", State.GOOD, kept)]
+        return [Check("Captures", State.GOOD, kept, alarm=True)]
 
 
 # What is kept

@@ -32,6 +32,7 @@ def _place(options: argparse.Namespace, place: Place) -> Place:
     if not settings.exists():
         for supplied in ("help_seeking.yaml", "categories.yaml"):
             shutil.copy(place.config_file.parent / supplied, folder)
+        shutil.copytree(place.config_file.parent / "lists", folder / "lists", dirs_exist_ok=True)
         settings.write_text(SETTINGS, encoding="utf-8")
     return Place(settings, folder / "data")
 

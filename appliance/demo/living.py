@@ -28,6 +28,7 @@ from appliance.captures.reading import Filter
 from appliance.captures.statuses import Status
 from appliance.clock import now, stamp
 from appliance.demo.accounts import Ready, SignedIn, admit_deputies, make_accounts
+from appliance.demo.asking import ask_for_names
 from appliance.demo.scenes import SCENES, Scene
 from appliance.demo.school import Made, go_live, make_directory
 from appliance.detection import DetectionAway
@@ -149,6 +150,7 @@ class Demonstration:
 
     async def _live(self, kept: dict[str, Any]) -> None:
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(ask_for_names(self._appliance()))
             for number, one in enumerate(kept["browsers"]):
                 tasks.create_task(self._use(number, one))
 

@@ -66,10 +66,10 @@ SCENES: tuple[Scene, ...] = (
     ),
     Scene(
         Surface.SEARCH,
-        "how to stop people bullying me",
+        "what to do when nobody likes me",
         "search.example",
         "Search",
-        "/?q=how+to+stop+people+bullying+me",
+        "/?q=what+to+do+when+nobody+likes+me",
         "search.jpg",
     ),
 )

@@ -10,7 +10,12 @@ school:
   name: {NAME}
   banner: {BANNER!r}
 plugins:
-  dns_filter: {{}}
+  dns_filter:
+    lists:
+      - {{name: example, file: lists/example.domains, format: domains}}
+    profiles:
+      - {{name: pupil, mode: block, block: [example]}}
+      - {{name: staff, mode: watch, block: [example]}}
   keyword: {{}}
   email_alert: {{}}
 """

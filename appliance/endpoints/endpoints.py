@@ -110,8 +110,8 @@ class Endpoints:
         if counts["copied"]:
             words += f" {counts['copied']} may be copies of another one: a profile was copied from device to device."
             todo = "Open Devices: those that are copies say so. Remove their profile there and let them come again."
-            return [Check(CHECK, State.WARNING, words, todo)]
-        return [Check(CHECK, State.GOOD, words)]
+            return [Check(CHECK, State.WARNING, words, todo, alarm=True)]
+        return [Check(CHECK, State.GOOD, words, alarm=True)]
 
 
 class _Own:

@@ -64,19 +64,18 @@ def _broken(words: str, todo: str) -> Check:
 def _not_set_up(standing: Standing) -> Check | None:
     if not standing.has_server:
         words = "No mail server is named, so alerts stay on the pages."
-        return Check(NAME, State.WARNING, words, "Set plugins.email_alert.server in the settings file.")
+        return Check(NAME, State.WARNING, words, "Set plugins.email_alert.server in the settings file.", alarm=True)
     if not standing.confirmed:
         words = "No address is confirmed, so alerts stay on the pages."
-        return Check(NAME, State.WARNING, words, "The safeguarding lead adds an address on the page Mail.")
+        return Check(NAME, State.WARNING, words, "The safeguarding lead adds an address on the page Mail.", alarm=True)
     return None
 
 
 def _good(standing: Standing) -> Check:
     if not standing.status.tried:
-        return Check(NAME, State.GOOD, "The mail server was not asked yet.")
-    return Check(
-        NAME, State.GOOD, f"The mail server lets us in. {_mails(standing.queue.sent)} taken in the last two days."
-    )
+        return Check(NAME, State.GOOD, "The mail server was not asked yet.", alarm=True)
+    words = f"The mail server lets us in. {_mails(standing.queue.sent)} taken in the last two days."
+    return Check(NAME, State.GOOD, words, alarm=True)
 
 
 def _addresses(standing: Standing) -> list[Check]:

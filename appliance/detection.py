@@ -212,7 +212,15 @@ class Detection:
             while name := self._next(await self._ready(), observation.surface, asked):
                 asked.add(name)
                 found += await self._find(name, observation)
-            return found
+            return found or self._unasked(observation)
+
+    def _unasked(self, observation: Observation) -> Sequence[Finding]:
+        """If a detector that is out of action might have found something, somebody has to look: nothing is lost."""
+        surfaces = self._child.surfaces if self._child is not None else {}
+        left_out = {name for name in self._left_out if observation.surface in surfaces.get(name, frozenset())}
+        for name in sorted(left_out | self._not_built.keys() | set(self._plugins.silent_detectors())):
+            return [unjudged(name, "is out of action", observation)]
+        return []
 
     def _next(self, child: _Child, surface: Surface, asked: set[str]) -> str:
         """A detector of this surface that was not asked yet."""

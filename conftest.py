@@ -26,8 +26,9 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
 @pytest.fixture(autouse=True)
 def no_store_is_left_open() -> Iterator[None]:
     """A connection that nobody closed has a thread that keeps the whole process alive after its end."""
+    before = set(threading.enumerate())  # what an earlier test has left is that one's fault alone
     yield
-    for thread in threading.enumerate():
+    for thread in set(threading.enumerate()) - before:
         if "_connection_worker_thread" in thread.name:
             thread.join(5)  # it may be on its way out
             assert not thread.is_alive(), "a store was left open"

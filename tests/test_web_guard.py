@@ -229,7 +229,7 @@ async def test_a_plugin_cannot_loosen_the_headers(running: Running) -> None:
 
 
 SIGN_IN = "<h1>Sign in</h1>"
-PROVING = ("/set-up", "/join", "/sign-in")
+PROVING = ("/set-up", "/join", "/sign-in", "/connect")
 """Pages that refuse what does not prove anything."""
 
 

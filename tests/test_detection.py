@@ -134,6 +134,7 @@ def seen(text: str, surface: Surface = Surface.TYPED) -> Observation:
 async def running_with(home: Home, start: Start, settings: str = "{}", more: str = "") -> Running:
     home.add_plugin(PLUGIN, "birds")
     home.write(f"detection: {{judge_seconds: 0.5}}\n{more}plugins: {{birds: {settings}}}\n")
+    home.trust_plugins()
     running = await start(home)
     await there(running)
     return running

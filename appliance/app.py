@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import time, timedelta
 from pathlib import Path
@@ -126,7 +127,7 @@ def build(
     directory = Directory(records, bus, audit)
     assignments = Assignments(records, bus, audit, settings.groups, directory)
     categories = categories or Categories.load(config.place.resolve(settings.captures.categories_file))
-    alerts = Alerts(records, audit, bus, live, settings.alerts.escalate_minutes)
+    alerts = Alerts(records, audit, bus, live, settings.alerts.escalate_minutes, in_school=timetable.in_school)
     kept_for = settings.captures.keep_days
     captures = Captures(records, audit, vaults, alerts, categories, live, state_dir, timezone, kept_for)
     read = {"exempt": exempt, "categories": categories}
@@ -217,11 +218,18 @@ async def stop(appliance: Appliance) -> None:
         appliance.bus.stop_all, appliance.identity.stop, appliance.directory.stop,
         appliance.workers.stop, appliance.activity.close, appliance.records.close,
     )  # fmt: skip
-    for step in steps:
-        try:
-            await step()
-        except (ApplianceError, OSError, sqlite3.Error) as error:  # the stores must be closed all the same
-            log.error("A part did not stop well: %s", error)
+    async with AsyncExitStack() as stack:  # whatever a step raises, those after it are done, and the stores are closed
+        for step in reversed(steps):
+            stack.push_async_callback(_stop_part, step)
+
+
+async def _stop_part(step: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await step()
+    except (ApplianceError, OSError, sqlite3.Error) as error:
+        log.error("A part did not stop well: %s", error)
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:  # a mistake of ours
+        log.error("A part did not stop well: %s", type(error).__name__)
 
 
 def _add_jobs(appliance: Appliance) -> None:
@@ -267,4 +275,5 @@ def _add_jobs(appliance: Appliance) -> None:
     appliance.health.add(appliance.identity.checks)
     appliance.health.add(appliance.signed_heads.checks)
     appliance.health.add(appliance.captures.checks)
+    appliance.health.add(appliance.alerts.checks)
     appliance.health.add(appliance.endpoints.checks)

@@ -66,6 +66,10 @@ class AlertRaised(Event):
     step: int = Field(description="0 when it was opened; one more each time it went on.")
     accounts: tuple[str, ...] = Field(description="Ids of the accounts that are told at this step.")
     link: str = Field(description="Path of its staff page.")
+    captures: int = Field(1, description="How many captures it is about by now; for silence, 1.")
+    for_team: bool = Field(
+        False, description="Whether every safeguarding lead may see it. If not, no shared mailbox may be told."
+    )
 
 
 class DirectoryChanged(Event):

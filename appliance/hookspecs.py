@@ -138,12 +138,14 @@ class Worker:
     ``main`` is the async function called ``name`` in the plugin's ``worker.py``. ``receive(records, dropped)`` gets, in
     the main process, what the worker reported, in batches, and how many records its bounded buffer had to drop.
     ``capabilities`` are the Linux capabilities that the unit file gives it, for the documents and the status page.
+    ``title`` is what people call it, on the status page and in alerts, for example "DNS".
     """
 
     name: str
     main: WorkerMain
     receive: Receive
     capabilities: tuple[str, ...] = ()
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -439,15 +439,13 @@ class MainProcess:
             code = await staff.new_setup_link()
             lines.append("  Set up the box with this link. It works once, in one browser, for an hour:")
             lines.append(f"  {self.staff_address()}/set-up#{code}")
-        broken = [check for check in self.appliance.health.checks() if check.state is State.BROKEN]
-        lines += ["", *(f"  ! {check.name}: {check.words} {check.todo}" for check in broken if not _comes_later(check))]
+        later = self.appliance.workers.titles()  # workers start after this process says that it is ready
+        checks = [check for check in self.appliance.health.checks() if check.name not in later]
+        broken = [check for check in checks if check.state is State.BROKEN]
+        lines += ["", *(f"  ! {check.name}: {check.words} {check.todo}" for check in broken)]
         if self._place.trial_dir is not None:
             lines += ["  Ctrl-C stops everything.", ""]
         return "\n".join(lines)
-
-
-def _comes_later(check: Check) -> bool:
-    return check.name.startswith("Worker ")  # workers start after this process says that it is ready
 
 
 def _reply(outcome: Outcome) -> Reply:

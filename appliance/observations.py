@@ -6,10 +6,11 @@ child wrote or read: its ``repr`` shows none of it, so that no log ever can.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 
 class Surface(StrEnum):
@@ -122,6 +123,26 @@ class Finding:
     def of_json(cls, data: Mapping[str, Any]) -> Finding:
         """What ``as_json`` gave. Raises ``ValueError`` or ``TypeError`` for anything else."""
         return cls(**{**data, "severity": Severity(data["severity"])})
+
+
+_Words = TypeVar("_Words", Observation, Finding)
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """A text without lone halves of UTF-16 pairs, which no page can show: each becomes a replacement character.
+
+    One for one, so that the places of findings stay right.
+    """
+    return _LONE_SURROGATES.sub("\ufffd", text)
+
+
+def all_printable(words: _Words) -> _Words:
+    """The same observation or finding with all its texts ``printable``."""
+    found = {one.name: getattr(words, one.name) for one in fields(words)}
+    texts = {name: text for name, text in found.items() if type(text) is str}
+    changed: dict[str, Any] = {name: printable(text) for name, text in texts.items() if printable(text) != text}
+    return replace(words, **changed) if changed else words
 
 
 Detect = Callable[[Observation], Sequence[Finding]]

@@ -253,6 +253,12 @@ class SimulatedBrowser:
             await self.hear("policy", seconds=seconds)
         return self.policy
 
+    async def monitored(self, seconds: float = WAIT_SECONDS) -> None:
+        """Wait until its policy says that it is monitored."""
+        await self.welcomed(seconds)
+        while not self.policy["monitored"]:
+            await self.hear("policy", seconds=seconds)
+
     async def alive(self, **other: Any) -> dict[str, Any]:
         """Give a sign of life; the answer."""
         await self.say({"type": "alive", "queued": 0, "dropped": 0, "profile": self.profile, **other})

@@ -121,7 +121,6 @@ class Home:
             path.chmod(path.stat().st_mode & ~0o022)
         return target
 
-
     def trust_plugins(self) -> None:
         """Take the plugins that were dropped in as tried: to be quick, where the trial is not what a test is about."""
         self.state.mkdir(parents=True, exist_ok=True, mode=0o750)

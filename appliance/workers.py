@@ -115,8 +115,12 @@ class Workers:
         """One line for each worker."""
         return [self._check(name, link) for name, link in self._links.items()]
 
+    def titles(self) -> tuple[str, ...]:
+        """What their lines are called."""
+        return tuple(_title(name, link) for name, link in self._links.items())
+
     def _check(self, name: str, link: _Link) -> Check:
-        title = f"Worker {name}"
+        title = _title(name, link)
         if link.problem:
             return Check(title, State.BROKEN, link.problem, alarm=True)
         if link.writer is None or not link.ready:
@@ -168,6 +172,10 @@ class Workers:
                 await self._runner(
                     link.owner, f"records of {link.worker.name}", lambda: link.worker.receive(records, dropped)
                 )
+
+
+def _title(name: str, link: _Link) -> str:
+    return link.worker.title or f"Worker {name}"
 
 
 class WorkerContext:

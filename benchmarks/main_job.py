@@ -8,7 +8,8 @@ browser sends an observation:
 - ``live page``: the row has reached the open page of the lead;
 - ``mail accepted``: the SMTP server has taken the mail of its alert.
 
-At 1 and at 200 observations a minute; each is a Severe capture with a picture of 80 kB. Clients and SMTP server run on
+At 1 and at 200 observations a minute, each from another device (what one device sends while nobody has taken its alert
+is put together with that) and each a Severe capture with a picture of 80 kB. Clients and SMTP server run on
 the same machine as the box. What it is compared with, in the same run: ``plain``, one row of 100 kB written with the
 standard library's sqlite3 and ``synchronous=FULL`` on the same disk, and one mail handed to the same SMTP server with
 the standard library's smtplib: what disk and mail server cost without an appliance around them.
@@ -22,14 +23,12 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import smtplib
 import sqlite3
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from statistics import median
@@ -37,14 +36,14 @@ from statistics import median
 import aiohttp
 
 from appliance.access import Role
-from appliance.clock import now, parse
-from appliance.simulated_browser import SimulatedBrowser
+from appliance.clock import parse
+from appliance.simulated_browser import A_PICTURE, SimulatedBrowser
 from appliance.testing import HELP_SEEKING, Box, Colleague, Home, free_port, launch
 from appliance.testing_mail import MailServer
+from appliance.testing_school import begin_trial, found, let_in, make_trolley
 from appliance.web.pages import COOKIE
 
-BROWSERS = 8
-PICTURE = b"\xff\xd8\xff\xe0" + os.urandom(80_000)
+PICTURE = A_PICTURE[:-2] + os.urandom(80_000) + A_PICTURE[-2:]
 PHRASE = "honestly i want to die"
 ADDRESS = "lead@school.example"
 SETTLE_SECONDS = 30.0
@@ -122,7 +121,7 @@ def plain_mails(port: int, mails: int) -> list[float]:
 # Setting up
 
 
-async def set_up(folder: Path, mail: MailServer) -> School:
+async def set_up(folder: Path, mail: MailServer, devices: int) -> School:
     """A school that monitors a trolley of laptops, and a lead who gets mail."""
     home_folder = folder / "home"
     home_folder.mkdir(mode=0o755)
@@ -135,53 +134,10 @@ async def set_up(folder: Path, mail: MailServer) -> School:
     lead = box.colleague("lena", "pickle orbit velvet canyon")
     await lead.join(await box.invite("Lena Lead", "lena", Role.LEAD))
     trolley = await make_trolley(box)
-    browsers = await let_in(box, trolley)
+    browsers = await let_in(box, trolley, devices)
     await begin_trial(lead, trolley)
     await confirm_address(lead, mail)
     return School(box, lead, mail, browsers)
-
-
-async def make_trolley(box: Box) -> str:
-    """The id of a new group for devices."""
-    await box.post("/groups", {"kind": "trolley", "name": "Laptops"})
-    return found(r'href="/groups/([0-9a-f-]{36})"', (await box.get("/groups")).text)
-
-
-async def let_in(box: Box, trolley: str) -> list[SimulatedBrowser]:
-    """Browsers that came with an enrolment key while IT held a window open."""
-    form = {"do": "make", "name": "Laptops", "group": trolley, "most_uses": "50", "days": "5"}
-    await box.post("/devices/add/keys", form)
-    await box.post("/devices/add/window", {"do": "open", "for": "15"})
-    page = (await box.get("/devices/add/on/google")).text.replace("&#34;", '"')
-    token, extension = found(r'"enrolToken": \{\s*"Value": "([^"]+)"', page), found(r">([a-p]{32})<", page)
-    port = box.home.web_port
-    browsers = [
-        SimulatedBrowser(port, extension, token, f"LAPTOP-{number}", scheme="https") for number in range(BROWSERS)
-    ]
-    for browser in browsers:
-        async with browser.connected():
-            answer = await browser.enrol()
-            assert answer == "welcome", answer
-    return browsers
-
-
-async def begin_trial(lead: Colleague, trolley: str) -> None:
-    """Switch monitoring on for the trolley."""
-    today = now().date()
-    form = {
-        "do": "start",
-        "group": trolley,
-        "day_1": f"{today + timedelta(days=1)}",
-        "day_2": "",
-        "day_3": "",
-        "last_day": f"{today + timedelta(days=7)}",
-        "reason": "To measure",
-        "policy": "Online safety policy",
-        "policy_date": f"{today}",
-        "told": "Everybody",
-    }
-    answer = await lead.post("/monitoring/trial/new", form)
-    assert answer.status == 303, answer.text
 
 
 async def confirm_address(lead: Colleague, mail: MailServer) -> None:
@@ -192,13 +148,6 @@ async def confirm_address(lead: Colleague, mail: MailServer) -> None:
     await lead.post("/email_alert/code", {"id": address, "code": code})
 
 
-def found(pattern: str, text: str) -> str:
-    """The group of a pattern that must be there."""
-    match = re.search(pattern, text)
-    assert match is not None, f"{pattern} is not in: {text[:3000]}"
-    return match[1]
-
-
 # Measuring
 
 
@@ -207,29 +156,26 @@ async def run(school: School, number: int, pause: float) -> list[Sample]:
     school.in_order, school.mailed_before = [], len(school.mail.found(ADDRESS, "Severe"))
     async with aiohttp.ClientSession() as session:
         watching = asyncio.create_task(watch(school, session))
-        free: asyncio.Queue[SimulatedBrowser] = asyncio.Queue()
-        for browser in school.browsers:
+        fresh = [school.browsers.pop() for _ in range(number)]
+        for browser in fresh:
             await browser.open(session)
             await browser.greet()
-            await browser.welcomed()
-            free.put_nowait(browser)
+            await browser.monitored()
         begun, sending = time.monotonic(), []
         for count in range(number):
             await asyncio.sleep(max(0.0, begun + count * pause - time.monotonic()))
-            sending.append(asyncio.create_task(send(school, free)))
+            sending.append(asyncio.create_task(send(school, fresh[count])))
         await asyncio.gather(*sending)
         await settle(school)
         watching.cancel()
-        for browser in school.browsers:
+        for browser in fresh:
             await browser.close()
     return school.in_order
 
 
-async def send(school: School, free: asyncio.Queue[SimulatedBrowser]) -> None:
-    """One observation, from the first browser that has none under way. Time counts from before one is free."""
-    sample = Sample(0, time.monotonic())
-    browser = await free.get()
-    sample.at = int(time.time() * 1000)
+async def send(school: School, browser: SimulatedBrowser) -> None:
+    """One observation."""
+    sample = Sample(int(time.time() * 1000), time.monotonic())
     while sample.at in school.samples:
         sample.at -= 1
     school.samples[sample.at] = sample
@@ -237,7 +183,6 @@ async def send(school: School, free: asyncio.Queue[SimulatedBrowser]) -> None:
     answer = await browser.observe(typed=PHRASE, at=sample.at, picture=PICTURE)
     assert answer["type"] == "kept", answer
     sample.kept = time.monotonic()
-    free.put_nowait(browser)
 
 
 async def watch(school: School, session: aiohttp.ClientSession) -> None:
@@ -284,7 +229,8 @@ async def measure(quick: bool) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with MailServer() as mail:
-            school = await set_up(folder, mail)
+            rates = QUICK if quick else RATES
+            school = await set_up(folder, mail, sum(number for _, number, _ in rates))
             try:
                 rows = in_ms(await asyncio.to_thread(plain_rows, folder, 100))
                 mails = in_ms(await asyncio.to_thread(plain_mails, mail.port, 50))
@@ -292,7 +238,7 @@ async def measure(quick: bool) -> dict[str, object]:
                 print(f"{'':32}{'median':>10}{'p99':>10}   ms")
                 print_line("plain: a row of 100 kB", rows)
                 print_line("plain: a mail", mails)
-                for rate, number, pause in QUICK if quick else RATES:
+                for rate, number, pause in rates:
                     samples = await run(school, number, pause)
                     told = {step: in_ms([sample.step(step) for sample in samples]) for step in STEPS}
                     for step, times in told.items():

@@ -96,6 +96,7 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
         "alerts.alerting.Alerts._read_untaken",
         "alerts.alerting._row",
         "alerts.alerting._who_may_see",
+        "alerts.alerting._untaken_about_the_same",
     ),
     "silence of devices, for alerts to those who look after the box: names of devices alone": (
         "alerts.silence.Silence._open_alerts",
@@ -160,16 +161,21 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "a browser that has just proved its key, and what its device is called: it is told, and no page": (
         "endpoints.enrolment.Enrolment.greet",
-        "endpoints.enrolment.Enrolment._ask",
         "endpoints.enrolment.Enrolment.state",
         "endpoints.enrolment.Enrolment.device_name",
+        "endpoints.enrolment._too_many",
     ),
     "browsers before or after they belong to a device, and keys, for whoever runs the box; anybody else is refused": (
         "endpoints.enrolment.Enrolment.waiting",
         "endpoints.enrolment.Enrolment.turned_away",
         "endpoints.enrolment.Enrolment.expect",
+        "endpoints.enrolment._claimed",
+        "endpoints.enrolment._free_name",
         "endpoints.tokens.Tokens.all",
         "endpoints.tokens.Tokens.make",
+    ),
+    "domains of many accounts, for the policy files of whoever runs the box: whose they are, they do not say": (
+        "endpoints.enrolment.Enrolment.account_domains",
     ),
     "what applies to groups of networks": ("assignments.Assignments.history",),
     "a part of a change that the caller has allowed: is it there, and what does the record call it?": (
@@ -1202,14 +1208,18 @@ async def alerts_of(school: School, who: Asking) -> Claims:
 
 @asks(
     *("alerts.alerting.Alerts.alert", "alerts.alerting.Alerts.of_capture", "alerts.alerting.Alerts.steps"),
-    "alerts.alerting.Alerts.acknowledge",
+    *("alerts.alerting.Alerts.captures", "alerts.alerting.Alerts.acknowledge"),
 )
 async def one_alert(school: School, who: Asking) -> Claims:
     for one, capture in school.world.captures.items():
         alert = await unless_refused(school.alerts.of_capture(who.actor, capture))
         yield alert is not None, one in who.captured
-        row = await school.records.fetch_one("SELECT id FROM alerts WHERE capture_id = ?", (capture,))
+        row = await school.records.fetch_one(
+            "SELECT alert_id AS id FROM alert_captures WHERE capture_id = ?", (capture,)
+        )
         assert row is not None
+        listed = await unless_refused(school.alerts.captures(who.actor, row["id"]))
+        yield bool(listed), one in who.captured
         yield await unless_refused(school.alerts.alert(who.actor, row["id"])) is not None, one in who.captured
         yield bool(await unless_refused(school.alerts.steps(who.actor, row["id"]))), one in who.captured
         taken = await unless_refused(school.alerts.acknowledge(who.actor, row["id"]))

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 
 from appliance.access import Role
 from appliance.accounts.staff import Scope
+from appliance.assignments import Target, TargetKind
 from appliance.clock import now
 from appliance.people.directory import Details
 from appliance.simulated_browser import SimulatedBrowser
@@ -209,6 +210,48 @@ async def test_devices_are_let_in_and_turned_away_on_the_page(running: Running) 
     assert not await waiting(running)
 
 
+async def test_a_device_that_is_there_already_is_named_and_let_in_only_by_its_tick(running: Running) -> None:
+    token = await make_key(running)
+    real, frame, other = (browser(running, token, name="LAPTOP-07") for _ in range(3))
+    other.name = "LAPTOP-08"
+    async with real.connected():
+        await real.enrol()
+        await decide(running, "in", *await waiting(running))
+        await real.welcomed()
+    live = running.appliance.live
+    async with live.subscribe(lambda: running.actor.permissions) as seen, frame.connected(), other.connected():
+        assert await frame.enrol() == "waiting"
+        told = json.loads((await seen.messages.get())[1])
+        assert told["claims"] == "says that it is LAPTOP-07, which has a browser already"
+        assert await other.enrol() == "waiting"
+        first, _ = await waiting(running)
+        page = (await running.get("/devices/add")).text
+        assert "says that it is LAPTOP-07, which has a browser already" in words(page)
+        assert 'value="all"' not in page
+        assert (await decide(running, "all")).status == 303
+        assert await waiting(running) == [first]
+        await other.welcomed()
+        assert (await decide(running, "in", first)).status == 303
+        await frame.welcomed()
+        assert frame.welcome["name"] == "LAPTOP-07"
+
+
+async def test_the_pages_say_how_old_browsers_may_be_and_which_accounts_they_take(running: Running) -> None:
+    await make_key(running)
+    assert "Chrome, Edge or Chromium 133 or newer" in words((await running.get("/devices/add")).text)
+    strict = json.loads((await fetch(running, "/devices/add/files/linux?strict=yes"))[0])
+    assert strict["BrowserSignin"] == 0
+    lead, directory = await running.as_role(Role.LEAD), running.appliance.directory
+    for number in range(11):
+        pupil = await directory.add(lead.actor, Details("pupil", f"Pupil {number}"))
+        await directory.add_account(lead.actor, pupil, "browser", f"p{number}@school.example")
+    await directory.add_account(lead.actor, pupil, "browser", "p10@private.example")
+    strict = json.loads((await fetch(running, "/devices/add/files/linux?strict=yes"))[0])
+    assert strict["RestrictSigninToPattern"] == r".*@school\.example"
+    assert "BrowserSignin" not in strict
+    assert "school.example: check" in words((await running.get("/devices/add/on/google")).text)
+
+
 async def test_a_list_and_a_window(running: Running) -> None:
     token = await make_key(running)
     assert (await running.post("/devices/add/list", {"do": "add", "listed": "\n \n"})).status == 422
@@ -332,6 +375,30 @@ async def test_who_is_there_is_told_by_the_rule_of_the_directory(running: Runnin
         assert "Ada" not in page
         assert "Monitored" not in page
         assert "Monitored" not in words((await teacher.get("/devices")).text)
+
+
+async def test_a_private_account_stands_on_the_device_and_ends_no_monitoring(running: Running) -> None:
+    token = await make_key(running)
+    lead, directory = await running.as_role(Role.LEAD), running.appliance.directory
+    await running.appliance.monitoring.refresh()
+    ada = await directory.add(lead.actor, Details("pupil", "Ada Lovelace"))
+    await running.appliance.assignments.assign(
+        "a test", "monitoring", Target(TargetKind.PERSON, ada), "on", "a test", None
+    )
+    one = browser(running, token, name="DESK-2", profile="ada@private.example")
+    async with one.connected():
+        await one.enrol()
+        await decide(running, "in", *await waiting(running))
+        await one.welcomed()
+        (device,) = await running.appliance.records.fetch("SELECT id FROM devices")
+        address = f"/devices/{device['id']}"
+        assert "Monitored No" in words((await running.get(address)).text)
+        await directory.devices.give(lead.actor, device["id"], ada)
+        await one.hear("policy")
+        page = words((await running.get(address)).text)
+        assert "Nobody who is known signed in with an account that nobody has in the directory" in page
+        assert "Monitored Yes" in page
+    assert "Monitored Yes" in words((await running.get(address)).text)
 
 
 async def test_a_copied_profile_stands_on_the_device_and_on_the_status_page(running: Running) -> None:

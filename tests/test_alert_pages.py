@@ -43,7 +43,8 @@ class House:
         appliance = self.running.appliance
         await appliance.captures.keep(one)
         row = await appliance.records.fetch_one(
-            "SELECT alerts.id FROM captures LEFT JOIN alerts ON capture_id = captures.id WHERE observation = ?",
+            "SELECT alert_id AS id FROM captures LEFT JOIN alert_captures ON capture_id = captures.id"
+            " WHERE observation = ?",
             (one.observation.id,),
         )
         assert row is not None
@@ -95,6 +96,32 @@ async def test_alerts_are_listed_taken_and_over(house: House) -> None:
     assert "0 alerts are open" in words
     assert "Lea Lead dealt with it" in words
     assert "Closed by Lea Lead" in words_of((await lead.get(f"/alerts/{alert}")).text)
+
+
+async def test_an_alert_lists_its_captures(house: House) -> None:
+    lead = house.lead
+    alert = await house.keep(SEVERE)
+    assert "Open the capture" in (await lead.get(f"/alerts/{alert}")).text
+    assert {await house.keep(SEVERE) for _ in range(2)} == {alert}
+    words = words_of((await lead.get("/alerts")).text)
+    assert "1 alert is open" in words
+    assert "Suicide 3 captures" in words
+    page = await lead.get(f"/alerts/{alert}")
+    captures = re.findall(r'href="/captures/([0-9a-f-]{36})"', page.text)
+    assert len(set(captures)) == len(captures) == 3
+    assert "A further capture was added: 3 captures now." in words_of(page.text)
+    for hidden in ("Ada", SEVERE.phrase, SEVERE.host):
+        assert hidden not in page.text, hidden
+    for capture in captures:
+        assert "I am dealing with this" in (await lead.get(f"/captures/{capture}")).text
+    await lead.post(f"/captures/{captures[0]}/status", {"status": "resolved"})
+    words = words_of((await lead.get(f"/alerts/{alert}")).text)
+    assert "Taken on by Lea Lead" in words
+    assert "Resolved" in words
+    assert "1 alert is open" in words_of((await lead.get("/alerts")).text)
+    for capture in captures[1:]:
+        await lead.post(f"/captures/{capture}/status", {"status": "resolved"})
+    assert "0 alerts are open" in words_of((await lead.get("/alerts")).text)
 
 
 async def test_alerts_are_for_those_in_scope(house: House) -> None:
@@ -212,7 +239,7 @@ async def test_an_alert_comes_to_every_open_page_and_a_capture_to_the_list(house
     await house.keep(MODERATE)
     await expect(page.locator("tbody tr")).to_have_count(2)
     await expect(page.locator("tbody tr").first.locator("td").first).to_have_text("Severe")
-    await house.keep(SEVERE)
+    await house.keep(SEVERE, None)
     await expect(other.get_by_role("alert")).to_contain_text("2 have come.")
     await expect(other.locator(".alerts-line")).to_have_text("2 alerts")
     await other.get_by_role("button", name="Hide").click()
@@ -269,6 +296,7 @@ async def a_busy_school(house: House) -> dict[str, str]:
     await seed(appliance.captures, people, devices, now(), 24)
     await house.keep(TEST)
     severe = await house.keep(SEVERE)
+    assert await house.keep(SEVERE) == severe
     alert = await appliance.alerts.alert(lead.actor, severe)
     assert alert is not None
     rows = await appliance.records.fetch(

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from seeding_captures import (
+    ILLEGAL,
     MINOR,
     MODERATE,
     SEVERE,
     TEST,
     CaptureSchool,
     Member,
+    Story,
     a_capture_school,
     messages,
     seen,
 )
 
 from appliance.access import LOCKED, Role
-from appliance.alerts.alerting import TOPIC, Alerts, message_of
+from appliance.alerts.alerting import OUTSIDE_SCHOOL, TOPIC, Alerts, message_of
 from appliance.alerts.presenting import QUIET_FOR
 from appliance.captures.statuses import Status
 from appliance.errors import Refused
+from appliance.hookspecs import State
 
 EVERYONE = ("everyone", "")
 PATIENCE = timedelta(minutes=15)
@@ -43,9 +46,15 @@ class Team:
     async def alert(self, *, person: str | None = None) -> str:
         """An alert about a Severe capture; its id."""
         capture = await self.school.keep(seen(SEVERE, person=person))
-        row = await self.school.records.fetch_one("SELECT id FROM alerts WHERE capture_id = ?", (capture,))
+        return await self.of(capture)
+
+    async def of(self, capture: str) -> str:
+        """The id of the alert that a capture belongs to."""
+        row = await self.school.records.fetch_one(
+            "SELECT alert_id FROM alert_captures WHERE capture_id = ?", (capture,)
+        )
         assert row is not None
-        return str(row["id"])
+        return str(row["alert_id"])
 
     async def steps(self, alert: str, who: Member | None = None) -> list[tuple[str, list[str]]]:
         rows = await self.school.alerts.steps((who or self.lead).actor, alert)
@@ -81,19 +90,196 @@ async def test_an_alert_goes_from_one_to_the_next_until_somebody_takes_it(team: 
     school.clock.forward(PATIENCE)
     await school.alerts.escalate()
     assert (await team.steps(alert))[3:] == [("told", ["Hal"])]
-    school.clock.forward(PATIENCE)
-    await school.alerts.escalate()
-    school.clock.forward(PATIENCE * 10)
-    await school.alerts.escalate()
-    assert (await team.steps(alert))[4:] == [("nobody", [])]
+    for _ in range(4):
+        school.clock.forward(PATIENCE)
+        await school.alerts.escalate()
+        await school.alerts.escalate()
+    assert (await team.steps(alert))[4:] == [("told", [name]) for name in ("Lea", "Dev", "Hal", "Lea")], "round again"
     raised = [json.loads(one) for one in await school.events()]
-    assert [(one["step"], one["accounts"]) for one in raised] == [
+    assert [(one["step"], one["accounts"]) for one in raised[:4]] == [
         (0, [team.lead.actor.account]), (1, [team.deputy.actor.account]), (2, [team.head.actor.account]),
+        (3, [team.lead.actor.account]),
     ]  # fmt: skip
     assert {(one["kind"], one["severity"], one["category"], one["link"]) for one in raised} == {
         ("capture", "severe", "Suicide", f"/alerts/{alert}")
     }
     assert await school.alerts.acknowledge(team.head.actor, alert), "it can be taken however late it is"
+    school.clock.forward(PATIENCE * 10)
+    await school.alerts.escalate()
+    assert len(await school.events()) == len(raised)
+
+
+async def test_outside_school_hours_an_alert_goes_round_once_an_hour(team: Team) -> None:
+    school, in_school = team.school, [False]
+    school.alerts._in_school = lambda _: in_school[0]
+    alert = await team.alert()
+    for _ in range(2):  # the first time everybody hears of it as quickly as ever
+        school.clock.forward(PATIENCE)
+        await school.alerts.escalate()
+    assert len(await team.steps(alert)) == 4
+    school.clock.forward(OUTSIDE_SCHOOL - timedelta(seconds=1))
+    await school.alerts.escalate()
+    assert len(await team.steps(alert)) == 4
+    school.clock.forward(timedelta(seconds=1))
+    await school.alerts.escalate()
+    assert (await team.steps(alert))[4:] == [("told", ["Lea"])]
+    school.clock.forward(PATIENCE)
+    await school.alerts.escalate()
+    assert len(await team.steps(alert)) == 5
+    in_school[0] = True  # the first bell
+    await school.alerts.escalate()
+    assert (await team.steps(alert))[5:] == [("told", ["Dev"])]
+
+
+async def test_where_nobody_on_the_route_may_see_it_everybody_is_told_who_may(tmp_path: Path) -> None:
+    async with a_capture_school(tmp_path) as school:
+        ada = await school.person("Ada")
+        tutor = await school.member("Tess", Role.PASTORAL, ("person", ada))
+        await school.member("Lea", Role.LEAD)
+        capture = await school.keep(seen(SEVERE, person=ada))
+        for _ in range(2):
+            school.clock.forward(PATIENCE)
+            await school.alerts.escalate()
+        raised = [json.loads(one) for one in await school.events()]
+        assert [one["accounts"] for one in raised] == [[tutor.actor.account]] * 3
+        (check,) = await school.alerts.checks()
+        assert check.state is State.GOOD
+        assert await school.alerts.of_capture(tutor.actor, capture) is not None
+
+
+# What comes together
+
+
+async def test_what_comes_while_nobody_has_taken_it_is_one_alert(team: Team) -> None:
+    """One pupil, or the script of a page, drowns nothing: one alert, one mail, every capture in it."""
+    school = team.school
+    ada, ben, laptop = await school.person("Ada"), await school.person("Ben"), await school.device("Laptop 7")
+    first = await school.keep(seen(SEVERE, person=ada))
+    async with school.live.subscribe(lambda: team.lead.actor.permissions, team.lead.actor.account) as leads:
+        more = [await school.keep(seen(SEVERE, person=ada, device=laptop)) for _ in range(2)]
+        assert [topic for topic, _ in messages(leads)] == ["appliance.captures"] * 2, "rows, and no further bar"
+    alert = await team.of(first)
+    assert {await team.of(one) for one in more} == {alert}
+    assert len(await school.events()) == 1
+    rows = await school.alerts.steps(team.lead.actor, alert)
+    assert [row["words"] for row in rows if row["what"] == "changed"] == [
+        f"A further capture was added: {number} captures now." for number in (2, 3)
+    ]
+    (row,) = await school.alerts.open(team.lead.actor)
+    assert row["captures"] == 3
+    assert [one["id"] for one in await school.alerts.captures(team.lead.actor, alert)] == [*reversed(more), first]
+    others = [
+        await school.keep(seen(SEVERE, person=ben)),
+        await school.keep(seen(ILLEGAL, person=ada)),
+        await school.keep(seen(SEVERE, device=laptop)),
+        await school.keep(seen(SEVERE, endpoint="one")),
+        await school.keep(seen(SEVERE, endpoint="two")),
+        await school.keep(seen(TEST, person=ada)),
+    ]
+    assert len({alert, *[await team.of(one) for one in others]}) == 7
+    same_device = await school.keep(seen(SEVERE, device=laptop, endpoint="another browser"))
+    assert await team.of(same_device) == await team.of(others[2])
+    assert ("the appliance", "added a capture to an alert") in await school.done()
+
+
+async def test_an_alert_that_goes_on_says_how_many_captures_there_are(team: Team) -> None:
+    school, ada = team.school, await team.school.person("Ada")
+    for _ in range(3):
+        await school.keep(seen(SEVERE, person=ada))
+    school.clock.forward(PATIENCE)
+    await school.alerts.escalate()
+    assert [json.loads(one)["captures"] for one in await school.events()] == [1, 3]
+
+
+async def test_what_comes_after_somebody_has_taken_it_is_an_alert_of_its_own(team: Team) -> None:
+    school, ada = team.school, await team.school.person("Ada")
+    judged, taken = await school.keep(seen(SEVERE, person=ada)), await team.alert(person=ada)
+    await school.captures.judging.set_status(team.lead.actor, team.lead.keys, judged, Status.INVESTIGATION)
+    second = await team.alert(person=ada)
+    assert second != taken
+    assert await school.alerts.acknowledge(team.deputy.actor, second)
+    assert await team.alert(person=ada) not in (taken, second)
+    assert len(await school.events()) == 3
+
+
+async def test_an_alert_is_over_when_all_its_captures_are_finished_and_goes_with_the_last(team: Team) -> None:
+    school, ada, lead = team.school, await team.school.person("Ada"), team.lead
+    one, other = [await school.keep(seen(SEVERE, person=ada)) for _ in range(2)]
+    alert = await team.of(one)
+    judging = school.captures.judging
+    await judging.set_status(lead.actor, lead.keys, one, Status.RESOLVED)
+    row = await school.alerts.alert(lead.actor, alert)
+    assert row is not None
+    assert (row["acknowledged_by"], row["closed_at"]) == ("Lea", None)
+    async with school.records.transaction() as tx:
+        await tx.execute("DELETE FROM captures WHERE id = ?", (one,))
+    row = await school.alerts.alert(lead.actor, alert)
+    assert row is not None
+    assert (row["captures"], row["capture_id"]) == (1, other)
+    await judging.set_status(lead.actor, lead.keys, other, Status.FALSE_POSITIVE)
+    row = await school.alerts.alert(lead.actor, alert)
+    assert row is not None
+    assert row["closed_at"] is not None
+    async with school.records.transaction() as tx:
+        await tx.execute("DELETE FROM captures WHERE id = ?", (other,))
+    assert not await school.records.fetch("SELECT 1 FROM alerts")
+
+
+async def test_a_test_that_comes_again_within_a_minute_is_the_same_test(team: Team) -> None:
+    school, laptop = team.school, await team.school.device("Laptop 7")
+    first = await team.of(await school.keep(seen(TEST, device=laptop)))
+    school.clock.forward(timedelta(seconds=50))
+    assert await team.of(await school.keep(seen(TEST, device=laptop))) == first
+    assert await team.of(await school.keep(seen(TEST, endpoint="another"))) != first
+    school.clock.forward(timedelta(seconds=11))
+    assert await team.of(await school.keep(seen(TEST, device=laptop))) != first
+    school.clock.moment -= timedelta(days=3)
+    ahead = await team.of(await school.keep(seen(TEST, device=laptop)))
+    school.clock.moment -= timedelta(days=3)
+    assert await team.of(await school.keep(seen(TEST, device=laptop))) != ahead
+
+
+async def test_a_flood_is_counted_and_not_written_out_one_by_one(team: Team) -> None:
+    school, ada = team.school, await team.school.person("Ada")
+    for _ in range(25):
+        capture = await school.keep(replace(seen(SEVERE, person=ada), picture=None))
+    alert = await team.of(capture)
+    (row,) = await school.alerts.open(team.lead.actor)
+    assert row["captures"] == 25
+    assert len(await school.alerts.steps(team.lead.actor, alert)) == 2 + 19
+
+
+@pytest.mark.parametrize(
+    ("story", "kind", "wanted"),
+    [(SEVERE, "pupil", True), (SEVERE, "staff", False), (SEVERE, None, True), (TEST, "staff", True)],
+    ids=["a pupil", "a colleague", "nobody known", "a test"],
+)
+async def test_an_alert_is_for_the_team_if_every_lead_may_see_it(
+    team: Team, story: Story, kind: str | None, wanted: bool
+) -> None:
+    school = team.school
+    person = await school.person("Tom", kind) if kind else None
+    if person is not None and kind == "staff":
+        async with school.records.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO staff_reviewers VALUES (?, ?, '', 'a test')", (person, team.head.actor.account)
+            )
+    await school.keep(seen(story, person=person))
+    assert [json.loads(one)["for_team"] for one in await school.events()] == [wanted]
+    if not wanted:  # a second lead who may see pupils only does not change that, nor does one who left
+        async with school.records.transaction() as tx:
+            await tx.execute("UPDATE staff_accounts SET state = 'disabled' WHERE role <> 'head'")
+        await school.keep(seen(ILLEGAL, person=person))
+        assert json.loads((await school.events())[-1])["for_team"], "the head alone is the team now"
+
+
+async def test_it_is_not_for_the_team_while_one_lead_may_not_see_it(team: Team) -> None:
+    school = team.school
+    ada = await school.person("Ada")
+    await school.member("Len", Role.LEAD, ("person", ada))
+    await school.keep(seen(SEVERE, person=await school.person("Ben")))
+    await school.keep(seen(SEVERE, person=ada))
+    assert [json.loads(one)["for_team"] for one in await school.events()] == [False, True]
 
 
 async def test_what_was_taken_goes_no_further(team: Team) -> None:
@@ -128,6 +314,21 @@ async def test_an_alert_that_nobody_may_see_says_so(tmp_path: Path) -> None:
         assert [row["what"] for row in rows] == ["opened", "nobody"]
         (raised,) = await school.events()
         assert json.loads(raised)["accounts"] == []
+        assert not json.loads(raised)["for_team"]
+        (check,) = await school.alerts.checks()
+        assert (check.state, check.alarm) == (State.BROKEN, True)
+        assert "Nobody could be told of 1 alert" in check.words
+        for _ in range(3):  # it is looked for again and again, and said once
+            school.clock.forward(PATIENCE)
+            await school.alerts.escalate()
+        head = await school.member("Hal", Role.HEAD, EVERYONE)
+        school.clock.forward(PATIENCE)
+        await school.alerts.escalate()
+        rows = await school.records.fetch("SELECT what FROM alert_steps ORDER BY number")
+        assert [row["what"] for row in rows] == ["opened", "nobody", "told"]
+        assert json.loads((await school.events())[-1])["accounts"] == [head.actor.account]
+        (check,) = await school.alerts.checks()
+        assert check.state is State.GOOD
 
 
 async def test_only_those_who_may_see_the_pupil_are_told(team: Team) -> None:

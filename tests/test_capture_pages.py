@@ -15,11 +15,13 @@ from test_web_live import opened as live_stream
 
 from appliance.access import Role
 from appliance.accounts.staff import Scope
+from appliance.captures.reading import CONTENT
 from appliance.captures.statuses import CHOICES, Status
 from appliance.hookspecs import Permission
 from appliance.people.devices import DeviceDetails
 from appliance.people.directory import Details
 from appliance.testing import Answer, Client, Home, Running
+from appliance.vaults import CAPTURES
 from appliance.web.pages import COOKIE
 
 Start = Callable[[Home], Awaitable[Running]]
@@ -156,8 +158,8 @@ async def test_a_capture_says_who_what_where_when_why_and_what_to_do(house: Hous
     assert page.status == 200
     words = words_of(page)
     for shown in (
-        "Ada Okafor", "signed in to the browser", "9 Blue", "Laptop 7", "Library", "Tue 24 Nov 2026, 10:00",
-        "typed text", "chat.example", "Suicide", "Severe", "Unclassified", SEVERE.definition,
+        "Ada Okafor", "the browser says that this account was signed in", "9 Blue", "Laptop 7", "Library",
+        "Tue 24 Nov 2026, 10:00", "typed text", "chat.example", "Suicide", "Severe", "Unclassified", SEVERE.definition,
         "Exactly as it is written in the policy", "Starter policy , version 1.0".replace(" ,", ","),
         "An immediate threat of violence, death or suicide.", SEVERE.address, SEVERE.title,
         "Find the pupil now and do not leave them alone.", "I am dealing with this",
@@ -165,6 +167,45 @@ async def test_a_capture_says_who_what_where_when_why_and_what_to_do(house: Hous
         assert shown in words, shown
     assert "<mark>end my life</mark>" in page.text
     assert f'href="{SEVERE.address}"' not in page.text, "nobody is led to that page by a slip"
+
+
+async def test_a_device_that_is_somebody_elses_is_told(house: House) -> None:
+    directory, lead = house.running.appliance.directory, house.lead
+    hint = "The device is somebody else’s"
+    capture = await house.keep(SEVERE)
+    assert hint not in (await lead.get(f"/captures/{capture}")).text, "nobody has it"
+    await directory.devices.give(lead.actor, house.laptop, house.ada)
+    assert hint not in (await lead.get(f"/captures/{capture}")).text
+    ben = await directory.add(lead.actor, Details("pupil", "Ben Whitlock"))
+    await directory.devices.give(lead.actor, house.laptop, ben)
+    words = words_of(await lead.get(f"/captures/{capture}"))
+    assert re.search(f"{hint}: ?Ben Whitlock ?. Find out who sat there before you act.", words), words
+
+
+async def test_half_a_character_costs_nobody_the_page(house: House) -> None:
+    """A browser can send half of a pair of UTF-16, and a store from before may hold some."""
+    half = replace(
+        SEVERE,
+        text=f"{SEVERE.text} \ud83d",
+        title="a \udc00 title",
+        address="https://chat.example/\ud800",
+        host="x\ud800",
+    )
+    capture = await house.keep(half)
+    other = await house.keep(MODERATE)
+    whole = {"text": half.text, "title": half.title, "address": half.address, "findings": [half.finding().as_json()]}
+    whole["findings"] = [{**half.finding().as_json(), "definition": "half \ude00"}]
+    content = json.dumps(whole, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    appliance = house.running.appliance
+    sealed = await appliance.vaults.seal(CAPTURES, other, CONTENT, content)
+    async with appliance.records.transaction() as tx:
+        await tx.execute("UPDATE capture_contents SET sealed = ? WHERE capture_id = ?", (sealed, other))
+    for one in (capture, other):
+        page = await house.lead.get(f"/captures/{one}")
+        assert page.status == 200
+        assert "<mark>end my life</mark> tonight \ufffd" in page.text
+        assert "a \ufffd title" in page.text
+    assert (await house.lead.get("/captures")).status == 200
 
 
 async def test_what_a_child_wrote_cannot_become_markup(house: House) -> None:

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -39,11 +39,19 @@ from appliance.captures.pictures import GRACE_SECONDS
 from appliance.captures.reading import ANY, OPEN, Filter, pieces
 from appliance.captures.statuses import CHOICES, FINISHED, Status
 from appliance.clock import stamp
-from appliance.errors import Refused
+from appliance.errors import Refused, StoreError
 from appliance.hookspecs import State
 from appliance.observations import Finding, Severity
 
 EVERYONE = ("everyone", "")
+
+
+@dataclass
+class Disk:
+    """How full a disk is."""
+
+    total: int
+    free: int
 
 
 @pytest.fixture
@@ -160,6 +168,23 @@ async def test_a_test_beside_something_real_is_real(school: CaptureSchool, lead:
     assert row["is_test"] == 1
 
 
+async def test_of_a_test_nothing_is_kept_but_the_phrase(school: CaptureSchool, lead: Member) -> None:
+    story = replace(TEST, text=f"dear diary, 🙂 {TEST.text} and nobody is to read this", title="My diary, page 7")
+    twice = replace(seen(story), findings=(story.finding(), story.finding()))
+    test = await school.keep(twice)
+    opened = await school.captures.reading.opened(lead.actor, lead.keys, test)
+    assert opened is not None
+    assert (opened.text, opened.title, opened.address) == (TEST.text, "", "")
+    assert pieces(opened.text, opened.findings) == [(TEST.text, True)]
+    row = await school.captures.reading.capture(lead.actor, test)
+    assert row is not None
+    assert row["host"] == story.host
+    beside = [replace(one, text=f"{TEST.text} {SEVERE.text}") for one in (TEST, SEVERE)]
+    real = await school.captures.reading.opened(lead.actor, lead.keys, await school.keep(seen(*beside)))
+    assert real is not None
+    assert real.text == beside[0].text, "beside something real all of it is kept"
+
+
 @pytest.mark.parametrize("stories", [(ILLEGAL,), (SEVERE, ILLEGAL)], ids=["alone", "beside something else"])
 async def test_no_picture_of_illegal_content_ever_reaches_the_disk(
     school: CaptureSchool, lead: Member, tmp_path: Path, stories: tuple[object, ...]
@@ -237,6 +262,52 @@ async def test_the_picture_is_there_before_the_row_is(
     await school.captures.sweep()
     assert not left.exists()
     assert await school.captures.reading.picture(lead.actor, lead.keys, capture) == PICTURES["chat"]
+
+
+async def test_a_capture_that_the_store_refuses_leaves_no_picture(
+    school: CaptureSchool, lead: Member, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes again and again while the disk is full, and must not fill it further."""
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise StoreError("The store could not write: disk full.")
+
+    one = seen(SEVERE)
+    with monkeypatch.context() as patch:
+        patch.setattr(school.alerts, "open_within", refuse)
+        for _ in range(2):
+            with pytest.raises(StoreError):
+                await school.captures.keep(one)
+    assert not list((tmp_path / "state" / "pictures").glob("*/*"))
+    assert not await school.records.fetch("SELECT 1 FROM captures")
+    capture = await school.keep(one)
+    assert await school.captures.reading.picture(lead.actor, lead.keys, capture) == PICTURES["chat"]
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "has_room"),
+    [
+        (2**28, 10**10, True),
+        (2**28 - 1, 10**10, False),
+        (2 * 10**10, 10**12, True),
+        (2 * 10**10 - 1, 10**12, False),
+    ],
+    ids=["256 MiB", "less than 256 MiB", "2 %", "less than 2 %"],
+)
+async def test_on_a_disk_that_is_nearly_full_the_words_are_kept_and_no_picture(
+    school: CaptureSchool, lead: Member, tmp_path: Path, free: int, total: int, has_room: bool
+) -> None:
+    school.captures._pictures._usage = lambda _: Disk(total, free)
+    capture = await school.keep(seen(SEVERE))
+    row = await school.captures.reading.capture(lead.actor, capture)
+    opened = await school.captures.reading.opened(lead.actor, lead.keys, capture)
+    assert row is not None
+    assert opened is not None
+    assert (row["picture"], opened.text) == ("taken" if has_room else "failed", SEVERE.text)
+    assert len(list((tmp_path / "state" / "pictures").glob("*/*"))) == int(has_room)
+    (check,) = await school.captures.checks()
+    assert check.state is (State.GOOD if has_room else State.WARNING)
+    assert ("nearly full" in check.words) != has_room
 
 
 async def test_a_missing_picture_is_told(school: CaptureSchool, lead: Member, tmp_path: Path) -> None:
@@ -560,18 +631,14 @@ async def test_captures_go_when_their_time_is_over_and_nothing_of_them_stays(
     await school.captures.reading.opened(lead.actor, lead.keys, open_one)
     await school.captures.judging.set_status(lead.actor, lead.keys, resolved, Status.RESOLVED, "talked")
 
-    async def kept() -> set[str]:
-        await school.captures.forget()
+    async def kept(after: timedelta) -> set[str]:
+        await days_go_by(school, after)
         return {row["id"] for row in await school.records.fetch("SELECT id FROM captures")}
 
-    school.clock.forward(timedelta(hours=23))
-    assert await kept() == {test, resolved, open_one}
-    school.clock.forward(timedelta(hours=2))
-    assert await kept() == {resolved, open_one}
-    school.clock.forward(timedelta(days=363))
-    assert await kept() == {resolved, open_one}
-    school.clock.forward(timedelta(days=2))
-    assert await kept() == {open_one}
+    assert await kept(timedelta(hours=23)) == {test, resolved, open_one}
+    assert await kept(timedelta(hours=2)) == {resolved, open_one}
+    assert await kept(timedelta(days=363)) == {resolved, open_one}
+    assert await kept(timedelta(days=2)) == {open_one}
     assert [path.name for path in (tmp_path / "state" / "pictures").glob("*/*")] == [open_one]
     for table in ("capture_contents", "capture_findings", "capture_openings"):
         assert {row["capture_id"] for row in await school.records.fetch(f"SELECT capture_id FROM {table}")} == {
@@ -581,6 +648,50 @@ async def test_captures_go_when_their_time_is_over_and_nothing_of_them_stays(
         assert await school.records.fetch(f"SELECT 1 FROM {table}") == [], table
     deleted = [json.loads(row["detail"]) for row in await school.audit.rows(None, 100) if "deleted" in row["action"]]
     assert deleted == [{"captures": 1, "tests": 0}, {"captures": 0, "tests": 1}]
+
+
+async def days_go_by(school: CaptureSchool, length: timedelta) -> None:
+    """The job comes at least once a day."""
+    while length > timedelta():
+        step = min(length, timedelta(days=1))
+        school.clock.forward(step)
+        await school.captures.forget()
+        length -= step
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=4000), timedelta(days=400)])
+async def test_a_clock_that_jumps_forward_deletes_nothing(school: CaptureSchool, lead: Member, jump: timedelta) -> None:
+    test, capture = await school.keep(seen(TEST)), await school.keep(seen(MINOR))
+    await school.captures.judging.set_status(lead.actor, lead.keys, capture, Status.RESOLVED)
+
+    async def kept() -> set[str]:
+        return {row["id"] for row in await school.records.fetch("SELECT id FROM captures")}
+
+    await school.captures.forget()
+    school.clock.moment += jump
+    for _ in range(3):
+        await days_go_by(school, timedelta(hours=1))
+        await days_go_by(school, timedelta(days=3))
+    assert await kept() == {test, capture}
+    (check,) = await school.captures.checks()
+    assert check.state is State.WARNING
+    assert "The clock has jumped" in check.words
+    school.clock.moment -= jump  # somebody has seen it
+    await days_go_by(school, timedelta(hours=1))
+    assert await kept() == {capture}, "the test is ten days old"
+    (check,) = await school.captures.checks()
+    assert check.state is State.GOOD
+
+
+async def test_a_box_that_was_off_deletes_so_much_later(school: CaptureSchool, lead: Member) -> None:
+    capture = await school.keep(seen(MINOR))
+    await school.captures.judging.set_status(lead.actor, lead.keys, capture, Status.RESOLVED)
+    await school.captures.forget()
+    await days_go_by(school, timedelta(days=350))
+    school.clock.forward(timedelta(days=40))  # off in the summer
+    for days, there in ((1, True), (38, True), (3, False)):
+        await days_go_by(school, timedelta(days=days))
+        assert bool(await school.records.fetch("SELECT 1 FROM captures")) == there, days
 
 
 async def test_retention_goes_by_when_it_was_finished_last(school: CaptureSchool, lead: Member) -> None:

@@ -19,7 +19,8 @@ SCHOOL = School('Hill "Top" & Co <School>', ID, "https://endpoint.box.internal:8
 STRICT = replace(SCHOOL, strict=True)
 UPDATES = "https://endpoint.box.internal:8443/extension/updates.xml"
 OWN = {"serverUrl": "https://endpoint.box.internal:8443", "enrolToken": "0123TOKEN", "deviceName": ""}
-BOTH = pytest.mark.parametrize("school", [SCHOOL, STRICT], ids=["usual", "strict"])
+SIGNING_IN = replace(STRICT, domains=("hill.example", "pupils.hill.example"))
+BOTH = pytest.mark.parametrize("school", [SCHOOL, STRICT, SIGNING_IN], ids=["usual", "strict", "with accounts"])
 
 
 @BOTH
@@ -51,6 +52,26 @@ def test_edge_has_names_of_its_own() -> None:
     assert edge["ExtensionSettings"][ID]["toolbar_state"] == "force_shown"
     assert edge.keys() - {"InPrivateModeAvailability", "BrowserAddProfileEnabled"} <= chrome.keys()
     assert {name for name, _ in made.explained(STRICT)} == {*chrome, "3rdparty"}
+
+
+def test_the_stricter_set_lets_the_browser_be_signed_in_with_accounts_of_the_school_alone() -> None:
+    for browser in (CHROME, EDGE):
+        assert not {"BrowserSignin", "RestrictSigninToPattern"} & made.policies(SCHOOL, browser).keys()
+        assert made.policies(STRICT, browser)["BrowserSignin"] == 0, "there is no account that anybody is known by"
+        found = made.policies(SIGNING_IN, browser)
+        assert "BrowserSignin" not in found
+        for address, allowed in {
+            "ada@hill.example": True,
+            "ada@pupils.hill.example": True,
+            "ada@mail.example": False,
+            "ada@hillxexample": False,
+            "hill.example@mail.example": False,
+        }.items():
+            assert bool(re.fullmatch(found["RestrictSigninToPattern"], address)) == allowed, address
+    alone = made.policies(replace(STRICT, domains=("hill.example",)))
+    assert alone["RestrictSigninToPattern"] == r".*@hill\.example"
+    assert "on a shared device nobody is known" in dict(made.explained(STRICT))["BrowserSignin"]
+    assert "Check the domains" in dict(made.explained(SIGNING_IN))["RestrictSigninToPattern"]
 
 
 def parse_reg(file: File) -> dict[str, dict[str, str | int | None]]:
@@ -93,6 +114,8 @@ def test_windows_gets_a_file_that_the_registry_editor_takes(school: School) -> N
 
 def test_what_was_put_into_the_registry_is_taken_out_again_and_nothing_else() -> None:
     put, gone = parse_reg(made.reg(STRICT)), parse_reg(made.reg_to_remove(SCHOOL))
+    for key, values in parse_reg(made.reg(SIGNING_IN)).items():
+        put[key].update(values)
     for key, values in put.items():
         if "3rdparty" in key:
             assert gone["-" + key.removesuffix(r"\policy")] == {}

@@ -27,7 +27,7 @@ from appliance.endpoints.intake import INTAKE_VAULT, IntakeKey, host_of, moment_
 from appliance.endpoints.messages import Malformed, from_base64url, read_alive, read_hello
 from appliance.endpoints.pace import Pace, Paces
 from appliance.endpoints.tokens import NewToken
-from appliance.errors import Refused
+from appliance.errors import Refused, StoreError
 from appliance.hookspecs import Permission, State
 from appliance.people.devices import DeviceDetails
 from appliance.people.directory import Details
@@ -86,6 +86,8 @@ def looks_often() -> Iterator[None]:
     assert connecting.LOOK_SECONDS < 5
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connecting, "LOOK_SECONDS", 0.2)
+        patch.setattr(enrolling, "MOST_ASKS", 1000)  # every browser of these tests comes from one address
+        patch.setattr(enrolling, "MOST_WAITING_OF_ONE", 1000)
         yield
 
 
@@ -253,16 +255,36 @@ async def test_what_was_not_let_in_hears_nothing_and_may_send_nothing(school: Sc
     assert not await school.captures_of(browser)
 
 
+async def uses(school: School, token: str) -> int:
+    """How many browsers were let in with a key."""
+    rows = await school.endpoints.tokens.all(school.actor)
+    return int(next(row["uses"] for row in rows if row["token"] == token))
+
+
 async def test_a_token_that_is_over_lets_nobody_ask(school: School) -> None:
     once = await school.token(most_uses=1)
     first, second = await school.browser(once), await school.browser(once)
-    async with first.connected():
+    early = await school.browser(once)
+    async with first.connected(), early.connected():
         assert await first.enrol() == "waiting"
+        assert await early.enrol() == "waiting", "to ask uses nothing up"
+    await school.let_in(first)
     async with second.connected():
         assert await second.enrol() == "refused"
         assert "used up" in second.heard[-1]["words"]
-    async with first.connected():
-        assert await first.enrol() == "waiting", "a browser that has asked already uses the key up no further"
+        assert "final" not in second.heard[-1]
+    async with early.connected():
+        assert await early.enrol() == "waiting"
+    enrolment, row = school.endpoints.enrolment, await school.row(early)
+    assert await enrolment.approve(school.actor, [row["id"]], "all at once") == 0
+    await enrolment.open_window(school.actor, now() + timedelta(minutes=1))
+    await enrolment.close_window(school.actor)
+    assert (await school.row(early))["state"] == "waiting"
+    assert await enrolment.approve(school.actor, [row["id"]], "one by one") == 1, "IT has looked at this one"
+    assert await uses(school, once) == 2
+    await enrolment.revoke(school.actor, [row["id"]])
+    await school.let_in(early)
+    assert await uses(school, once) == 2, "it came back"
     revoked = await school.token()
     rows = await school.endpoints.tokens.all(school.actor)
     await school.endpoints.tokens.revoke(school.actor, rows[0]["id"])
@@ -301,15 +323,18 @@ async def test_refused_and_revoked_browsers_are_sent_away_at_once_and_can_be_let
         await browser.enrol()
         row = await school.row(browser)
         assert await school.endpoints.enrolment.refuse(school.actor, [row["id"]]) == 1
-        assert (await browser.hear("refused"))["seconds"] >= 600
+        told = await browser.hear("refused")
+        assert told["seconds"] >= 600
+        assert told["final"] is True
         assert await browser.closed() == 1000
     async with browser.connected():
         assert await browser.enrol() == "refused"
+        assert browser.heard[-1]["final"] is True
     await school.let_in(browser)
     async with browser.connected():
         assert await browser.greet() == "welcome"
         assert await school.endpoints.enrolment.revoke(school.actor, [row["id"]]) == 1
-        await browser.hear("refused")
+        assert (await browser.hear("refused"))["final"] is True
         assert await browser.closed() == 1000
     assert await school.audit_of(f"browser {row['id']}") == [
         "did not let a browser in",
@@ -345,7 +370,7 @@ async def test_it_finds_its_device_by_serial_number_then_by_name(school: School)
     assert (await school.row(two))["device_id"] == by_name
     assert (await devices.device(school.actor, by_name)).row["serial"] == "SN-LIB-2"
     assert (await school.row(three))["device_id"] != other
-    assert nameless.welcome["name"] == f"Chromium on linux, {now().date()}"
+    assert nameless.welcome["name"].startswith(f"Chromium on linux, {now().date()}")
 
 
 async def test_a_removed_device_that_comes_again_with_its_serial_number_is_brought_back(school: School) -> None:
@@ -420,8 +445,106 @@ async def test_only_so_many_may_wait(school: School, monkeypatch: pytest.MonkeyP
     async with first.connected(), second.connected():
         assert await first.enrol() == "waiting"
         assert await second.enrol() == "refused"
-    rows = await school.endpoints.tokens.all(school.actor)
-    assert next(row["uses"] for row in rows if row["token"] == token) == 1
+    assert await uses(school, token) == 0
+
+
+@pytest.mark.parametrize("limit", ["MOST_ASKS", "MOST_WAITING_OF_ONE"])
+async def test_keys_that_one_address_makes_up_fill_neither_the_list_nor_the_key(
+    school: School, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    assert (enrolling.MOST_WAITING_OF_ONE, connecting.GREETINGS_OF_ONE) == (1000, 50)
+    token, enrolment = await school.token(), school.endpoints.enrolment
+    await enrolment.refuse(school.actor, [row["id"] for row in await enrolment.waiting(school.actor)])
+    async with school.running.appliance.records.transaction() as tx:
+        await tx.execute("UPDATE endpoints SET asked_at = '2026-01-01T00:00:00.000Z'")
+    monkeypatch.setattr(enrolling, limit, 2)
+    answers = []
+    for number in range(4):
+        made_up = await school.browser(token, name=f"MADE-UP-{number}")
+        async with made_up.connected():
+            answers.append(await made_up.enrol())
+    assert answers == ["waiting", "waiting", "refused", "refused"]
+    waiting = await enrolment.waiting(school.actor)
+    assert len(waiting) == 2
+    assert await uses(school, token) == 0
+    await enrolment.approve(school.actor, [waiting[0]["id"]], "one by one")
+    next_one, inside = await school.browser(token), await school.browser(token)
+    async with next_one.connected(), inside.connected():
+        assert await next_one.enrol() == "waiting", "IT has let one in"
+        await enrolment.open_window(school.actor, now() + timedelta(minutes=1))
+        assert await inside.enrol() == "welcome", "who is let in at once does not wait"
+        await enrolment.close_window(school.actor)
+
+
+async def framing(school: School, way: str, **claims: str) -> SimulatedBrowser:
+    """A browser that says it is another device, while IT lets in those on a list, or everybody."""
+    enrolment, browser = school.endpoints.enrolment, await school.browser(**claims)
+    if way == "a list":
+        await enrolment.expect(school.actor, "\n".join(claims.values()))
+    else:
+        await enrolment.open_window(school.actor, now() + timedelta(minutes=5))
+    async with browser.connected():
+        assert await browser.enrol() == "waiting"
+        if way == "a list":
+            await enrolment.expect(school.actor, "\n".join(claims.values()))
+            await enrolment.forget_expected(school.actor)
+        else:
+            await enrolment.open_window(school.actor, now() + timedelta(minutes=5))
+            await enrolment.close_window(school.actor)
+        await browser.alive()
+    assert (await school.row(browser))["state"] == "waiting"
+    return browser
+
+
+@pytest.mark.parametrize("way", ["a list", "an open window"])
+async def test_who_says_that_it_is_a_device_of_somebody_else_waits_for_it(school: School, way: str) -> None:
+    enrolment, devices = school.endpoints.enrolment, school.running.appliance.directory.devices
+    mark = new_id()
+    async with AsyncExitStack() as stack:
+        real = await school.admitted(stack, name=f"Real {mark}", serial=f"SN {mark}")
+    given = await devices.add(school.lead.actor, DeviceDetails(f"Given {mark}", f"GIVEN {mark}"))
+    await devices.give(school.lead.actor, given, await school.person("Holder"))
+    empty = await devices.add(school.lead.actor, DeviceDetails(f"Shelf {mark}"))
+    by_name = await framing(school, way, name=f"REAL {mark}")
+    by_serial = await framing(school, way, name=f"Other {mark}", serial=f"sn {mark}")
+    of_holder = await framing(school, way, name=f"given {mark}")
+    rows = {row["id"]: row for row in await enrolment.waiting(school.actor)}
+    found = [rows[(await school.row(one))["id"]] for one in (by_name, by_serial, of_holder)]
+    said = [enrolling.claim_words(row["name"], row["serial"], row["claimed"]) for row in found]
+    assert said == [
+        f"says that it is REAL {mark}, which has a browser already",
+        f"says that it is Other {mark} with the serial number sn {mark}, which has a browser already",
+        f"says that it is given {mark}, which belongs to somebody",
+    ]
+    await school.let_in(by_name)
+    assert (await school.row(by_name))["device_id"] == (await school.row(real))["device_id"], "IT has looked at it"
+    nobodys = await school.browser(name=f"shelf {mark}")
+    await enrolment.open_window(school.actor, now() + timedelta(minutes=5))
+    async with nobodys.connected():
+        assert await nobodys.enrol() == "welcome"
+    await enrolment.close_window(school.actor)
+    assert (await school.row(nobodys))["device_id"] == empty
+    await enrolment.refuse(school.actor, list(rows))
+
+
+async def test_what_a_browser_says_of_its_device_is_as_it_first_said(school: School) -> None:
+    browser = await school.browser(name="FIRST", serial="SN-FIRST")
+    async with browser.connected():
+        assert await browser.enrol() == "waiting"
+    browser.name, browser.serial = "LAPTOP-7", "SN7"
+    async with browser.connected():
+        assert await browser.greet() == "waiting"
+        await school.let_in(browser)
+        await browser.welcomed()
+    assert browser.welcome["name"] == "FIRST"
+    assert ((await school.row(browser))["name"], (await school.row(browser))["serial"]) == ("FIRST", "SN-FIRST")
+
+
+async def test_browsers_without_a_name_are_not_taken_for_one_device(school: School) -> None:
+    async with AsyncExitStack() as stack:
+        one, two = await school.admitted(stack), await school.admitted(stack)
+    assert (await school.row(one))["device_id"] != (await school.row(two))["device_id"]
+    assert one.welcome["name"] != two.welcome["name"]
 
 
 # What is hostile
@@ -446,7 +569,9 @@ async def test_whoever_cannot_prove_its_key_is_sent_away(school: School, change:
     async with browser.connected():
         browser.counter = 5
         await browser.say(browser.hello(token=browser.token, **change(browser)))
-        assert (await browser.hear())["type"] == "refused"
+        answer = await browser.hear()
+        assert answer["type"] == "refused"
+        assert "final" not in answer, "who has a policy keeps it"
         assert await browser.closed() == 1000
 
 
@@ -562,6 +687,25 @@ async def test_who_says_nothing_is_not_kept(school: School, monkeypatch: pytest.
         assert await browser.closed() == 1008
 
 
+async def test_one_laptop_does_not_hold_every_place(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = await school.token()
+    monkeypatch.setattr(connecting, "GREETINGS_OF_ONE", 2)
+    async with AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context((await school.browser(token)).connected()) for _ in range(2)]
+        crowded = await school.browser(token)
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with crowded.connected():
+                pass
+        assert refused.value.status == 429
+        monkeypatch.setattr(connecting, "GREETINGS_OF_ONE", 50)
+        monkeypatch.setattr(connecting, "MOST_GREETINGS", 2)
+        async with crowded.connected():
+            assert await silent[0].closed() == 1008, "the oldest greeting of whoever has most ends"
+            assert await crowded.enrol() == "waiting"
+        assert await silent[1].enrol() == "waiting"
+    await until(lambda: not school.connections._greetings)
+
+
 async def test_there_is_a_pace(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connecting, "MESSAGE_BURST", 3)
     async with AsyncExitStack() as stack:
@@ -589,6 +733,7 @@ async def test_addresses_outside_the_school_are_refused(school: School, monkeypa
     async with browser.connected():
         assert await browser.enrol() == "refused"
         assert "network" in browser.heard[-1]["words"]
+        assert "final" not in browser.heard[-1]
 
 
 async def test_the_newer_of_two_connections_stays(school: School) -> None:
@@ -703,6 +848,101 @@ async def test_who_was_seen_is_kept(school: School, monkeypatch: pytest.MonkeyPa
     await until(later)
 
 
+async def test_half_a_sign_in_a_message_harms_nothing(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = "\ud83d"
+    monkeypatch.setattr(connecting, "NOTE_SECONDS", 0.0)
+    browser = await school.browser(name=f"half {half}", serial=f"sn {half}", profile=half)
+    async with browser.connected():
+        assert await browser.enrol() == "waiting"
+        await browser.alive(profile=half)
+        await school.connections.keep_what_was_seen()
+        row = await school.row(browser)
+        assert (row["name"], row["serial"], row["profile"]) == ("half ?", "sn ?", "?")
+    whole = read_alive('{"type": "alive", "profile": "\\ud83d\\ude00"}')
+    assert whole.profile == "\U0001f600"
+
+
+async def test_policies_are_sent_whatever_goes_wrong_in_one_look(
+    school: School, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connections, broken = school.connections, asyncio.Event()
+    look = connections._look
+    errors: list[type[BaseException]] = [UnicodeError, TypeError, ZeroDivisionError, asyncio.InvalidStateError]
+
+    async def looks() -> None:
+        if errors:
+            broken.set()
+            raise errors.pop(0)("what a child wrote")
+        await look()
+
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack)
+        monkeypatch.setattr(connections, "_look", looks)
+        monkeypatch.setattr(connections, "_looked_at", -1000.0)
+        await broken.wait()
+        assert connections.is_late
+        (check,) = await school.endpoints.checks()
+        assert (check.state, check.alarm) == (State.BROKEN, True)
+        await school.monitor(TargetKind.DEVICE, (await school.row(browser))["device_id"])
+        await browser.hear("policy", seconds=10)
+        assert browser.policy["monitored"]
+        await until(lambda: not connections.is_late)
+    assert not errors
+    assert "what a child wrote" not in caplog.text
+
+
+async def test_what_could_not_be_noted_is_noted_later(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    connections, enrolment = school.connections, school.endpoints.enrolment
+    note = enrolment.note_seen
+    noted: list[str] = []
+
+    async def fails(seen: Any) -> None:
+        raise StoreError("the disk is full")
+
+    async def notes(seen: Any) -> None:
+        noted.extend(one.endpoint for one in seen)
+        await note(seen)
+
+    async with AsyncExitStack() as stack:
+        stays = await school.admitted(stack)
+        leaves = await school.browser()
+        async with leaves.connected():
+            await leaves.enrol()
+            await leaves.alive()
+        here, gone = (await school.row(stays))["id"], (await school.row(leaves))["id"]
+        await until(lambda: gone not in connections._live)
+        monkeypatch.setattr(enrolment, "note_seen", fails)
+        with pytest.raises(StoreError):
+            await connections.keep_what_was_seen()
+        monkeypatch.setattr(enrolment, "note_seen", notes)
+        await connections.keep_what_was_seen()
+    assert {here, gone} <= set(noted)
+
+
+async def test_signing_in_to_a_private_account_ends_no_monitoring(school: School) -> None:
+    holder = await school.person("Fay")
+    await school.monitor(TargetKind.PERSON, holder)
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack, name=f"Device {new_id()}")
+        device = (await school.row(browser))["device_id"]
+        await school.running.appliance.directory.devices.give(school.lead.actor, device, holder)
+        await browser.hear("policy")
+        assert browser.policy["monitored"]
+        browser.profile = "private@mail.example"
+        await browser.alive()
+        connection = school.connections.of((await school.row(browser))["id"])
+        assert connection is not None
+        assert (connection.who.person, connection.who.claim) == (None, "nobody known")
+        assert connection.monitored.on
+        assert (await browser.observe(typed="where to buy a knife"))["type"] == "kept"
+        assert browser.policy["monitored"]
+        (row,) = await school.captures_of(browser)
+        assert (row["person_id"], row["claim"], row["is_test"]) == (None, "nobody known", 0)
+        await school.monitor(TargetKind.PERSON, holder, "off")
+        await browser.hear("policy")
+        assert not browser.policy["monitored"]
+
+
 # What it sends
 
 
@@ -754,6 +994,14 @@ async def test_places_of_help_and_the_pages_of_the_box_are_nobodys_business(scho
         assert not await school.captures_of(browser)
 
 
+FRAME = bytes.fromhex("ffc0000b080001000101011100")
+
+
+def sized(width: int, height: int) -> bytes:
+    """A JPEG that says that it is so large."""
+    return A_PICTURE.replace(FRAME, FRAME[:5] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + FRAME[9:])
+
+
 PICTURES: dict[str, tuple[dict[str, Any], str]] = {
     "none": ({}, "failed"),
     "taken": ({"picture": A_PICTURE}, "taken"),
@@ -763,6 +1011,20 @@ PICTURES: dict[str, tuple[dict[str, Any], str]] = {
     "hidden": ({"picture_state": "hidden"}, "hidden"),
     "a password was there": ({"picture_state": "secret"}, "secret"),
     "taken and not there": ({"picture_state": "taken"}, "failed"),
+    "40 megapixels": ({"picture": sized(8000, 5000)}, "taken"),
+    "more": ({"picture": sized(8000, 5001)}, "failed"),
+    "a bomb": ({"picture": sized(65535, 65535)}, "failed"),
+    "no width": ({"picture": sized(0, 10)}, "failed"),
+    "no height": ({"picture": sized(10, 0)}, "failed"),
+    "two frames": ({"picture": A_PICTURE.replace(FRAME, FRAME + FRAME)}, "failed"),
+    "no frame": ({"picture": A_PICTURE.replace(FRAME, b"")}, "failed"),
+    "a frame that is too short": ({"picture": A_PICTURE.replace(FRAME, FRAME[:-1])}, "failed"),
+    "a segment without end": ({"picture": b"\xff\xd8\xff\xe0\xff\xff" + bytes(100)}, "failed"),
+    "a segment without length": ({"picture": b"\xff\xd8\xff\xe0\0\0" + A_PICTURE[2:]}, "failed"),
+    "the end at once": ({"picture": b"\xff\xd8\xff\xd9"}, "failed"),
+    "the beginning alone": ({"picture": b"\xff\xd8\xff"}, "failed"),
+    "fill bytes": ({"picture": A_PICTURE.replace(FRAME, b"\xff\xff" + FRAME)}, "taken"),
+    "a progressive one": ({"picture": A_PICTURE.replace(FRAME, b"\xff\xc2" + FRAME[2:])}, "taken"),
 }
 
 
@@ -789,6 +1051,46 @@ REJECTED: dict[str, bytes] = {
     "another epoch": _sealed(epoch=2),
     "another key": _sealed(),
 }
+
+
+async def test_half_a_sign_in_what_was_noticed_is_cleaned(school: School) -> None:
+    pupil = await school.person("Gil", "gil@school.example")
+    await school.monitor(TargetKind.PERSON, pupil)
+    half = "\ud83d"
+    opened = taking.read_content(observation(typed=f"a{half}", title=half, address=f"https://a.example/{half}"))
+    assert (opened.content.text, opened.content.title) == ("a?", "?")
+    assert opened.content.address == "https://a.example/?"
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack, profile="gil@school.example")
+        sent = browser.envelope(typed=f"knife {half}", title=half, address=f"https://{half}.example/{half}")
+        await browser.say(sent)
+        assert (await browser.hear("kept", "later", "rejected"))["type"] == "kept"
+        (row,) = await school.captures_of(browser)
+    lead = school.lead
+    page = await lead.get(f"/captures/{row['id']}")
+    assert page.status == 200
+
+
+async def test_a_test_that_passed_is_noted_though_the_store_was_away_in_between(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item, intake = str(uuid.uuid4()), school.endpoints.intake
+    note = intake._passed_test
+
+    async def away(endpoint: str, observation: str) -> None:
+        raise StoreError("the disk is full")
+
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack)
+        monkeypatch.setattr(intake, "_passed_test", away)
+        assert (await browser.observe(item=item, typed=TEST_PHRASE))["type"] == "later"
+        assert (await school.row(browser))["last_test_at"] is None
+        monkeypatch.setattr(intake, "_passed_test", note)
+        assert (await browser.observe(item=item, typed=TEST_PHRASE))["type"] == "kept"
+        passed = (await school.row(browser))["last_test_at"]
+        assert passed == (await school.captures_of(browser))[0]["received_at"]
+        assert (await browser.observe(item=item, typed=TEST_PHRASE))["type"] == "kept"
+        assert (await school.row(browser))["last_test_at"] == passed
 
 
 async def test_what_is_malformed_is_rejected_with_its_id(school: School) -> None:
@@ -891,6 +1193,27 @@ async def test_a_stop_is_quick_and_what_was_let_in_stays_let_in(tmp_path: Path) 
             await browser.welcomed()
     assert (await again.row(browsers[5]))["last_seen_at"] >= (await again.row(browsers[5]))["decided_at"]
     await running.stop()
+
+
+async def test_the_stores_are_closed_whatever_goes_wrong_while_stopping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    school = await a_school(tmp_path / "home")
+    async with AsyncExitStack() as stack:
+        await school.admitted(stack)
+
+        async def fails(*_: Any) -> None:
+            raise UnicodeEncodeError("utf-8", "x", 0, 1, "a half")
+
+        async def breaks() -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(school.endpoints.enrolment, "note_seen", fails)
+        monkeypatch.setattr(school.running.appliance.plugins, "stop", breaks)
+        with pytest.raises(ZeroDivisionError):
+            await school.running.stop()
+    with pytest.raises(StoreError):
+        await school.running.appliance.records.fetch("SELECT 1")
 
 
 # Small parts

@@ -398,13 +398,136 @@ async def test_only_so_many_observations_leave_in_a_minute_and_the_rest_is_count
             };
             const pictures = { take: async () => ({ state: 'hidden', jpeg: null }) };
             const noticing = new Noticing({ policy, queue, pictures, connection: { drain: () => null } });
-            const seen = { surface: 'title', text: 'x', title: '', address: '', tabId: 1, page: {} };
-            for (let number = 0; number < 65; number++) await noticing.look(seen);
-            await noticing.look({ ...seen, surface: 'typed' });
-            return [queue.length, queue.dropped];
+            const seen = { title: '', address: '', tabId: 1, page: {} };
+            const title = (number) => ({ ...seen, surface: 'title', text: 'x'.repeat(number) });
+            for (let number = 1; number <= 65; number++) await noticing.look(title(number));
+            const flooded = [queue.length, queue.dropped];
+            await noticing.look({ ...title(1), surface: 'typed' });
+            await noticing.look({ ...title(1), surface: 'page' });
+            await noticing.look({ ...title(1), tabId: 11 });
+            noticing.closed(1);
+            await noticing.look(title(1));
+            return [...flooded, queue.length, queue.dropped];
         }"""
     )
-    assert found == [61, 5]
+    assert found == [60, 5, 64, 5]
+
+
+async def test_a_hit_that_comes_back_is_no_news_but_more_of_it_and_something_else_is(page: Page) -> None:
+    found = await page.evaluate(
+        """async () => {
+            const { Recent } = await import('/recent.js');
+            const recent = new Recent();
+            const hits = (text) => Array.from(text.matchAll(/knife/g), ({ index }) =>
+                ({ key: 'x', start: index, end: index + 5 }));
+            const look = (text, tabId = 1, surface = 'page', isNews = null) => {
+                const fresh = hits(text).filter(recent.freshIn(tabId, surface, text, hits(text)));
+                recent.remember(tabId, surface, text, hits(text), isNews ?? fresh.length > 0);
+                return fresh.map(({ start }) => start);
+            };
+            const far = ' and nothing else of any interest at all ';
+            return [look('1 knife'), look('nothing'), look('2   knife'),
+                look('1 knife', 2), look('1 knife', 1, 'title'),
+                look(`sharp knife${far}1 knife`), look(`knife${far}knife${far}knife`).length,
+                look('lost knife', 1, 'page', false), look('lost knife')];
+        }"""
+    )
+    assert found == [[2], [], [], [2], [2], [6, 54], 3, [5], [5]]
+
+
+async def test_a_page_that_floods_the_queue_pushes_out_its_own_and_what_was_typed_goes_last(page: Page) -> None:
+    found = await page.evaluate(
+        """async () => {
+            const { Queue } = await import('/queue.js');
+            const queue = new Queue(5, 1_000_000);
+            const add = async (source, id) => queue.finish(await queue.add(id, new Uint8Array(10), source), id);
+            await add('1 typed', 'typed first');
+            await add('2 title', 'another tab');
+            for (let number = 0; number < 10; number++) await add('3 title', `flood ${number}`);
+            await add('1 typed', 'typed');
+            const again = new Queue(5, 1_000_000); // as after the browser was killed
+            await again.open();
+            const typed = async (id) => again.finish(await again.add(id, new Uint8Array(10), '4 typed'), id);
+            for (const id of ['a', 'b', 'c']) await typed(id);
+            const left = [];
+            for (let next = await again.next(); next; next = await again.next()) {
+                left.push(next.id);
+                await again.forget(next.number);
+            }
+            return [left, again.dropped];
+        }"""
+    )
+    assert found == [["typed first", "typed", "a", "b", "c"], 11]
+
+
+# Where the disk fails
+
+
+async def test_what_a_disk_does_not_take_waits_in_memory_and_what_it_lost_is_counted(page: Page) -> None:
+    client = await page.context.new_cdp_session(page)
+    origin = await page.evaluate("location.origin")
+    await client.send("Storage.overrideQuotaForOrigin", {"origin": origin, "quotaSize": 200_000})
+    await page.evaluate(
+        """async () => {
+            const { Queue } = await import('/queue.js');
+            globalThis.queue = new Queue();
+            globalThis.add = async (id, size = 10) => queue.finish(await queue.add(id, new Uint8Array(size)), id);
+            globalThis.ids = async () => {
+                const found = [];
+                for (let next = await queue.next(); next; next = await queue.next()) {
+                    found.push(next.id);
+                    await queue.forget(next.number);
+                }
+                return found;
+            };
+            await add('before');
+        }"""
+    )
+    assert await page.evaluate(
+        """async () => {
+            for (let number = 0; number < 110; number++) await add(`${number}`, 300_000);
+            return [queue.length, queue.dropped];
+        }"""
+    ) == [101, 10]
+    assert await page.evaluate("ids()") == ["before", *map(str, range(10, 110))]
+    await client.send("Storage.overrideQuotaForOrigin", {"origin": origin})
+    await page.evaluate("add('lost')")
+    await client.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "indexeddb"})
+    assert await page.evaluate("add('new').then(ids)") == ["new"]
+    assert await page.evaluate("[queue.length, queue.dropped]") == [0, 11]
+    assert (
+        await page.evaluate(
+            """async () => {
+            const { within } = await import('/database.js');
+            return within('counts', 'readonly', (store) => store.get('dropped'));
+        }"""
+        )
+        == 11
+    )
+
+
+async def test_a_queue_of_an_older_version_is_taken_over(page: Page) -> None:
+    found = await page.evaluate(
+        """async () => {
+            await new Promise((resolve, reject) => {
+                const request = indexedDB.open('device', 1);
+                request.onupgradeneeded = () => {
+                    request.result.createObjectStore('identity').put({ counter: 7, isKnown: true }, 'device');
+                    const queue = request.result.createObjectStore('queue', { autoIncrement: true });
+                    queue.createIndex('size', 'size');
+                    queue.put({ id: 'old', envelope: new Uint8Array(10), size: 10 });
+                    request.result.createObjectStore('counts').put(3, 'dropped');
+                };
+                request.onsuccess = () => resolve(request.result.close());
+                request.onerror = reject;
+            });
+            const { Queue } = await import('/queue.js');
+            const { isKnown } = await import('/identity.js');
+            const queue = new Queue();
+            return [(await queue.next()).id, queue.length, queue.dropped, await isKnown()];
+        }"""
+    )
+    assert found == ["old", 1, 3, True]
 
 
 async def test_pieces_hold_what_was_noticed_and_what_is_around_it(page: Page) -> None:

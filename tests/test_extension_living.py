@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from managed_chromium import ManagedChromium, managed_chromium, school_policy, why_not
 from playwright.async_api import Page
-from protocol_box import KEYWORD, NEEDLES, TOKEN, ProtocolBox
+from protocol_box import KEYWORD, NEEDLES, TOKEN, WAIT_SECONDS, ProtocolBox
 
 from appliance.access import Role
 from appliance.db import Row
@@ -25,6 +25,19 @@ HOSTS = {"forum.test": "127.0.0.1", "other.test": "127.0.0.1"}
 TERM = "want to die"
 FORUM = "<!doctype html><title>Forum</title><textarea id='say'></textarea>"
 TEST_PHRASE = "purple penguins juggle pineapples"
+
+
+LONGEST_TEST = 240.0
+
+
+@pytest.fixture(autouse=True)
+async def ends_in_time() -> AsyncIterator[None]:
+    """End a test that hangs, wherever it does: a browser can stop answering at any question."""
+    test = asyncio.current_task()
+    assert test is not None
+    timer = asyncio.get_running_loop().call_later(LONGEST_TEST, test.cancel)
+    yield
+    timer.cancel()
 
 
 @pytest.fixture
@@ -65,7 +78,7 @@ async def reading(browser: ManagedChromium, box: ProtocolBox, page: Page) -> Non
 
 async def shows(browser: ManagedChromium, *words: str) -> None:
     """Wait until the toolbar says these words. Needs a policy under which workers may be looked into."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_SECONDS):
         worker = browser.context.service_workers[0]
         shown = ""
         while not all(some in shown for some in words):
@@ -93,11 +106,12 @@ async def test_a_browser_waits_until_it_is_let_in_and_says_so(tmp_path: Path, bo
         box.let_in = True
         await reading(browser, box, page)
         await shows(browser, "looked after by your school", "looks for signs that somebody is in danger")
-        await box.tell({"type": "refused", "words": "IT took this browser out.", "seconds": 3600})
+        await box.tell({"type": "refused", "words": "Taken out.", "seconds": 3600, "final": True})
         await shows(browser, "It has not been let in: nothing on it is looked at")
         await write(page, f"I {TERM}")
         worker = browser.context.service_workers[0]
-        assert await worker.evaluate("chrome.storage.local.get()") == {}
+        async with asyncio.timeout(WAIT_SECONDS):
+            assert await worker.evaluate("chrome.storage.local.get()") == {}
         assert not box.received
 
 
@@ -124,7 +138,45 @@ async def test_a_browser_shows_the_same_key_for_ever_and_the_enrolment_key_once(
         assert box.hellos[3]["counter"] == box.hellos[2]["counter"] > second["counter"]
 
 
+async def test_a_browser_that_is_turned_away_for_now_keeps_its_policy_and_what_it_notices(
+    tmp_path: Path, box: ProtocolBox
+) -> None:
+    policy = {**policy_of(box), "DeveloperToolsAvailability": 1}
+    async with managed_chromium(tmp_path / "chromium", policy, HOSTS) as browser:
+        await box.until(lambda: box.hellos)
+        page = await forum(browser, box)
+        await reading(browser, box, page)
+        await box.tell({"type": "refused", "words": "The box is not ready.", "seconds": 5})
+        await shows(browser, "looks for signs that somebody is in danger", "cannot be reached at the moment")
+        await write(page, f"Meanwhile I {TERM}")
+        await box.until(lambda: box.received)
+        assert len(box.hellos) == 2  # it came again, after so long
+        assert [one.content["text"] for one in box.received] == [f"Meanwhile I {TERM}"]
+
+
 # Nothing is lost
+
+
+async def test_a_clock_that_is_set_back_does_not_stop_anything(tmp_path: Path, box: ProtocolBox) -> None:
+    policy = {**policy_of(box), "DeveloperToolsAvailability": 1}
+    async with managed_chromium(tmp_path / "chromium", policy, HOSTS) as browser:
+        await box.until(lambda: box.hellos)
+        page = await forum(browser, box)
+        await reading(browser, box, page)
+        box.answer = lambda received: {"type": "later", "id": received.id, "seconds": 3}
+        await write(page, f"Once I {TERM}")
+        await box.until(lambda: box.received)
+        box.answer = lambda received: {"type": "kept", "id": received.id}
+        async with asyncio.timeout(WAIT_SECONDS):  # what setting the clock does, without setting that of the machine
+            await browser.context.service_workers[0].evaluate("""() => {
+                const rightNow = Date.now;
+                Date.now = () => rightNow() - 3_600_000;
+            }""")
+        await box.until(lambda: len(box.received) == 2)
+        await box.tell({"type": "refused", "words": "Not now.", "seconds": 2})
+        await box.until(lambda: len(box.hellos) == 2)
+        await write(page, f"Twice I {TERM}")
+        await box.until(lambda: len(box.received) == 3)
 
 
 async def test_what_is_noticed_while_the_box_is_away_survives_a_browser_that_is_killed(
@@ -177,6 +229,36 @@ async def test_an_observation_is_sent_until_the_box_has_kept_it_and_never_again(
         assert [one.content["text"] for one in box.received[5:]] == [f"Thrice I {TERM}", f"At last I {TERM}"]
 
 
+async def test_pages_stay_read_when_the_disk_is_wiped_or_something_fails(tmp_path: Path, box: ProtocolBox) -> None:
+    box.pages["/around"] = f'<!doctype html><title>Around</title><iframe srcdoc="{FORUM}"></iframe>'
+    policy = {**policy_of(box), "DeveloperToolsAvailability": 1}
+    async with managed_chromium(tmp_path / "chromium", policy, HOSTS) as browser:
+        await box.until(lambda: box.hellos)
+        page = await forum(browser, box)
+        await reading(browser, box, page)
+        client = await page.context.new_cdp_session(page)
+        origin = f"chrome-extension://{box.key.extension_id}"
+        await client.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "indexeddb"})
+        await write(page, f"First I {TERM}")
+        await write(page, f"Second I {TERM}")
+        await box.until(lambda: len(box.received) == 2)
+        around = await browser.new_page(f"http://forum.test:{box.port}/around")
+        async with asyncio.timeout(WAIT_SECONDS):
+            await browser.context.service_workers[0].evaluate("""() => {
+                const { getFrame } = chrome.webNavigation;
+                let fails = 7; // more often than a page tries at once
+                chrome.webNavigation.getFrame = (...asked) => {
+                    if (fails > 0 && fails--) throw new Error('as something may');
+                    return getFrame.apply(chrome.webNavigation, asked);
+                };
+            }""")
+        field = around.frame_locator("iframe").locator("#say")
+        await field.press_sequentially(f"Third I {TERM}")
+        await box.until(lambda: len(box.received) == 3)
+        texts = [one.content["text"] for one in box.received]
+        assert texts == [f"First I {TERM}", f"Second I {TERM}", f"Third I {TERM}"]
+
+
 # Changes
 
 
@@ -201,10 +283,11 @@ async def test_pages_that_were_open_before_the_extension_came_are_read_too(tmp_p
     async with managed_chromium(tmp_path / "chromium", {}, HOSTS) as browser:
         page = await forum(browser, box)
         assert not box.hellos
-        while not box.hellos:  # Chromium looks away while it starts, and for some seconds after each change
-            browser.write_policy(policy_of(box))
-            with suppress(TimeoutError):
-                await box.until(lambda: box.hellos, 15)
+        async with asyncio.timeout(120):
+            while not box.hellos:  # Chromium looks away while it starts, and for some seconds after each change
+                browser.write_policy(policy_of(box))
+                with suppress(TimeoutError):
+                    await box.until(lambda: box.hellos, 15)
         await reading(browser, box, page)
 
 
@@ -215,8 +298,9 @@ async def test_a_new_policy_applies_to_open_pages(tmp_path: Path, box: ProtocolB
         await reading(browser, box, page)
         box.needles = ({"id": "x", "words": ["blue", "cheese"], "surfaces": ["typed"]},)
         await box.send_policy()
-        while "blue cheese" not in {one.content["text"] for one in box.received}:
-            await write(page, "blue cheese")
+        async with asyncio.timeout(WAIT_SECONDS):
+            while "blue cheese" not in {one.content["text"] for one in box.received}:
+                await write(page, "blue cheese")
         box.received.clear()
         await write(page, TERM)
         await write(page, "Some blue cheese")

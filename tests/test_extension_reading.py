@@ -48,9 +48,31 @@ EDITOR = """<!doctype html><title>Editor</title><canvas id="shown"></canvas>
 </script>"""
 SECRETS = """<!doctype html><title>Secrets</title><form onsubmit="return false">
 <input id="password" type="password"><button type="button" onclick="password.type = 'text'">Show</button>
-<input id="code" autocomplete="one-time-code"><input id="card" autocomplete="section-a cc-number">
-<input id="new" autocomplete="new-password"><input id="dots" style="-webkit-text-security: disc">
+<input id="code" autocomplete="one-time-code" maxlength="6"><input id="card" autocomplete="section-a cc-number">
+<input id="dots" style="-webkit-text-security: disc">
 <input id="plain"></form>"""
+
+OFTEN_SAID = """<!doctype html><title>Not for browsers to fill in</title>
+<input id="subject" autocomplete="new-password"><input id="message" autocomplete="one-time-code">
+<textarea id="story" autocomplete="one-time-code"></textarea>
+<textarea id="diary" autocomplete="new-password"></textarea>
+<div id="rich" contenteditable autocomplete="new-password"></div>"""
+STOPS = """<!doctype html><title>Stops</title><script>
+  const all = ['beforeinput', 'input', 'keydown', 'keyup', 'compositionend', 'pointerdown', 'focusout', 'submit'];
+  for (const name of all) addEventListener(name, (event) => event.stopImmediatePropagation(), true);
+</script><input id="line">"""
+TAKES_KEYS = """<!doctype html><title>Takes keys</title><canvas id="down" tabindex="0"></canvas>
+<div id="press" contenteditable></div><input id="password" type="password">
+<script>
+  for (const [name, id] of [['keydown', 'down'], ['keypress', 'press'], ['keydown', 'password']])
+    document.getElementById(id).addEventListener(name, (event) => event.preventDefault());
+</script>"""
+CALLED_AS_PAGES_LIKE = f"""<!doctype html><title>Names</title><img name="body"><img name="readyState">
+<form name="querySelectorAll"></form><form name="visibilityState"></form>
+<form><input name="tagName"><input name="firstChild"><input name="nextSibling"><input name="nodeType">
+<input name="shadowRoot"><input name="querySelectorAll"><input name="isContentEditable"><p>In it they {TERM}</p></form>
+<p>After it I {TERM} as well</p><input id="password" type="password"><textarea id="lines"></textarea>
+<button type="button" onclick="document.querySelector.call(document, '#password').type = 'text'">Show</button>"""
 
 
 @dataclass
@@ -85,6 +107,8 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sch
     box = ProtocolBox(ExtensionKey.open(folder / "trust"), own=("box.test",))
     await box.start()
     box.pages.update({"/fields": FIELDS, "/chat": CHAT, "/editor": EDITOR, "/secrets": SECRETS})
+    box.pages.update({"/often-said": OFTEN_SAID, "/stops": STOPS, "/takes-keys": TAKES_KEYS})
+    box.pages.update({"/names": CALLED_AS_PAGES_LIKE})
     policy = school_policy(box.key.extension_id, box.url, TOKEN)
     async with managed_chromium(folder / "chromium", policy, HOSTS) as browser:
         await box.until(lambda: box.hellos)
@@ -199,12 +223,72 @@ async def test_somebody_who_never_pauses_is_read_all_the_same(school: School) ->
     await typing
 
 
+async def test_a_page_that_stops_all_events_hides_nothing(school: School) -> None:
+    page = await school.open("forum.test", "/stops")
+    await page.locator("#line").press_sequentially(f"I {TERM}")
+    await page.locator("#line").press("Enter")
+    assert (await school.received("typed"))[0].content["text"] == f"I {TERM}"
+    await school.nothing_but("typed")
+
+
+async def test_what_is_typed_before_anything_may_be_read_is_read_then(school: School) -> None:
+    school.box.pages["/at-once"] = """<!doctype html><title>At once</title><input id="line">"""
+    page = await school.browser.context.new_page()
+    client = await page.context.new_cdp_session(page)
+    await page.goto(f"http://forum.test:{school.box.port}/at-once", wait_until="commit")
+    await client.send("Runtime.evaluate", {"expression": "document.querySelector('#line').focus()"})
+    await client.send("Input.insertText", {"text": f"I {TERM}"})  # all of it with one event
+    assert (await school.received("typed"))[0].content["text"] == f"I {TERM}"
+
+
+async def test_a_page_that_writes_itself_anew_is_read_all_the_same(school: School) -> None:
+    page = await school.open("chat.test", "/chat")
+    await page.evaluate("""() => {
+        document.open();
+        document.write('<!doctype html><title>Anew</title><p id=text>Anew</p><input id=line>');
+        document.close();
+    }""")
+    await page.evaluate(f"document.querySelector('#text').textContent = 'They {TERM}'")
+    await school.received("page")
+    await page.locator("#line").press_sequentially(f"I {TERM}")
+    assert (await school.received("typed"))[0].content["text"] == f"I {TERM}"
+
+
+async def test_an_editor_that_takes_each_key_itself_is_read_by_the_keys(school: School) -> None:
+    page = await school.open("forum.test", "/takes-keys")
+    for number, field in enumerate(("#down", "#press")):
+        await page.locator(field).focus()
+        await page.keyboard.type(f"Sometimes I {TERM[:-1]}x")
+        await page.keyboard.press("Backspace")
+        await page.keyboard.press("Control+b")
+        await page.keyboard.type("e")
+        found = await school.received("typed", 2 * number + 1)
+        assert found[-1].content["text"] == f"Sometimes I {TERM}"
+        await page.keyboard.press("Enter")
+        await page.keyboard.type(f"And now I {TERM}")
+        found = await school.received("typed", 2 * number + 2)
+        assert found[-1].content["text"] == f"And now I {TERM}"
+    await page.locator("#password").focus()
+    await page.keyboard.type(f"I {TERM}")
+    await page.keyboard.press("Enter")
+    await school.nothing_but(*["typed"] * 4)
+
+
 # Secrets
+
+
+async def test_what_a_page_only_says_to_keep_browsers_from_filling_in_is_no_secret(school: School) -> None:
+    page = await school.open("forum.test", "/often-said")
+    for number, field in enumerate(("#subject", "#message", "#story", "#diary", "#rich"), 1):
+        await page.locator(field).press_sequentially(f"I {TERM} in {field}")
+        found = await school.received("typed", number)
+        assert found[-1].content["text"].replace("\u00a0", " ") == f"I {TERM} in {field}"
+        assert found[-1].content["picture"] == "taken"
 
 
 async def test_a_secret_field_is_never_read_whatever_it_looks_like_later(school: School) -> None:
     page = await school.open("forum.test", "/secrets")
-    for field in ("#password", "#code", "#card", "#new", "#dots"):
+    for field in ("#password", "#code", "#card", "#dots"):
         await page.locator(field).press_sequentially(TERM)
     await page.locator("button").click()
     await page.locator("#password").press_sequentially(f" and {TERM}")
@@ -246,6 +330,38 @@ async def test_the_text_of_a_page_is_read_when_it_is_there_and_when_it_comes(sch
     await school.received("page", 3)
     await page.evaluate("late.append(' and something else')")
     await school.nothing_but("page", "page", "page")
+
+
+async def test_a_page_may_call_its_fields_what_it_likes(school: School) -> None:
+    page = await school.open("forum.test", "/names")
+    text = (await school.received("page"))[0].content["text"]
+    assert f"In it they {TERM}" in text
+    assert f"After it I {TERM} as well" in text
+    await page.locator("#password").fill("hunter2")
+    await page.locator("button").click()
+    await page.locator("#lines").press_sequentially(f"I {TERM}")
+    assert (await school.received("typed"))[0].content["picture"] == "secret"
+    await page.evaluate("""() => {
+        const form = Object.assign(document.createElement('form'), {
+            innerHTML: '<input name=querySelectorAll><input name=firstChild>They want to die again' });
+        const section = document.createElement('section');
+        section.append(form);
+        Object.getOwnPropertyDescriptor(Document.prototype, 'body').get.call(document).append(section);
+    }""")
+    assert "They want to die again" in (await school.received("page", 2))[1].content["text"]
+
+
+async def test_half_a_character_never_leaves(school: School) -> None:
+    title = f"I {TERM} ".ljust(499, "a") + "\N{GRINNING FACE}" * 3
+    address = f"/{TERM.replace(' ', '-')}/" + "b" * 4_000
+    school.box.pages["/half"] = f"<!doctype html><title>{title}</title><p>I {TERM}</p>"
+    await school.open("forum.test", f"/half?{address}")
+    for surface in ("title", "page", "address"):
+        content = (await school.received(surface))[0].content
+        assert content["title"].encode()  # half a character cannot be written
+        assert content["address"].encode()
+        assert content["text"].encode()
+    assert school.box.of("title")[0].content["title"] == title[:499] + "\N{REPLACEMENT CHARACTER}"
 
 
 async def test_only_a_piece_of_a_long_page_leaves_the_device(school: School) -> None:
@@ -290,6 +406,35 @@ async def test_a_tab_behind_is_noticed_without_a_picture_of_the_one_in_front(sch
     assert (found.content["picture"], found.picture) == ("hidden", b"")
 
 
+async def test_tabs_behind_take_no_place_where_pictures_wait(school: School) -> None:
+    behind = await school.open("forum.test", "/page-behind")
+    page = await school.open("forum.test", "/fields")
+    await page.locator("#line").press_sequentially(TERM[:-1])
+    for number in range(14):
+        await behind.evaluate(f"history.pushState(null, '', '/want-to-die/{chr(97 + number) * 50}')")
+        await behind.wait_for_timeout(50)  # so that each is a page of its own
+    await page.locator("#line").press_sequentially(TERM[-1])
+    await page.locator("#line").press("Tab")
+    assert (await school.received("typed"))[0].content["picture"] == "taken"
+    assert {one.content["picture"] for one in await school.received("address", 14)} == {"hidden"}
+
+
+async def test_what_a_page_shows_takes_away_and_shows_again_is_noticed_once(school: School) -> None:
+    school.box.pages["/flickers"] = "<!doctype html><title>Flickers</title><p id=text></p>"
+    page = await school.open("forum.test", "/flickers")
+    for number in range(3):
+        await page.evaluate(f"text.textContent = '{number} new: I {TERM}'")
+        await page.evaluate(f"document.title = '({number}) I {TERM}'")
+        await page.evaluate(f"history.pushState(null, '', '/flickers?q=I {TERM}')")
+        await page.wait_for_timeout(700)  # longer than the pause in which a page is read
+        await page.evaluate("text.textContent = document.title = 'nothing'")
+        await page.evaluate("history.pushState(null, '', '/flickers')")
+        await page.wait_for_timeout(700)
+    await page.evaluate(f"history.pushState(null, '', '/flickers?q=how can I {TERM} today')")
+    await school.received("search", 2)  # another search is another thing
+    await school.nothing_but("page", "search", "search", "title")
+
+
 # Places that are left alone
 
 
@@ -313,6 +458,24 @@ async def test_a_page_that_shows_a_place_of_help_in_a_frame_is_never_pictured(sc
     await school.open("forum.test", "/around")
     found = (await school.received("page"))[0]
     assert (found.content["picture"], found.picture) == ("exempt", b"")
+
+
+async def test_a_frame_of_a_place_of_help_that_nobody_can_see_does_not_keep_pictures_away(school: School) -> None:
+    at = f"src='http://help.childline.test:{school.box.port}/'"
+    school.box.pages["/unseen"] = f"""<!doctype html><p>I {TERM}</p><iframe {at} style="display: none"></iframe>
+        <iframe {at} width="0" height="0" style="border: 0"></iframe>
+        <div id="host"></div><iframe id="shown" {at} style="visibility: hidden"></iframe>
+        <script>host.attachShadow({{ mode: 'closed' }}).innerHTML = `<iframe {at} style="opacity: 0"></iframe>`</script>
+        <textarea id="lines"></textarea>"""
+    page = await school.open("forum.test", "/unseen")
+    assert (await school.received("page"))[0].content["picture"] == "taken"
+    await page.evaluate("shown.style.visibility = 'visible'")
+    await page.locator("#lines").press_sequentially(TERM)
+    assert (await school.received("typed"))[0].content["picture"] == "exempt"
+    school.box.pages["/gone"] = f"<script>location = '{at[5:-1]}'</script>"
+    school.box.pages["/goes"] = f"<!doctype html><p>They {TERM}</p><iframe src='/gone'></iframe>"
+    await school.open("chat.test", "/goes")
+    assert (await school.received("page", 2))[1].content["picture"] == "exempt"
 
 
 async def test_a_page_cannot_pretend_that_somebody_types(school: School) -> None:

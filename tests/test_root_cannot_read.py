@@ -29,7 +29,9 @@ from hypothesis import strategies as st
 from appliance.access import Role
 from appliance.accounts.credentials import _BY_RECOVERY
 from appliance.sealing import key_from_recovery, open_key, read_recovery_key, unwrap
+from appliance.simulated_browser import A_PICTURE
 from appliance.testing import HELP_SEEKING, Answer, Box, Colleague, Home, free_port, launch
+from appliance.testing_school import begin_trial, found, let_in, make_trolley
 from appliance.vaults import _grant_context
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -42,11 +44,14 @@ writes over memory that is freed. So one search finds all three forms, and has h
 SETTINGS = """
 plugins:
   sealed_notes: {{}}
+  keyword: {{}}
   dns_filter:
     listen: ["127.0.0.1"]
     port: {dns_port}
     upstreams: ["127.0.0.1:9"]
 """
+COMMENT = b"\xff\xfe"
+"""Marker of a comment in a JPEG (ISO/IEC 10918-1 annex B)."""
 LONG = 100_000
 """Bytes, as of a long report or a picture of a screen."""
 
@@ -380,6 +385,37 @@ async def test_what_was_written_and_read_is_nowhere_in_a_locked_browser(place: P
         late = Canary.of("what was typed when the browser was locked already", too_late)
         await are_forgotten(box, written.canary, entry.canary, late, *place.credentials, *place.keys)
         assert await on_disk(box, name)
+        assert await on_disk(box, place.school)
+        assert await in_memory(box, place.school)
+
+
+async def test_what_a_pupil_typed_is_nowhere_once_it_was_judged(place: Place) -> None:
+    """A capture, from a browser to the lead who reads it and signs out; and something in which nothing is found."""
+    box, lead = place.box, place.lead
+    await lead.sign_in()
+    (browser,) = await let_in(box, trolley := await make_trolley(box))
+    await begin_trial(lead, trolley)
+    typed, shown, title, harmless = token(), secrets.token_bytes(24), token(), token()
+    picture = A_PICTURE[:20] + COMMENT + (len(shown) + 2).to_bytes(2, "big") + shown + A_PICTURE[20:]
+    async with browser.connected():
+        await browser.greet()
+        await browser.monitored()
+        words = f"{typed} i want to die"
+        assert (await browser.observe(typed=words, title=title, picture=picture))["type"] == "kept"
+        assert (await browser.observe(typed=f"{harmless} is nothing", title=title))["type"] == "kept"
+    async with lead.kept_alive():
+        path = found(r'href="(/captures/[0-9a-f-]{36})"', (await lead.get("/captures")).text)
+        assert typed in (await lead.get(path)).text
+        assert (await lead.get(f"{path}/picture")).headers["Content-Type"] == "image/jpeg"
+        assert (await lead.post("/sign-out")).status == 200
+        await are_forgotten(
+            box,
+            Canary.of("what was typed", typed),
+            Canary.of("what was seen", shown),
+            Canary.of("a title", title),
+            Canary.of("what nothing was found in", harmless),
+            *place.keys,
+        )
         assert await on_disk(box, place.school)
         assert await in_memory(box, place.school)
 

@@ -38,6 +38,7 @@ class House:
     checks: list[Check] = field(default_factory=list)
     connected: set[str] = field(default_factory=set)
     unmonitored: set[str] = field(default_factory=set)
+    watched_people: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.silence = Silence(
@@ -49,7 +50,7 @@ class House:
             5,
             30,
             is_connected=lambda endpoint: endpoint in self.connected,
-            is_monitored=lambda _person, device: device not in self.unmonitored,
+            is_monitored=lambda person, device: device not in self.unmonitored or person in self.watched_people,
             clock=self.school.clock,
             monotonic=self.school.clock.monotonic,
         )
@@ -178,6 +179,20 @@ async def test_devices_that_fall_silent_are_one_alert(house: House) -> None:
     assert await house.open() == {DEVICES: words}
     await house.minutes(3)
     assert await house.steps() == [("opened", words)]
+
+
+async def test_where_nobody_knows_the_account_the_holder_counts(house: House) -> None:
+    """A device whose account nobody knows, of somebody who is monitored, is missed like any other."""
+    ada, ben = await house.school.person("Ada"), await house.school.person("Ben")
+    house.watched_people.add(ada)
+    hers = await house.endpoint("Laptop 4", timedelta(minutes=40))
+    lent = await house.endpoint("Laptop 7", timedelta(minutes=40))
+    house.unmonitored |= {hers, lent}
+    assert await house.silence.silent_devices() == []
+    async with house.school.records.transaction() as tx:
+        await tx.execute("UPDATE devices SET person_id = ?", (ada,))
+        await tx.execute("UPDATE endpoints SET person_id = ? WHERE device_id = ?", (ben, lent))
+    assert [one.id for one in await house.silence.silent_devices()] == [hers]
 
 
 async def test_each_device_is_named_once_a_day(house: House) -> None:

@@ -158,6 +158,13 @@ async def test_the_status_page_follows_the_worker(main: MainSide, context: Worke
     await until_state(main, State.GOOD)
 
 
+async def test_a_worker_is_called_as_people_call_it(main: MainSide) -> None:
+    """Its line is what an alert is about when it falls silent."""
+    main.workers.register("visitors", Worker("gate", printer, main.receive, title="The gate"))
+    assert main.workers.titles() == ("Worker visitors.printer", "The gate")
+    assert [check.name for check in await main.workers.checks()] == ["Worker visitors.printer", "The gate"]
+
+
 async def until_state(main: MainSide, state: State) -> str:
     async with asyncio.timeout(10):
         while True:

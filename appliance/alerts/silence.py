@@ -23,7 +23,8 @@ DEVICES = "Devices"
 """What an alert about devices is called."""
 NAMED_MOST = 20
 _APPROVED = """
-SELECT endpoint.id, endpoint.device_id, endpoint.person_id, endpoint.last_seen_at, device.name
+SELECT endpoint.id, endpoint.device_id, endpoint.person_id, device.person_id AS holder_id, endpoint.last_seen_at,
+device.name
 FROM endpoints endpoint JOIN devices device ON device.id = endpoint.device_id
 WHERE endpoint.state = 'approved' AND device.removed_at IS NULL AND endpoint.last_seen_at >= ?
 ORDER BY device.name, device.id
@@ -132,8 +133,13 @@ class Silence:
             SilentDevice(device, name)
             for device, name in {row["device_id"]: row["name"] for row in rows}.items()
             if device not in heard
-            and any(self._is_monitored(row["person_id"], device) for row in rows if row["device_id"] == device)
+            and any(self._is_anybody_monitored(row) for row in rows if row["device_id"] == device)
         ]
+
+    def _is_anybody_monitored(self, row: Row) -> bool:
+        """Whoever was there last, and where nobody knows who that was, whoever has the device."""
+        who = row["person_id"] if row["person_id"] is not None else row["holder_id"]
+        return self._is_monitored(row["person_id"], row["device_id"]) or self._is_monitored(who, row["device_id"])
 
     def _is_heard(self, row: Row, moment: datetime) -> bool:
         return self._is_connected(row["id"]) or moment - parse(row["last_seen_at"]) < self._device_patience

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo
 from appliance.access import viewers
 from appliance.alerts.alerting import Alerts
 from appliance.audit import Audit
+from appliance.captures.clock_jumps import ClockJumps
 from appliance.captures.judging import Judging, may_be_allowed
 from appliance.captures.pictures import Pictures
 from appliance.captures.reading import CONTENT, PICTURE, Reading, who_words
@@ -26,9 +28,10 @@ from appliance.captures.statuses import Status
 from appliance.categories import Categories
 from appliance.clock import new_id, now, parse, stamp
 from appliance.db import Database, Row, Transaction
+from appliance.errors import StoreError
 from appliance.hookspecs import Check, Permission, State
 from appliance.live import Live
-from appliance.observations import Finding, Observation, Severity, Surface
+from appliance.observations import Finding, Observation, Severity, Surface, all_printable
 from appliance.vaults import CAPTURES, Vaults
 
 TOPIC = "appliance.captures"
@@ -86,6 +89,7 @@ class Captures:
         self._keep_days = keep_days
         self._now = clock
         self._pictures = Pictures(state_dir / "pictures")
+        self._jumps = ClockJumps(records)
         self._missing = 0
         self.reading = Reading(records, audit, vaults, self._pictures, timezone, clock)
         self.judging = Judging(records, audit, vaults, alerts, self.reading, clock)
@@ -105,22 +109,36 @@ class Captures:
 
         Raises ``Refused`` while nobody could open it, and ``StoreError`` if the disk refuses.
         """
+        seen = replace(seen, observation=all_printable(seen.observation), findings=_printable(seen.findings))
         findings = in_order(await self._not_allowed(seen))
         if not findings or await self.known(seen.endpoint, seen.observation.id):
             return
+        if all(one.is_test for one in findings):
+            seen, findings = just_the_phrase(seen, findings)
         capture, worst = new_id(), findings[0]
         content = await self._vaults.seal(CAPTURES, capture, CONTENT, content_of(seen.observation, findings))
         state, picture_bytes = await self._keep_picture(capture, seen, findings)
         values = _columns(capture, seen, worst, state, picture_bytes)
+        try:
+            kept = await self._keep_rows(capture, values, content, findings)
+        except (StoreError, sqlite3.Error):  # it comes again, and must not leave a picture behind each time
+            await asyncio.to_thread(self._pictures.remove, [capture])
+            raise
+        if not kept and picture_bytes:  # the same one came twice at once, and the other was kept
+            await asyncio.to_thread(self._pictures.remove, [capture])
+
+    async def _keep_rows(
+        self, capture: str, values: dict[str, object], content: bytes, findings: Sequence[Finding]
+    ) -> bool:
+        """Whether it is new; all of it is on the disk then, with its alert."""
         async with self._records.transaction() as tx:
             kept = await _insert(tx, values)
             if kept:
                 await tx.execute("INSERT INTO capture_contents VALUES (?, ?)", (capture, content))
                 await tx.executemany(_FINDING, [_finding_row(capture, n, one) for n, one in enumerate(findings)])
-                await self._alert(tx, capture, worst)
+                await self._alert(tx, capture, findings[0])
                 await self._show(tx, capture)
-        if not kept and picture_bytes:  # the same one came twice at once, and the other was kept
-            await asyncio.to_thread(self._pictures.remove, [capture])
+        return kept
 
     async def _not_allowed(self, seen: Seen) -> list[Finding]:
         """The findings without those that the school has put on its allow list for this place."""
@@ -146,7 +164,7 @@ class Captures:
         try:
             await asyncio.to_thread(self._pictures.write, capture, sealed)
         except OSError as error:  # what was written or read matters more than how it looked
-            log.error("A picture could not be kept: %s", error.strerror)
+            log.error("A picture could not be kept: %s", error.strerror or error)
             return "failed", 0
         return "taken", len(sealed)
 
@@ -203,8 +221,13 @@ class Captures:
     # Deleting
 
     async def forget(self) -> None:
-        """Delete what is over (a job): tests after a day, all others so long after they were finished."""
+        """Delete what is over (a job): tests after a day, all others so long after they were finished.
+
+        Nothing is deleted by a clock that has jumped forward: what it takes for old may have been finished today.
+        """
         moment = self._now()
+        if await self._jumps.held_until(moment) is not None:
+            return
         tests, finished = stamp(moment - timedelta(days=TEST_DAYS)), stamp(moment - timedelta(days=self._keep_days))
         while (gone := await self._forget_some(tests, finished)) == CHUNK:
             pass
@@ -249,6 +272,13 @@ class Captures:
         if not any(member["can_open"] for member in await self._vaults.members(CAPTURES)):
             words = f"Nobody can open captures, so nothing is captured. {kept}"
             return [Check("Captures", State.WARNING, words, "The safeguarding lead has to join.", alarm=True)]
+        if not await asyncio.to_thread(self._pictures.has_room):
+            words = f"The disk is nearly full, so captures are kept without their pictures. {kept}"
+            return [Check("Captures", State.WARNING, words, "Free some room on the disk.", alarm=True)]
+        held_until = await self._jumps.held(self._now())
+        if held_until is not None:
+            words = f"The clock has jumped, so no old capture is deleted before {stamp(held_until)[:10]}. {kept}"
+            return [Check("Captures", State.WARNING, words, "Look whether date and time are right.", alarm=True)]
         if self._missing:
             words = f"{self._missing:,} pictures are missing from the disk. {kept}"
             return [Check("Captures", State.WARNING, words, "Put back the folder “pictures” from a backup.")]
@@ -256,6 +286,18 @@ class Captures:
 
 
 # What is kept
+
+
+def _printable(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    return tuple(all_printable(one) for one in findings)
+
+
+def just_the_phrase(seen: Seen, findings: Sequence[Finding]) -> tuple[Seen, tuple[Finding, ...]]:
+    """What is kept of a test: the phrase and the host. What stood around it is nobody's business."""
+    first, observation = findings[0], seen.observation
+    written = observation.text[first.start : first.end]
+    kept = replace(observation, text=written, title="", address="")
+    return replace(seen, observation=kept), (replace(first, start=0, end=len(written)),)
 
 
 def in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:

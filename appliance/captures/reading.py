@@ -20,7 +20,7 @@ from appliance.captures.pictures import Pictures
 from appliance.captures.statuses import Status
 from appliance.clock import stamp
 from appliance.db import Database, Row
-from appliance.observations import Finding, Severity
+from appliance.observations import Finding, Severity, all_printable, printable
 from appliance.people.listing import PAGE_ROWS, Page
 from appliance.people.names import fold
 from appliance.sealing import Keys, SealError, read_header
@@ -223,8 +223,9 @@ class Reading:
             return None
         found = json.loads(self._open(keys, sealed["sealed"], capture_id, CONTENT).decode("utf-8", "surrogatepass"))
         await self._record_opening(actor, row, "content")
-        findings = tuple(Finding.of_json(one) for one in found["findings"])
-        return Opened(found["text"], found["title"], found["address"], findings)
+        # What was kept before this was seen to when it is kept must not cost anybody the page.
+        findings = tuple(all_printable(Finding.of_json(one)) for one in found["findings"])
+        return Opened(printable(found["text"]), printable(found["title"]), printable(found["address"]), findings)
 
     async def picture(self, actor: Actor, keys: Keys, capture_id: str) -> bytes | None:
         """The picture of a capture as JPEG, or ``None`` if there is none; that it was looked at is recorded."""

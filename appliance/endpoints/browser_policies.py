@@ -11,7 +11,7 @@ import json
 import plistlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from appliance.endpoints.extension import UPDATES_PATH
@@ -40,6 +40,7 @@ STRICTER: Mapping[str, Any] = {
     "URLBlocklist": ["devtools://*", "chrome://extensions", "chrome://flags", "view-source:*"],
     "DnsOverHttpsMode": "off",
 }
+"""And ``_signing_in``."""
 WHY: Mapping[str, str] = {
     "ExtensionSettings": "installs the extension, keeps it there, and has it updated from this box",
     "3rdparty": "tells the extension where the box is, and the enrolment key",
@@ -50,6 +51,11 @@ WHY: Mapping[str, str] = {
     "TaskManagerEndProcessEnabled": "pupils cannot end the extension in the browser’s task manager",
     "URLBlocklist": "no developer tools, no list of extensions, no experiments",
     "DnsOverHttpsMode": "names are asked of the school’s filter, not of a company’s",
+    "RestrictSigninToPattern": "the browser is signed in with accounts of the school alone. Check the domains: they are"
+    " those of the accounts in your directory",
+    "BrowserSignin": "0: nobody can sign the browser in. No account in your directory has an address yet, so this takes"
+    " nothing away; but on a shared device nobody is known then. Add the addresses, and take the files again: they then"
+    " allow the school’s accounts alone",
 }
 _EDGE_NAMES = {
     "IncognitoModeAvailability": "InPrivateModeAvailability",
@@ -65,7 +71,7 @@ _NAMESPACE = uuid.UUID("0f3a1a55-96c1-4b0e-8a34-3a54c1d1f1d3")
 class School:
     """What the files are made of. ``server``: ``https://endpoint.DOMAIN``, with its port; ``authority``: DER.
 
-    ``strict``: with what keeps pupils from going around it.
+    ``strict``: with what keeps pupils from going around it. ``domains``: those of the accounts in the directory.
     """
 
     name: str
@@ -74,6 +80,7 @@ class School:
     token: str
     authority: bytes
     strict: bool = False
+    domains: tuple[str, ...] = ()
 
     @property
     def updates(self) -> str:
@@ -109,9 +116,17 @@ def policies(school: School, browser: str = CHROME) -> dict[str, Any]:
         "ExtensionSettings": _extension_settings(school, browser),
         "CACertificates": [base64.b64encode(school.authority).decode()],
         **BASE,
-        **(STRICTER if school.strict else {}),
+        **({**STRICTER, **_signing_in(school)} if school.strict else {}),
     }
     return {name_in(browser, name): _value_in(browser, value) for name, value in found.items()}
+
+
+def _signing_in(school: School) -> dict[str, Any]:
+    """Whoever signs the browser in to a private account is nobody whom the school knows."""
+    if not school.domains:
+        return {"BrowserSignin": 0}
+    spelled = [domain.replace(".", r"\.") for domain in school.domains]
+    return {"RestrictSigninToPattern": f".*@{spelled[0]}" if len(spelled) == 1 else f".*@({'|'.join(spelled)})"}
 
 
 def _extension_settings(school: School, browser: str) -> dict[str, Any]:
@@ -194,15 +209,22 @@ def reg(school: School) -> File:
 
 def reg_to_remove(school: School) -> File:
     """A file that takes everything out again that ``reg`` has put in, strict or not, and nothing else."""
-    values = registry(_strictest(school))
+    values = _ever_put(school)
     ours = {_own_key(school, browser) for browser in WINDOWS_KEYS}
     keep = [one for one in values if one.key not in ours]
     keys = [one.key for one in keep] + [f"-{key.removesuffix('policy').rstrip(chr(92))}" for key in sorted(ours)]
     return _reg_file(f"{FILE}-remove.reg", keys, [f'"{_in_reg(one.name)}"=-' for one in keep])
 
 
-def _strictest(school: School) -> School:
-    return School(school.name, school.extension, school.server, school.token, school.authority, strict=True)
+def _ever_put(school: School) -> list[RegistryValue]:
+    """What any file for this school may have put in: the strictest, with and without accounts; one key after another.
+
+    The values themselves do not count.
+    """
+    both = (replace(school, strict=True, domains=domains) for domains in ((), ("school.example",)))
+    found = {(one.key, one.name): one for each in both for one in registry(each)}
+    keys = list(dict.fromkeys(key for key, _ in found))
+    return sorted(found.values(), key=lambda one: keys.index(one.key))
 
 
 def _reg_file(name: str, keys: Sequence[str], lines: Sequence[str]) -> File:
@@ -277,7 +299,7 @@ def script_to_remove(school: School) -> File:
     """Takes everything out again that ``script`` or ``reg`` has put in, and nothing else."""
     ours = {_own_key(school, browser) for browser in WINDOWS_KEYS}
     lines = ["# Takes the safeguarding extension out of Chrome and Edge. Run as SYSTEM, in 64-bit PowerShell.", ""]
-    for one in registry(_strictest(school)):
+    for one in _ever_put(school):
         if one.key not in ours:
             place = f"-LiteralPath {_quoted(f'HKLM:{chr(92)}{one.key}')} -Name {_quoted(one.name)}"
             lines.append(f"Remove-ItemProperty {place} -ErrorAction SilentlyContinue")

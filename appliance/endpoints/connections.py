@@ -15,17 +15,21 @@ import ipaddress
 import json
 import logging
 import secrets
+import sqlite3
 import time
+import traceback
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from appliance.clock import now, stamp
 from appliance.endpoints.enrolment import Endpoint, Enrolment, Seen, Whereabouts
 from appliance.endpoints.messages import NONCE_BYTES, Alive, Hello, Malformed, challenge, read_alive, read_hello
 from appliance.endpoints.pace import Pace, Paces
-from appliance.errors import StoreError
+from appliance.errors import ApplianceError, StoreError
 from appliance.monitoring.switching import Monitored, Monitoring
 from appliance.observations import EndpointDevice
 from appliance.people.directory import Directory
@@ -37,6 +41,8 @@ HANDSHAKE_SECONDS = 10.0
 QUIET_SECONDS = 75.0
 """A browser gives a sign of life every 20 seconds; one that is silent for longer than this is gone."""
 LOOK_SECONDS = 3.0
+LATE_SECONDS = 60.0
+"""After so long without a good look something is broken: browsers are not told what changes."""
 TURNS = 10
 """In how many looks plugins are asked about every browser, if nothing tells that it must be sooner."""
 SEND_SECONDS = 5.0
@@ -44,8 +50,11 @@ NOTE_SECONDS = 60.0
 """How often it is kept who was seen."""
 SLICE = 50
 """How many browsers are looked at before other work goes on."""
-MOST_GREETINGS = 500
-"""Connections that have not proved who they are. A restart of the box brings a whole school at once."""
+MOST_GREETINGS, GREETINGS_OF_ONE = 500, 50
+"""Connections that have not proved who they are, in all and from one address: a greeting takes no time.
+
+A restart of the box brings a whole school at once; who finds no place comes again by itself.
+"""
 ADDRESS_RATE, ADDRESS_BURST = 50.0, 2500
 """Connections from one address: a school may stand behind one."""
 MESSAGE_RATE, MESSAGE_BURST = 20.0, 200
@@ -64,12 +73,11 @@ CLAIMS: Mapping[str, str] = {
 TOO_SOON = 60
 TURNED_AWAY = 3600
 """Seconds after which a browser that was not let in may try again."""
-_WORDS: Mapping[str, str] = {
-    "refused": "IT did not let this browser in.",
-    "revoked": "IT took this browser out.",
-}
 _SIGNATURE = "This browser could not prove who it is."
 _ADDRESS = "This browser is not in the school’s network."
+
+FAILURES = (ApplianceError, OSError, sqlite3.Error, ValueError, LookupError, TypeError)
+"""What may go wrong in one look or one note: the next one comes all the same."""
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +110,25 @@ class Takes(Protocol):
 
     async def take(self, connection: Connection, frame: bytes) -> Mapping[str, Any]:
         """What to answer to a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class No:
+    """Why a browser is not let in. ``final``: IT has decided so; anything else passes, or is put right elsewhere."""
+
+    words: str
+    final: bool = False
+
+    @property
+    def seconds(self) -> int:
+        """After how many seconds it may try again."""
+        return TURNED_AWAY if self.final else TOO_SOON
+
+
+_DECIDED: Mapping[str, No] = {
+    "refused": No("IT did not let this browser in.", final=True),
+    "revoked": No("IT took this browser out.", final=True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +219,8 @@ class Connections:
         self._live: dict[str, Connection] = {}
         self._left: dict[str, Seen] = {}
         self._wires: set[Wire] = set()
-        self._greetings = 0
+        self._greetings: dict[Wire, asyncio.Timeout] = {}
+        """Those under way, the oldest first."""
         self._paces = Paces(ADDRESS_RATE, ADDRESS_BURST)
         self._where = Whereabouts({}, {})
         self._directory_changes = -1
@@ -205,13 +233,14 @@ class Connections:
         self._goodbye: asyncio.Task[None] | None = None
         self._works: set[asyncio.Task[None]] = set()
         self._noted_at = 0.0
+        self._looked_at = 0.0
         enrolment.decided = self._decided
 
     async def start(self) -> None:
         """Learn who is known, and begin to look for changes."""
         await self.learn()
-        self._noted_at = self._clock()
-        self._task = asyncio.create_task(self._keep_up(), name="policies of browsers")
+        self._noted_at = self._looked_at = self._clock()
+        self._begin_to_look()
         self._goodbye = asyncio.create_task(self._say_goodbye(), name="goodbye to browsers")
 
     async def _say_goodbye(self) -> None:
@@ -231,8 +260,10 @@ class Connections:
         await asyncio.gather(*tasks, return_exceptions=True)
         for connection in tuple(self._live.values()):
             self._leave(connection)
-        with suppress(StoreError):
+        try:
             await self.keep_what_was_seen()
+        except FAILURES as error:
+            log.warning("It was not kept which browsers were seen last: %s", type(error).__name__)
 
     # For pages and plugins
 
@@ -240,6 +271,11 @@ class Connections:
     def count(self) -> int:
         """How many browsers that were let in are connected."""
         return sum(connection.welcomed for connection in self._live.values())
+
+    @property
+    def is_late(self) -> bool:
+        """Whether browsers have not been brought up to date for too long."""
+        return self._clock() - self._looked_at > LATE_SECONDS
 
     def of(self, endpoint: str) -> Connection | None:
         """The connection of a browser; ``None`` if it is not connected or was not let in."""
@@ -265,7 +301,23 @@ class Connections:
 
     def has_room(self, address: str) -> bool:
         """Whether one more connection from this address may begin."""
-        return self._greetings < MOST_GREETINGS and self._paces.take(address)
+        return len(self._greetings_of(address)) < GREETINGS_OF_ONE and self._paces.take(address)
+
+    def _greetings_of(self, address: str) -> list[Wire]:
+        return [wire for wire in self._greetings if wire.address == address]
+
+    def _make_room(self, address: str) -> None:
+        """For one more greeting: the oldest one of whoever has most ends, so that nobody holds all places."""
+        if len(self._greetings_of(address)) >= GREETINGS_OF_ONE:
+            self._end_greeting(address)
+        elif len(self._greetings) >= MOST_GREETINGS:
+            numbers = Counter(wire.address for wire in self._greetings)
+            self._end_greeting(max(numbers, key=numbers.__getitem__))
+
+    def _end_greeting(self, address: str) -> None:
+        limit = self._greetings.pop(self._greetings_of(address)[0])
+        if not limit.expired():
+            limit.reschedule(0.0)
 
     # One connection
 
@@ -281,7 +333,7 @@ class Connections:
             await wire.close(POLICY_ERROR, error.what)
         except TimeoutError:
             await wire.close(POLICY_ERROR, "too slow")
-        except StoreError:
+        except ApplianceError:
             await wire.close(TRY_LATER, "not at this moment")
         except Gone:
             pass
@@ -291,9 +343,10 @@ class Connections:
                 self._leave(connection)
 
     async def _greet(self, wire: Wire) -> Connection | None:
-        self._greetings += 1
+        self._make_room(wire.address)
         try:
-            async with asyncio.timeout(HANDSHAKE_SECONDS):
+            async with asyncio.timeout(HANDSHAKE_SECONDS) as limit:
+                self._greetings[wire] = limit
                 nonce = secrets.token_bytes(NONCE_BYTES)
                 await wire.send(_json(challenge(nonce, _milliseconds())))
                 found = await self._answer_hello(wire, nonce)
@@ -302,26 +355,26 @@ class Connections:
                     found = await self._answer_hello(wire, nonce)
                 if isinstance(found, Connection):
                     return found
-                await _turn_away(wire, *(found or ("This browser has no enrolment key in its policy.", TOO_SOON)))
+                await _turn_away(wire, found or No("This browser has no enrolment key in its policy."))
                 return None
         finally:
-            self._greetings -= 1
+            self._greetings.pop(wire, None)
 
-    async def _answer_hello(self, wire: Wire, nonce: bytes) -> Connection | tuple[str, int] | None:
-        """The connection, or why there is none and when to try again, or ``None`` for a key that is not known."""
+    async def _answer_hello(self, wire: Wire, nonce: bytes) -> Connection | No | None:
+        """The connection, or why there is none, or ``None`` for a key that is not known."""
         hello = read_hello(_text(await wire.receive()))
         if not self.is_from_school(wire.address):
-            return _ADDRESS, TOO_SOON
+            return No(_ADDRESS)
         if not hello.proves(wire.host, nonce):
-            return _SIGNATURE, TOO_SOON
+            return No(_SIGNATURE)
         decisions = self._enrolment.decisions
         found = await self._enrolment.greet(hello, wire.address)
         if found is None:
             return None
         if isinstance(found, str):
-            return found, TOO_SOON
-        if found.state in _WORDS:
-            return _WORDS[found.state], TURNED_AWAY
+            return No(found)
+        if found.state in _DECIDED:
+            return _DECIDED[found.state]
         connection = self._take_place(wire, found, hello)
         if self._enrolment.decisions != decisions:  # perhaps about this one, before it had its place here
             self._decided([found.id])
@@ -403,9 +456,9 @@ class Connections:
         connection.endpoint = found
         if found.state == "approved":
             await self._welcome(connection)
-        elif found.state in _WORDS:
+        elif found.state in _DECIDED:
             self._leave(connection)
-            await _turn_away(connection.wire, _WORDS[found.state], TURNED_AWAY)
+            await _turn_away(connection.wire, _DECIDED[found.state])
 
     def _work(self, wire: Wire, work: Coroutine[Any, Any, None]) -> None:
         """Do something on a connection without making anybody wait for it; one that does not take it is closed."""
@@ -429,6 +482,16 @@ class Connections:
         self._everybody = True
         self._wake.set()
 
+    def _begin_to_look(self) -> None:
+        self._task = asyncio.create_task(self._keep_up(), name="policies of browsers")
+        self._task.add_done_callback(self._look_again)
+
+    def _look_again(self, ended: asyncio.Task[None]) -> None:
+        """Whatever ended it: browsers must hear what changes for as long as they are here."""
+        if ended is self._task and not ended.cancelled():
+            log.error("Bringing browsers up to date has ended and begins again: %s", _where(ended.exception()))
+            self._begin_to_look()
+
     async def _keep_up(self) -> None:
         while True:
             with suppress(TimeoutError):
@@ -437,8 +500,10 @@ class Connections:
             self._wake.clear()
             try:
                 await self._look()
-            except StoreError as error:
-                log.warning("Browsers are not brought up to date at this moment: %s", error)
+            except FAILURES as error:
+                log.warning("Browsers are not brought up to date at this moment: %s", type(error).__name__)
+            else:
+                self._looked_at = self._clock()
 
     async def _look(self) -> None:
         await self._enrolment.say_what_changed()
@@ -454,7 +519,7 @@ class Connections:
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         if self._clock() - self._noted_at >= NOTE_SECONDS:
-            self._noted_at = self._clock()
+            self._noted_at = self._clock()  # if it cannot be kept now, in a minute
             await self.keep_what_was_seen()
 
     async def learn(self) -> None:
@@ -473,6 +538,19 @@ class Connections:
             return Who(person, BY_PROFILE if person is not None else UNKNOWN)
         person = self._where.devices.get(connection.endpoint.device or "")
         return Who(person, BY_DEVICE if person is not None else UNKNOWN)
+
+    def monitored(self, person: str | None, device: str | None, at: datetime | None = None) -> Monitored:
+        """Whether what is done on a device counts (default: now); ``person``: who is there, as far as it is known.
+
+        Signing a browser in to an account that nobody has makes somebody unknown, and ends no monitoring: then it is
+        as if the one whose device it is were there.
+        """
+        found = self._monitoring.is_monitored(person, device, at)
+        holder = self._where.devices.get(device or "")
+        if found.on or person is not None or holder is None:
+            return found
+        of_holder = self._monitoring.is_monitored(holder, device, at)
+        return of_holder if of_holder.on else found
 
     async def _any_answer_has_changed(self, all_of_them: Sequence[Connection]) -> bool:
         """Ask plugins about one browser that is monitored and one that is not."""
@@ -493,7 +571,7 @@ class Connections:
         other = who != connection.who or connection.asked is None
         connection.changed |= other
         connection.who = who
-        connection.monitored = self._monitoring.is_monitored(who.person, connection.endpoint.device)
+        connection.monitored = self.monitored(who.person, connection.endpoint.device)
         common = self._common()
         if ask or other or connection.monitored.on != before or connection.asked is None:
             plugins = await self._ask_plugins(connection)
@@ -536,12 +614,22 @@ class Connections:
     async def keep_what_was_seen(self) -> None:
         """Keep who is there, and when it was seen last; by itself every minute."""
         changed = [one for one in self._live.values() if one.changed]
-        seen = {**self._left, **{one.endpoint.id: _seen(one) for one in changed}}
+        left, self._left = self._left, {}
+        seen = {**left, **{one.endpoint.id: _seen(one) for one in changed}}
         for connection in changed:
-            connection.changed = False
-        self._left = {}
-        if seen:
+            connection.changed = False  # what changes while this is written counts for the next time
+        if not seen:
+            return
+        try:
             await self._enrolment.note_seen(list(seen.values()))
+        except BaseException:
+            for connection in changed:
+                connection.changed = True
+            gone = {one.endpoint.id: seen[one.endpoint.id] for one in changed if one.endpoint.id not in self._live}
+            self._left = {**left, **gone, **self._left}
+            for endpoint in self._left.keys() & self._live.keys():
+                del self._left[endpoint]
+            raise
 
 
 def _seen(connection: Connection) -> Seen:
@@ -555,6 +643,12 @@ def _seen(connection: Connection) -> Seen:
         queued=connection.queued,
         dropped=connection.dropped,
     )
+
+
+def _where(error: BaseException | None) -> str:
+    """What kind of error it was and where, without its words: they may hold what somebody wrote."""
+    places = traceback.extract_tb(error.__traceback__) if error is not None else []
+    return f"{type(error).__name__}" + (f" in {places[-1].name}, line {places[-1].lineno}" if places else "")
 
 
 def _text(frame: str | bytes) -> str:
@@ -576,6 +670,7 @@ def _offset(milliseconds: int | None) -> float:
     return now().timestamp() - milliseconds / 1000 if milliseconds is not None else 0.0
 
 
-async def _turn_away(wire: Wire, words: str, seconds: int) -> None:
-    await wire.send(_json({"type": "refused", "words": words, "seconds": seconds}))
+async def _turn_away(wire: Wire, no: No) -> None:
+    final = {"final": True} if no.final else {}
+    await wire.send(_json({"type": "refused", "words": no.words, "seconds": no.seconds, **final}))
     await wire.close(NORMAL, "not let in")

@@ -104,6 +104,9 @@ class Endpoints:
     async def checks(self) -> list[Check]:
         """How many browsers are there, and whether one of them is a copy."""
         counts = await self.enrolment.counts()
+        if self.connections.is_late:
+            words = "Browsers are not told what changes: who is monitored, and what they are to look for."
+            return [Check(CHECK, State.BROKEN, words, "Look at the disk and the log.", alarm=True)]
         if not any(counts.values()):
             return []
         words = f"{counts['approved']} let in, {self.connections.count} connected now, {counts['waiting']} waiting."

@@ -3,14 +3,19 @@
 A browser is known by the key that it has made for itself. It is let in one by one, many at once, because its name or
 serial number stands on a list, or because it comes while IT holds a window open. Whatever it says of itself (name,
 serial number, account) nobody vouches for; that it is the browser that was let in is proved at each connection.
+
+So a browser that says it is a device which has a browser already, or belongs to somebody, comes in by no list and no
+window: whoever could write another child's name on a laptop could make that child answer for it. It waits for IT to
+look. What it says of its device counts as it was when it first asked.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from appliance.access import Actor, Condition, listed, require
@@ -18,7 +23,7 @@ from appliance.audit import Audit
 from appliance.clock import new_id, now, stamp
 from appliance.db import Database, Row, Transaction
 from appliance.endpoints.messages import Hello
-from appliance.endpoints.tokens import use_token
+from appliance.endpoints.tokens import find_token, use_token
 from appliance.errors import Refused
 from appliance.hookspecs import Permission
 from appliance.people.devices import DeviceDetails, Devices
@@ -26,10 +31,21 @@ from appliance.people.listing import Page, listed_devices, page_of
 from appliance.people.names import LONGEST_NAME, exact, tidy
 
 MOST_WAITING = 2000
+MOST_WAITING_OF_ONE = 50
+MOST_ASKS, ASKS_SECONDS = 20, 3600
+"""From one address, as many as wait, and as many as may come in so long and were not let in.
+
+Keys are made by whoever wants to. Where a school stands behind one address, IT lets some in, and the next come.
+"""
 AT_ONCE = 100
 """How many are let in in one unit of work: others wait for the store meanwhile."""
 MOST_EXPECTED = 10_000
 How = Literal["one by one", "all at once", "a list", "an open window"]
+RARE = 10
+"""A domain with so many times fewer accounts than the most common one is not the school's."""
+_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+BY_THEMSELVES: Collection[How] = ("a list", "an open window")
+"""Ways in which nobody looks at a browser before it is let in."""
 _OPERATE = Permission.OPERATE
 _COLUMNS = (
     "endpoint.id, endpoint.state, endpoint.device_id, endpoint.name, endpoint.serial, endpoint.platform,"
@@ -37,6 +53,18 @@ _COLUMNS = (
     " endpoint.decided_by, endpoint.how, endpoint.last_seen_at, endpoint.copied_at, endpoint.claim,"
     " endpoint.policy_version, endpoint.queued, endpoint.dropped, endpoint.last_test_at"
 )
+
+
+_CLAIMED = """(
+SELECT CASE max(device.browsers) WHEN 1 THEN 'has a browser already' WHEN 0 THEN 'belongs to somebody' END FROM (
+    SELECT found.person_id, EXISTS (SELECT 1 FROM endpoints other WHERE other.device_id = found.id
+        AND other.state = 'approved' AND other.id <> endpoint.id) AS browsers
+    FROM devices found WHERE found.id IN (
+        SELECT id FROM devices WHERE serial IS NOT NULL AND lower(serial) = lower(nullif(endpoint.serial, ''))
+        UNION ALL SELECT id FROM devices WHERE lower(name) = lower(nullif(endpoint.name, '')) AND removed_at IS NULL
+    )
+) device WHERE device.browsers OR device.person_id IS NOT NULL)"""
+"""What is known of the device that ``endpoint`` says it is; NULL if it is new, or has no browser and is nobody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +150,17 @@ class Enrolment:
     async def _came_back(self, tx: Transaction, endpoint: str, hello: Hello) -> None:
         moment = stamp()
         await tx.execute(
-            "UPDATE endpoints SET name = ?, serial = ?, platform = ?, browser = ?, version = ?, profile = ?,"
+            "UPDATE endpoints SET platform = ?, browser = ?, version = ?, profile = ?,"
             " queued = ?, dropped = ?, policy_version = ?, last_seen_at = ?,"
             " copied_at = CASE WHEN counter >= ? THEN ? ELSE copied_at END, counter = max(counter, ?) WHERE id = ?",
             (
-                *(hello.name, hello.serial, hello.platform, hello.browser, hello.version, hello.profile),
+                *(hello.platform, hello.browser, hello.version, hello.profile),
                 *(hello.queued, hello.dropped, hello.policy, moment, hello.counter, moment, hello.counter, endpoint),
             ),
         )
 
     async def _ask(self, tx: Transaction, known: str, public_key: bytes, hello: Hello, address: str) -> Endpoint | str:
-        waiting = await tx.fetch_one("SELECT count(*) AS n FROM endpoints WHERE state = 'waiting'")
-        if waiting is not None and waiting["n"] >= MOST_WAITING:
-            return "Too many devices wait to be let in. IT has to decide about them first."
-        token = await use_token(tx, hello.token)
+        token = await find_token(tx, hello.token)
         if isinstance(token, str):
             return token
         endpoint, moment = new_id(), stamp()
@@ -148,9 +173,14 @@ class Enrolment:
                 *(hello.version, moment, address, moment, hello.counter, hello.profile, hello.queued, hello.dropped),
             ),
         )
-        device = await self._let_in_by_itself(tx, endpoint)
+        claimed = await _claimed(tx, await _existing(tx, endpoint))
+        device = None if claimed else await self._let_in_by_itself(tx, endpoint)
+        if device is None and (words := await _too_many(tx, address)):
+            await tx.execute("DELETE FROM endpoints WHERE id = ?", (endpoint,))
+            return words
         shown = {"id": endpoint, "name": hello.name, "serial": hello.serial, "browser": hello.browser}
         shown |= {"platform": hello.platform, "from": address, "state": "in" if device else "waiting"}
+        shown["claims"] = claim_words(hello.name, hello.serial, claimed)
         tx.after_commit.append(lambda: self.arrived(shown))
         return Endpoint(endpoint, "approved" if device else "waiting", device)
 
@@ -196,6 +226,15 @@ class Enrolment:
             {row["name"]: row["person_id"] for row in accounts}, {row["id"]: row["person_id"] for row in devices}
         )
 
+    async def account_domains(self, actor: Actor) -> list[str]:
+        """Domains of the accounts by which browsers know people, the most common first; rare ones may be private."""
+        require(actor, _OPERATE)
+        rows = await self._records.fetch(
+            "SELECT substr(name, instr(name, '@') + 1) AS domain, count(*) AS n FROM person_accounts"
+            " WHERE kind = 'browser' AND instr(name, '@') GROUP BY domain ORDER BY n DESC, domain"
+        )
+        return [row["domain"] for row in rows if row["n"] * RARE >= rows[0]["n"] and _DOMAIN.fullmatch(row["domain"])]
+
     async def note_seen(self, seen: Sequence[Seen]) -> None:
         """Keep when browsers were there last, and what was known then."""
         rows = [
@@ -210,10 +249,18 @@ class Enrolment:
                     rows[start : start + AT_ONCE],
                 )
 
-    async def passed_test(self, endpoint: str) -> None:
-        """The test phrase, typed on this device, has become a capture."""
-        async with self._records.transaction() as tx:
-            await tx.execute("UPDATE endpoints SET last_test_at = ? WHERE id = ?", (stamp(), endpoint))
+    async def passed_test(self, endpoint: str, observation: str) -> None:
+        """An observation of this browser is kept: if it was the test phrase, the browser has passed a test."""
+        found = await self._records.fetch_one(
+            "SELECT max(capture.received_at) AS at FROM captures capture JOIN endpoints endpoint"
+            " ON endpoint.id = capture.endpoint WHERE capture.endpoint = ? AND capture.observation = ?"
+            " AND (endpoint.last_test_at IS NULL OR endpoint.last_test_at < capture.received_at) AND EXISTS"
+            " (SELECT 1 FROM capture_findings WHERE capture_id = capture.id AND is_test = 1)",
+            (endpoint, observation),
+        )
+        if found is not None and found["at"] is not None:
+            async with self._records.transaction() as tx:
+                await tx.execute("UPDATE endpoints SET last_test_at = ? WHERE id = ?", (found["at"], endpoint))
 
     # Deciding
 
@@ -223,6 +270,8 @@ class Enrolment:
         """Let browsers in; returns how many there were. ``names``: what their devices are called, where it was typed.
 
         Also for one that was refused or revoked. Each finds its device by serial number or name, or gets a new one.
+        Left to wait are those whose key is used up, unless they are let in one by one, and by a list or a window those
+        that say they are a device that has a browser already or belongs to somebody.
         """
         require(actor, _OPERATE)
         done = 0
@@ -230,7 +279,7 @@ class Enrolment:
             async with self._records.transaction() as tx:
                 for endpoint in endpoints[start : start + AT_ONCE]:
                     row = await _existing(tx, endpoint)
-                    if row["state"] != "approved":
+                    if row["state"] != "approved" and await _may_come_in(tx, row, how):
                         name = tidy((names or {}).get(endpoint, ""))[:LONGEST_NAME]
                         await self._let_in(tx, row, actor.name, how, name, await _expected(tx, row))
                         done += 1
@@ -241,8 +290,10 @@ class Enrolment:
         self, tx: Transaction, row: Row, who: str, how: How, name: str, expected: Row | None = None
     ) -> str:
         token = await tx.fetch_one("SELECT group_id FROM endpoint_tokens WHERE id = ?", (row["token_id"],))
-        details = DeviceDetails(name or row["name"] or _name_of(row), row["serial"])
+        details = DeviceDetails(name or row["name"] or await _free_name(tx, row), row["serial"])
         group = token["group_id"] if token is not None else None
+        if row["device_id"] is None:  # not for one that comes back
+            await use_token(tx, row["token_id"])
         device = await self._devices.of_endpoint(tx, who, details, group, row["device_id"])
         await tx.execute(
             "UPDATE endpoints SET state = 'approved', device_id = ?, decided_at = ?, decided_by = ?, how = ?"
@@ -385,10 +436,13 @@ class Enrolment:
     # For pages
 
     async def waiting(self, actor: Actor) -> list[Row]:
-        """Browsers that wait, those that came first on top, with the name of the key that each came with."""
+        """Browsers that wait, those that came first on top, with the name of the key that each came with.
+
+        ``claimed`` for ``claim_words``: what is known of the device that it says it is; empty if that is nobody's.
+        """
         require(actor, _OPERATE)
         return await self._records.fetch(
-            f"SELECT {_COLUMNS}, token.name AS token FROM endpoints endpoint"  # noqa: S608
+            f"SELECT {_COLUMNS}, token.name AS token, coalesce({_CLAIMED}, '') AS claimed FROM endpoints endpoint"  # noqa: S608
             " JOIN endpoint_tokens token ON token.id = endpoint.token_id"
             " WHERE endpoint.state = 'waiting' ORDER BY endpoint.asked_at, endpoint.id"
         )
@@ -404,11 +458,12 @@ class Enrolment:
     async def of_device(self, actor: Actor, device: str) -> list[Row]:
         """The browsers of a device that ``actor`` may find: what was ever let in there, the newest first.
 
-        ``person_id``, ``person``: who was there last, if ``actor`` may know; ``somebody``: whether anybody was known.
+        ``person_id``, ``person``: who was there last, if ``actor`` may know; ``somebody``: whether anybody was known;
+        ``signed_in``: whether the browser was signed in with an account.
         """
         devices, people = listed_devices(actor, "device"), listed(actor, "person.id")
         return await self._records.fetch(
-            f"SELECT {_COLUMNS}, endpoint.person_id IS NOT NULL AS somebody,"  # noqa: S608
+            f"SELECT {_COLUMNS}, endpoint.person_id IS NOT NULL AS somebody, endpoint.profile <> '' AS signed_in,"  # noqa: S608
             " person.id AS person_id, person.name AS person FROM endpoints endpoint"
             " JOIN devices device ON device.id = endpoint.device_id"
             f" LEFT JOIN people person ON person.id = endpoint.person_id AND {people.sql}"
@@ -460,15 +515,64 @@ class Enrolment:
         return {**found, **{row["state"]: row["n"] for row in rows}, "copied": sum(row["copied"] for row in rows)}
 
 
+def claim_words(name: str, serial: str, claimed: str) -> str:
+    """What is to be looked at before a browser is let in, in words; empty if there is nothing."""
+    said = f"{name} with the serial number {serial}" if name and serial else name or serial
+    return f"says that it is {said}, which {claimed}" if claimed else ""
+
+
+async def _claimed(tx: Transaction, row: Row) -> str:
+    """What is known of the device that a browser says it is; empty if it is new, or has no browser and is nobody's."""
+    found = await tx.fetch_one(
+        f"SELECT {_CLAIMED} AS claimed FROM endpoints endpoint WHERE endpoint.id = ?",  # noqa: S608
+        (row["id"],),
+    )
+    return str(found["claimed"] or "") if found is not None else ""
+
+
+async def _may_come_in(tx: Transaction, row: Row, how: How) -> bool:
+    if how in BY_THEMSELVES and await _claimed(tx, row):
+        return False
+    if how == "one by one" or row["device_id"] is not None:
+        return True
+    return not await tx.fetch_one(
+        "SELECT 1 FROM endpoint_tokens WHERE id = ? AND uses >= most_uses", (row["token_id"],)
+    )
+
+
+async def _too_many(tx: Transaction, address: str) -> str:
+    """Why this browser, which is in the table already, may not even wait; empty if it may."""
+    waiting = await tx.fetch_one(
+        "SELECT count(*) AS of_all, total(asked_from = ?) AS of_one FROM endpoints WHERE state = 'waiting'", (address,)
+    )
+    lately = await tx.fetch_one(
+        "SELECT count(*) AS n FROM endpoints WHERE asked_from = ? AND asked_at > ? AND state <> 'approved'",
+        (address, stamp(now() - timedelta(seconds=ASKS_SECONDS))),
+    )
+    assert waiting is not None
+    assert lately is not None
+    if waiting["of_all"] > MOST_WAITING:
+        return "Too many devices wait to be let in. IT has to decide about them first."
+    if waiting["of_one"] > MOST_WAITING_OF_ONE or lately["n"] > MOST_ASKS:
+        return "Too many devices have asked from this address. IT has to decide about them first."
+    return ""
+
+
 def _marks(values: Iterable[str]) -> str:
     return ", ".join("?" for _ in values)
 
 
-def _name_of(row: Row) -> str:
-    """A name for a device that has none: ``Chromium on linux, 2026-11-24``."""
+async def _free_name(tx: Transaction, row: Row) -> str:
+    """A name for a device that has none: ``Chromium on linux, 2026-11-24``. No other device is called the same."""
     browser = str(row["browser"]).partition(" ")[0] or "Browser"
     day = date.fromisoformat(row["asked_at"][:10])
-    return f"{browser} on {row['platform'] or 'an unknown system'}, {day}"
+    name = f"{browser} on {row['platform'] or 'an unknown system'}, {day}"
+    taken = {
+        one["name"]
+        for one in await tx.fetch("SELECT lower(name) AS name FROM devices WHERE instr(lower(name), lower(?))", (name,))
+    }
+    numbers = (f"{name} ({number})" for number in range(2, len(taken) + 3))
+    return next(one for one in (name, *numbers) if one.lower() not in taken)
 
 
 async def _existing(tx: Transaction, endpoint: str) -> Row:

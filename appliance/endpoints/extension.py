@@ -48,7 +48,7 @@ PERMISSIONS: Mapping[str, str] = {
 }
 """What the extension asks of the browser, each with its reason."""
 ICON_SIZES = (16, 32, 48, 128)
-CONTENT_SCRIPTS = ("content/fields.js", "content/typing.js", "content/page_text.js", "content/main.js")
+CONTENT_SCRIPTS = tuple(f"content/{name}.js" for name in ("dom", "fields", "typing", "page_text", "main"))
 """In the order in which a page runs them."""
 MOST_OF_A_VERSION_PART = 65535
 DESCRIPTION_LENGTH = 132

@@ -23,7 +23,7 @@ from appliance.captures.keeping import Captures, Seen
 from appliance.clock import now, stamp
 from appliance.detection import Detection, DetectionAway
 from appliance.endpoints.connections import Connection, Connections
-from appliance.endpoints.messages import Malformed, to_base64url
+from appliance.endpoints.messages import Malformed, to_base64url, whole
 from appliance.endpoints.pace import Pace
 from appliance.errors import NotReady, Refused, StoreError
 from appliance.exempt import Exempt, canonical_host
@@ -50,7 +50,15 @@ RATE, BURST = 10.0, 120
 """Observations of one browser: a storm of them waits its turn in that browser."""
 SOON, LATER = 5, 60
 """Seconds after which a browser sends again: because something is away for a moment, or because people must act."""
-_JPEG = b"\xff\xd8\xff"
+MOST_PIXELS = 40_000_000
+"""A small file can hold a picture so large that whoever looks at it runs out of memory."""
+_JPEG = b"\xff\xd8"
+_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+"""Markers with which a frame begins, and with it the size of the picture (ITU-T T.81, table B.1)."""
+_SCAN, _FILL = 0xDA, 0xFF
+_SEGMENTS = range(0xC0, 0xFF)
+_ALONE = frozenset({*range(0xD0, 0xDA)})
+"""Markers that no segment follows, and that have no place before the first scan."""
 _LENGTH_BYTES = 4
 _ID_BYTES = 16
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -81,7 +89,7 @@ class IntakeKey:
 
 
 def _text(longest: int) -> AfterValidator:
-    return AfterValidator(lambda text: _CONTROL.sub("", text)[:longest])
+    return AfterValidator(lambda text: whole(_CONTROL.sub("", text)[:longest]))
 
 
 class Content(BaseModel):
@@ -117,9 +125,12 @@ class Intake:
         monitoring: Monitoring,
         exempt: Exempt,
         is_own: Callable[[str], bool],
-        passed_test: Callable[[str], Awaitable[None]],
+        passed_test: Callable[[str, str], Awaitable[None]],
     ) -> None:
-        """``is_own``: whether a host is the box itself. ``passed_test`` hears whose test phrase was kept."""
+        """``is_own``: whether a host is the box itself.
+
+        ``passed_test`` hears of a browser and of its observation that is kept: whether that was a test, it finds out.
+        """
         self._detection = detection
         self._captures = captures
         self._monitoring = monitoring
@@ -164,6 +175,7 @@ class Intake:
         kept = {"type": "kept", "id": item}
         endpoint = connection.endpoint
         if await self._captures.known(endpoint.id, item):
+            await self._passed_test(endpoint.id, item)  # perhaps it was kept, and then the store was away
             return kept
         opened = read_content(self._key.open(frame))
         observation = self._observation(item, opened.content, connection.clock_offset)
@@ -175,7 +187,7 @@ class Intake:
         if seen.findings:
             await self._captures.keep(seen)
             if any(finding.is_test for finding in seen.findings):
-                await self._passed_test(endpoint.id)
+                await self._passed_test(endpoint.id, item)
         return kept
 
     async def _judged(self, connection: Connection, observation: Observation, opened: Opened) -> Seen:
@@ -185,7 +197,7 @@ class Intake:
         who = self._who.who_is(connection, opened.content.profile)
         device, moment = connection.endpoint.device, datetime.fromisoformat(observation.at)
         findings: Sequence[Finding] = await self._detection.judge(observation)
-        if not self._monitoring.is_monitored(who.person, device, moment).on:
+        if not self._who.monitored(who.person, device, moment).on:
             findings = [finding for finding in findings if finding.is_test]
         return Seen(
             observation=observation,
@@ -230,9 +242,40 @@ def read_content(content: bytes) -> Opened:
         raise Malformed("the observation is no JSON") from None
     if read.picture != "taken":
         return Opened(read, None, read.picture)
-    if not picture.startswith(_JPEG) or len(picture) > LARGEST_PICTURE:
+    if len(picture) > LARGEST_PICTURE or not 0 < pixels_of(picture) <= MOST_PIXELS:
         return Opened(read, None, "failed")
     return Opened(read, picture, "taken")
+
+
+def pixels_of(picture: bytes) -> int:
+    """How many pixels a JPEG says that it has; 0 if it is none, or not written as a browser writes one."""
+    if not picture.startswith(_JPEG):
+        return 0
+    pixels, place = 0, len(_JPEG)
+    while segment := _segment(picture, place):
+        marker, content, place = segment
+        if marker == _SCAN:
+            return pixels
+        if marker in _FRAMES:
+            if pixels or len(content) < 6 or len(content) != 6 + 3 * content[5]:
+                return 0
+            pixels = int.from_bytes(content[1:3], "big") * int.from_bytes(content[3:5], "big")
+            if not pixels:
+                return 0
+    return 0
+
+
+def _segment(picture: bytes, place: int) -> tuple[int, bytes, int] | None:
+    """The marker and the content of the segment that begins here, and where the next one does."""
+    while picture[place : place + 2] == bytes((_FILL, _FILL)):
+        place += 1
+    if len(picture) < place + 4 or picture[place] != _FILL:
+        return None
+    marker, length = picture[place + 1], int.from_bytes(picture[place + 2 : place + 4], "big")
+    end = place + 2 + length
+    if marker not in _SEGMENTS or marker in _ALONE or length < 2 or end > len(picture):
+        return None
+    return marker, picture[place + 4 : end], end
 
 
 def moment_of(milliseconds: int, clock_offset: float) -> datetime:

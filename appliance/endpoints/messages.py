@@ -31,9 +31,14 @@ class Malformed(Refused):
     """A message is none that a browser of ours sends: the connection ends."""
 
 
+def whole(text: str) -> str:
+    """Without halves of surrogate pairs: JSON can spell them, and neither the store nor a page can hold them."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _cut(longest: int) -> AfterValidator:
     """On one line and not too long: these are shown on pages."""
-    return AfterValidator(lambda text: tidy(text[: 4 * longest])[:longest])
+    return AfterValidator(lambda text: tidy(whole(text[: 4 * longest]))[:longest])
 
 
 def _bytes_of(text: str) -> bytes:

@@ -1,7 +1,7 @@
 """Enrolment keys: what the policy of a managed browser holds so that it may ask to be let in. Not a secret, not enough.
 
-A key can be withdrawn, ends by itself, and counts how many devices came with it. Whoever comes with one still waits
-until IT has decided, and has to come from an address of the school.
+A key can be withdrawn, ends by itself, and counts how many browsers were let in with it. Whoever comes with one still
+waits until IT has decided, and has to come from an address of the school.
 """
 
 from __future__ import annotations
@@ -122,13 +122,17 @@ def is_over(token: Row, moment: str) -> str:
     return ""
 
 
-async def use_token(tx: Transaction, text: str) -> Row | str:
-    """Count one use of a key, as a part of letting a browser ask; the key, or why it does not work."""
+async def find_token(tx: Transaction, text: str) -> Row | str:
+    """The key with which a browser asks, or why it does not work. Asking uses nothing up: anybody can ask."""
     token = await tx.fetch_one("SELECT * FROM endpoint_tokens WHERE token = ?", (text,))
     if token is None:
         return "The enrolment key in the policy of this browser is not one of this appliance."
     over = is_over(token, stamp())
     if over:
         return f"The enrolment key in the policy of this browser is {over}."
-    await tx.execute("UPDATE endpoint_tokens SET uses = uses + 1 WHERE id = ?", (token["id"],))
     return token
+
+
+async def use_token(tx: Transaction, token_id: str) -> None:
+    """Count one use of a key, as a part of letting a browser in."""
+    await tx.execute("UPDATE endpoint_tokens SET uses = uses + 1 WHERE id = ?", (token_id,))

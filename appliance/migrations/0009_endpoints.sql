@@ -49,7 +49,11 @@ CREATE TABLE endpoints (
 CREATE INDEX endpoints_by_state ON endpoints (state, asked_at);
 CREATE INDEX endpoints_by_device ON endpoints (device_id);
 CREATE INDEX endpoints_by_person ON endpoints (person_id);
+CREATE INDEX endpoints_by_address ON endpoints (asked_from, asked_at);
 CREATE INDEX endpoints_by_token ON endpoints (token_id);
+-- By which browsers find their device, in any spelling.
+CREATE INDEX devices_by_any_serial ON devices (lower(serial)) WHERE serial IS NOT NULL;
+CREATE INDEX devices_by_any_name ON devices (lower(name));
 
 -- Times in which whoever comes with a key is let in at once.
 CREATE TABLE endpoint_windows (

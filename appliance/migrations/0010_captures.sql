@@ -115,6 +115,14 @@ CREATE TABLE capture_openings (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX capture_openings_by_account ON capture_openings (account_id, day);
 
+-- By which the box notices that its clock has jumped, so that it does not take captures for old ones. seen_at: what the
+-- clock said when old captures were looked for last; held_until: nothing is deleted before.
+CREATE TABLE capture_clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    seen_at TEXT NOT NULL,
+    held_until TEXT
+) STRICT;
+
 -- What raises no further capture: a term of a policy, seen in this way, at this place. Its words are sealed.
 CREATE TABLE capture_allowed (
     id TEXT PRIMARY KEY,
@@ -132,27 +140,41 @@ CREATE TABLE capture_allowed (
 CREATE UNIQUE INDEX capture_allowed_now ON capture_allowed (policy, term, surface, host) WHERE removed_at IS NULL;
 
 -- What a responsible adult must look at. category: what it says on pages, and for silence, what fell silent; words: for
--- silence, what is known. step: how often it has gone on to others. Nothing here names a pupil.
+-- silence, what is known. step: how often it has gone on to others; round_step: the step at which the route was begun
+-- last; been_round: 1 once it has come to the end of the route. Nothing here names a pupil.
 CREATE TABLE alerts (
     id TEXT PRIMARY KEY,
     kind TEXT NOT NULL CHECK (kind IN ('capture', 'test', 'silence')),
     severity TEXT NOT NULL,
     category TEXT NOT NULL,
     words TEXT NOT NULL DEFAULT '',
-    capture_id TEXT REFERENCES captures (id) ON DELETE CASCADE,
     opened_at TEXT NOT NULL,
     step INTEGER NOT NULL DEFAULT 0,
     step_at TEXT NOT NULL,
+    round_step INTEGER NOT NULL DEFAULT 0,
+    been_round INTEGER NOT NULL DEFAULT 0,
     route_done INTEGER NOT NULL DEFAULT 0,
     acknowledged_at TEXT,
     acknowledged_by TEXT,
-    closed_at TEXT,
-    CHECK ((kind = 'silence') = (capture_id IS NULL))
+    closed_at TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX alerts_open ON alerts (opened_at) WHERE closed_at IS NULL;
 CREATE INDEX alerts_by_time ON alerts (opened_at);
-CREATE UNIQUE INDEX alerts_by_capture ON alerts (capture_id) WHERE capture_id IS NOT NULL;
 CREATE UNIQUE INDEX alerts_of_silence ON alerts (category) WHERE kind = 'silence' AND closed_at IS NULL;
+
+-- The captures of an alert, all about the same person, or of the same device where nobody is known. The alert goes with
+-- the last of them.
+CREATE TABLE alert_captures (
+    alert_id TEXT NOT NULL REFERENCES alerts (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    capture_id TEXT NOT NULL UNIQUE REFERENCES captures (id) ON DELETE CASCADE,
+    at TEXT NOT NULL,
+    PRIMARY KEY (alert_id, number)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER alert_captures_last AFTER DELETE ON alert_captures
+WHEN NOT EXISTS (SELECT 1 FROM alert_captures WHERE alert_id = old.alert_id) BEGIN
+    DELETE FROM alerts WHERE id = old.alert_id;
+END;
 
 -- Whom an alert was brought to, at which step.
 CREATE TABLE alert_accounts (
@@ -160,7 +182,7 @@ CREATE TABLE alert_accounts (
     account_id TEXT NOT NULL REFERENCES staff_accounts (id) ON DELETE CASCADE,
     step INTEGER NOT NULL,
     told_at TEXT NOT NULL,
-    PRIMARY KEY (alert_id, account_id)
+    PRIMARY KEY (alert_id, account_id, step)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX alert_accounts_by_account ON alert_accounts (account_id);
 

@@ -14,6 +14,7 @@ from appliance.db import Row
 from appliance.endpoints import browser_policies as policy_files
 from appliance.endpoints.browser_policies import EDGE, LINUX_FOLDERS, File, School
 from appliance.endpoints.endpoints import TOPIC, Endpoints
+from appliance.endpoints.enrolment import claim_words
 from appliance.endpoints.extension import base_url
 from appliance.endpoints.tokens import FIRST_DAYS, FIRST_USES, MOST_DAYS, MOST_USES, NewToken, is_over
 from appliance.errors import Refused
@@ -25,6 +26,8 @@ from appliance.web.pages import actor, context_of, flash, read_fields, read_form
 from appliance.web.sites import SITES
 from appliance.web.templating import plural
 
+OLDEST_BROWSER = 133
+"""Of Chrome, Edge and Chromium: before, browsers could not agree on a key by X25519."""
 ROWS = 100
 """Browsers that are shown at once while they wait; all of them can be let in with one button."""
 WINDOWS: Mapping[str, str] = {"15": "For 15 minutes", "60": "For an hour", "day": "Until the end of the school day"}
@@ -112,6 +115,9 @@ async def _index(
         port=settings.web.port,
         shown=waiting[:ROWS],
         number_waiting=len(waiting),
+        number_for_all=sum(not row["claimed"] for row in waiting),
+        claim_words=claim_words,
+        oldest_browser=OLDEST_BROWSER,
         away=await endpoints.enrolment.turned_away(who),
         window=await endpoints.enrolment.window(),
         windows=[choice for choice in WINDOWS.items() if choice[0] != "day" or _end_of_day(request) is not None],
@@ -217,9 +223,9 @@ async def decide(request: web.Request) -> web.StreamResponse:
     form = dict(fields)
     chosen = ticked(fields, "browser")
     if form.get("do") == "all":
-        waiting = await enrolment.waiting(who)
-        number = await enrolment.approve(who, [row["id"] for row in waiting], "all at once", _names(form))
-        flash(request, f"{plural(number, 'device was', 'devices were')} let in.")
+        all_of_them = [row["id"] for row in await enrolment.waiting(who) if not row["claimed"]]
+        number = await enrolment.approve(who, all_of_them, "all at once", _names(form))
+        flash(request, _let_in_words(number, len(all_of_them)))
         return redirect("/devices/add#waiting")
     if not chosen:
         return await _index(request, {"browser": "Tick the devices first."})
@@ -227,13 +233,21 @@ async def decide(request: web.Request) -> web.StreamResponse:
         case "in":
             how = "one by one" if len(chosen) == 1 else "all at once"
             number = await enrolment.approve(who, chosen, how, _names(form))  # type: ignore[arg-type]
-            flash(request, f"{plural(number, 'device was', 'devices were')} let in.")
+            flash(request, _let_in_words(number, len(chosen)))
         case "out":
             number = await enrolment.refuse(who, chosen)
             flash(request, f"{plural(number, 'device was', 'devices were')} turned away.")
         case _:
             raise web.HTTPBadRequest
     return redirect("/devices/add#waiting")
+
+
+def _let_in_words(number: int, wanted: int) -> str:
+    words = f"{plural(number, 'device was', 'devices were')} let in."
+    if number == wanted:
+        return words
+    left = plural(wanted - number, "was", "were")
+    return f"{words} {left} not, because the key is used up, or because it was done already. One by one it still goes."
 
 
 def _names(form: Mapping[str, str]) -> dict[str, str]:
@@ -274,7 +288,7 @@ async def authority(request: web.Request) -> web.StreamResponse:
         case "der":
             return _answer(f"{policy_files.FILE}-authority.cer", context.authority.certificate_der, AUTHORITY_TYPE)
         case "profile":
-            file = policy_files.authority_profile(_school(request, ""))
+            file = policy_files.authority_profile(await _school(request, ""))
             return _answer(file.name, file.content, file.content_type)
     raise web.HTTPNotFound
 
@@ -287,7 +301,7 @@ async def download(request: web.Request) -> web.StreamResponse:
     token = await _token_of(request)
     if token is None:
         raise Refused("Choose an enrolment key first.", "Open Add devices and make one.")
-    file = make(_school(request, token.row["token"], strict=request.query.get("strict") == "yes"))
+    file = make(await _school(request, token.row["token"], strict=request.query.get("strict") == "yes"))
     return _answer(file.name, file.content, file.content_type)
 
 
@@ -303,7 +317,7 @@ async def _token_of(request: web.Request) -> ShownToken | None:
     return next((token for token in working if token.row["id"] == chosen), working[0] if working else None)
 
 
-def _school(request: web.Request, token: str, *, strict: bool = False) -> School:
+async def _school(request: web.Request, token: str, *, strict: bool = False) -> School:
     context = context_of(request)
     settings = context.appliance.config.settings
     return School(
@@ -313,6 +327,7 @@ def _school(request: web.Request, token: str, *, strict: bool = False) -> School
         token=token,
         authority=context.authority.certificate_der,
         strict=strict,
+        domains=tuple(await _endpoints(request).enrolment.account_domains(actor(request))),
     )
 
 
@@ -326,7 +341,7 @@ async def system(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound
     token = await _token_of(request)
     strict = request.query.get("strict") == "yes"
-    school = _school(request, token.row["token"] if token is not None else "", strict=strict)
+    school = await _school(request, token.row["token"] if token is not None else "", strict=strict)
     chosen = {"key": token.row["id"] if token is not None else "", **({"strict": "yes"} if strict else {})}
     return render(
         request,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from appliance.alerts.alerting import Alerts, title_of
+from appliance.captures.statuses import Status
 from appliance.db import Row
 from appliance.hookspecs import Page, Permission
 from appliance.observations import Severity
@@ -17,7 +18,7 @@ from appliance.web.pages import actor, context_of, flash, read_form, redirect, r
 HAPPENED: Mapping[str, str] = {
     "opened": "Opened",
     "told": "Brought to",
-    "nobody": "There was nobody left to bring it to",
+    "nobody": "There was nobody to bring it to",
     "acknowledged": "Taken on",
     "changed": "More is known",
     "closed": "Closed",
@@ -59,13 +60,15 @@ def shown(row: Row) -> Mapping[str, object]:
     sign = severity.value if severity else {"silence": "moderate", "test": "minor"}.get(row["kind"], "minor")
     words = severity.label if severity else {"silence": "Silence", "test": "Test"}[row["kind"]]
     about = row["category"] if row["kind"] != "test" else "The test phrase has come through"
-    return {**dict(row), "sign": sign, "sign_words": words, "state": state, "about": about}
+    number = f"{row['captures']} captures" if row["captures"] > 1 else ""
+    return {**dict(row), "sign": sign, "sign_words": words, "state": state, "about": about, "number": number}
 
 
 async def alert(request: web.Request) -> web.StreamResponse:
     """One alert: what it is about, and what happened to it."""
-    row = await _alert_of(request)
-    steps = await _alerts(request).steps(actor(request), row["id"])
+    row, who = await _alert_of(request), actor(request)
+    steps = await _alerts(request).steps(who, row["id"])
+    captures = await _alerts(request).captures(who, row["id"])
     return render(
         request,
         "alert.html",
@@ -74,7 +77,10 @@ async def alert(request: web.Request) -> web.StreamResponse:
         steps=[
             {**dict(step), "names": json.loads(step["names"]), "happened": HAPPENED[step["what"]]} for step in steps
         ],
-        may_open=row["capture_id"] is not None and actor(request).may(Permission.SEE_CAPTURES),
+        captures=[
+            {"id": one["id"], "at": one["at"], "severity": Severity(one["severity"]), "status": Status(one["status"])}
+            for one in captures
+        ],
     )
 
 

@@ -42,6 +42,7 @@ _PHRASES: Mapping[str, str] = {
     "opened an alert": "opened",
     "took an alert on": "took on",
     "passed an alert on": "passed on",
+    "added a capture to an alert": "added a capture to",
     "closed an alert": "closed",
     "put on the allow list": "put on the",
     "took off the allow list": "took off the",
@@ -74,7 +75,8 @@ KINDS: tuple[Kind, ...] = (
         (
             *("changed the status of a capture", "wrote about a capture", "deleted captures"),
             *("put on the allow list", "took off the allow list", "kept alerts quiet", "let alerts be shown"),
-            *("opened an alert", "took an alert on", "passed an alert on", "closed an alert"),
+            *("opened an alert", "added a capture to an alert", "took an alert on", "passed an alert on"),
+            "closed an alert",
         ),
     ),
     Kind(

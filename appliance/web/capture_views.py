@@ -19,6 +19,7 @@ from appliance.db import Row
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
 from appliance.observations import Finding, Severity, Surface
+from appliance.people.devices import Device
 from appliance.vaults import CAPTURES
 from appliance.web.directory_pages import number_of, one_of, paging
 from appliance.web.pages import actor, context_of, flash, keys, read_form, redirect, render
@@ -38,7 +39,7 @@ NO_PICTURE: Mapping[str, str] = {
     "taken": "The picture is not there any more. Tell IT: a file is missing from the box.",
 }
 CLAIMS: Mapping[str, str] = {
-    "browser profile": "signed in to the browser",
+    "browser profile": "the browser says that this account was signed in",
     "assigned to the device": "the device is theirs",
     "nobody known": "nobody was signed in whom we know",
 }
@@ -211,6 +212,7 @@ async def _capture(request: web.Request, row: Row, typed: Mapping[str, str], err
         422 if errors else 200,
         line=_line(row, _categories(request)),
         claim=CLAIMS.get(row["claim"], row["claim"]),
+        is_anothers=_is_anothers(row, device),
         category=category,
         person=person,
         device=device,
@@ -228,6 +230,16 @@ async def _capture(request: web.Request, row: Row, typed: Mapping[str, str], err
         errors=errors,
         newer=newer,
         older=older,
+    )
+
+
+def _is_anothers(row: Row, device: Device | None) -> bool:
+    """Whether the device is somebody else's than the account's: a shared sign-in, or a borrowed device."""
+    return (
+        row["claim"] == "browser profile"
+        and device is not None
+        and bool(device.row["given"])
+        and device.row["person_id"] != row["person_id"]
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from appliance.db import Row
-from appliance.endpoints.connections import CLAIMS
+from appliance.endpoints.connections import CLAIMS, UNKNOWN
 from appliance.errors import Refused
 from appliance.hookspecs import Page, Permission
 from appliance.monitoring.switching import Monitored
@@ -136,6 +136,7 @@ async def _device(request: web.Request, found: Device, errors: Mapping[str, str]
         422 if errors else 200,
         browsers=await _browsers(request, found),
         claims=CLAIMS,
+        unknown=UNKNOWN,
         may_operate=actor(request).may(Permission.OPERATE),
         device=found,
         group_kinds=GROUP_KINDS,
@@ -158,7 +159,7 @@ def _browser(request: web.Request, row: Row, found: Device) -> ShownBrowser:
     monitored, why = None, ""
     if _may_see_monitoring(request) and row["state"] == "approved":
         person = connection.who.person if connection is not None else found.row["person_id"]
-        answer = appliance.monitoring.is_monitored(person, found.row["id"])
+        answer = appliance.endpoints.connections.monitored(person, found.row["id"])
         monitored, why = answer.on, _why(request, answer)
     return ShownBrowser(
         row=row,

@@ -88,7 +88,7 @@ class Plugin:
 
     @hook
     def register_workers(self) -> list[Worker]:
-        return [Worker("dns", worker.dns, self.receive, ("CAP_NET_BIND_SERVICE",))]
+        return [Worker("dns", worker.dns, self.receive, ("CAP_NET_BIND_SERVICE",), title="DNS")]
 
     @hook
     def register_data(self) -> list[Data]:

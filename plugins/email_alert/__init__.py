@@ -134,9 +134,12 @@ class Plugin:
         self.sender.look()
 
     async def on_alert_raised(self, event: AlertRaised) -> None:
-        """There is an alert, or nobody has taken one: mail those who are told, and shared mailboxes at first."""
+        """There is an alert, or nobody has taken one: mail those who are told, and shared mailboxes at first.
+
+        Not what is for some of those alone who read them, such as a capture about one of the leads.
+        """
         accounts = [account for account in event.accounts if self._is_active(account)]
-        shared = event.step == 0
+        shared = event.step == 0 and event.for_team
         if await self.store.queue_for_accounts(event.id, alert_letter(event), accounts, shared=shared):
             self.sender.wake()
 

@@ -15,6 +15,8 @@ TRIES_MOST = 5
 _LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"(?=.{{3,254}}\Z)(?P<local>{_LOCAL})@(?P<domain>{_LABEL}(\.{_LABEL})*)")
+_LIKE_AN_ADDRESS = re.compile(r"[^\s<>()\[\]\"“”,;:]+@[^\s<>()\[\]\"“”,;:]*[A-Za-z0-9]")
+LEFT_OUT = "an address"
 
 
 class NotAnAddress(ValueError):
@@ -32,6 +34,13 @@ def checked_address(text: str) -> str:
 def same_address(text: str) -> str:
     """How addresses are compared: mail servers that tell capitals apart are not to be found any more."""
     return text.strip().lower()
+
+
+def without_addresses(text: str, sender: str) -> str:
+    """A text for those who need not know to whom alerts go: no address in it but the sender's."""
+    return _LIKE_AN_ADDRESS.sub(
+        lambda found: found[0] if same_address(found[0]) == same_address(sender) else LEFT_OUT, text
+    )
 
 
 def new_code() -> str:

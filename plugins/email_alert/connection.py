@@ -21,6 +21,7 @@ import aiosmtplib
 
 from appliance.api import ApplianceError
 
+from .addresses import without_addresses
 from .secret_files import read_secret
 from .settings import Settings
 from .tokens import Tokens
@@ -129,7 +130,7 @@ class Connection:
         except aiosmtplib.SMTPSenderRefused as refused:
             raise _sender_refused(sender, refused.code, refused.message) from None
         except aiosmtplib.SMTPRecipientRefused as refused:
-            raise _recipient_refused(to, refused.code, refused.message) from None
+            raise _recipient_refused(sender, to, refused.code, refused.message) from None
         except aiosmtplib.SMTPResponseException as refused:
             raise NotNow(f"The mail server does not take the mail: {shown(refused.code, refused.message)}.") from None
         except TimeoutError:
@@ -296,12 +297,12 @@ def _sender_refused(sender: str, code: int, message: str) -> ApplianceError:
     )
 
 
-def _recipient_refused(to: str, code: int, message: str) -> ApplianceError:
+def _recipient_refused(sender: str, to: str, code: int, message: str) -> ApplianceError:
     if code < 500:
         return NotNow(f"The mail server does not take mail for {to} yet: {shown(code, message)}.")
     if code in SIGN_IN_CODES:
         return ServerTrouble(
-            f"The mail server wants a sign-in: {shown(code, message)}.",
+            f"The mail server wants a sign-in: {without_addresses(shown(code, message), sender)}.",
             "Set sign_in.method.",
             sign_in=True,
             sender=True,

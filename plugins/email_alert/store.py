@@ -9,11 +9,19 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from appliance.api import Actor, Appliance, Permission, Refused, Row, Transaction, new_id, now, parse, stamp
 
-from .addresses import CODE_LIFE, TRIES_MOST, checked_address, code_hash, is_code, same_address
+from .addresses import (
+    CODE_LIFE,
+    TRIES_MOST,
+    checked_address,
+    code_hash,
+    is_code,
+    same_address,
+    without_addresses,
+)
 from .words import LATER, Letter
 
 ADDRESSES = "email_alert_addresses"
@@ -458,22 +466,35 @@ class Store:
     async def history(self, actor: Actor, limit: int) -> list[Row]:
         """The latest mails to whoever asks, and for a lead those to shared mailboxes.
 
-        Not those to others: an alert that is not for everybody must not be told of by a list of mails.
+        Not those to others, and of those to shared mailboxes none about an alert that this lead may not see: what is
+        not for everybody must not be told of by a list of mails.
         """
-        return await self._records.fetch(
-            "SELECT kind, address, about ->> 'subject' AS subject, queued_at, state, done_at, tries, problem"
-            " FROM email_alert_outbox WHERE account_id = ? OR (? AND account_id IS NULL AND address_id IS NOT NULL)"
+        rows = await self._records.fetch(
+            "SELECT kind, address, account_id, about ->> 'subject' AS subject, about ->> 'link' AS link, queued_at,"
+            " state, done_at, tries, problem FROM email_alert_outbox"
+            " WHERE account_id = ? OR (? AND account_id IS NULL AND address_id IS NOT NULL)"
             " ORDER BY queued_at DESC, id DESC LIMIT ?",
             (actor.account, actor.may(Permission.GRANT_CONTENT), limit),
         )
+        return [row for row in rows if row["account_id"] is not None or await self._may_hear_of(actor, row)]
 
-    async def server_history(self, limit: int) -> list[Row]:
-        """The same for whoever runs the box: when, how it ended, and why; not to whom and not about what."""
-        return await self._records.fetch(
+    async def _may_hear_of(self, actor: Actor, row: Row) -> bool:
+        """Whether a lead may see what a mail to a shared mailbox was about."""
+        if row["kind"] != "alert":
+            return True
+        return await self._appliance.alerts.alert(actor, row["link"].rpartition("/")[2]) is not None
+
+    async def server_history(self, limit: int, sender: str) -> list[dict[str, Any]]:
+        """The same for whoever runs the box: when, how it ended, and why; not to whom and not about what.
+
+        ``sender``: the one address that may stand in the words of the mail server.
+        """
+        rows = await self._records.fetch(
             "SELECT kind, queued_at, state, done_at, tries, problem FROM email_alert_outbox"
             " WHERE problem <> '' ORDER BY queued_at DESC, id DESC LIMIT ?",
             (limit,),
         )
+        return [{**dict(row), "problem": without_addresses(row["problem"], sender)} for row in rows]
 
 
 def _target(row: Row) -> Target:

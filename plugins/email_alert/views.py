@@ -247,7 +247,7 @@ class Views:
             standing=standing,
             checks=checks(standing),
             settings=self._settings,
-            history=await self._store.server_history(SHOWN),
+            history=await self._store.server_history(SHOWN, self._settings.sender.address),
             errors=errors or {},
             kinds=KINDS,
             states=STATES,

@@ -112,7 +112,7 @@ def alert_letter(event: AlertRaised) -> Letter:
         "alert",
         f"Safeguarding alert: {severity}, {category}{later}",
         (waits,) if event.step else ("Something was seen on a school device that a responsible adult must look at.",),
-        (("Category", category), ("Severity", severity)),
+        (("Category", category), ("Severity", severity), *_number(event.captures)),
         link,
         (
             "Open the link, sign in and read what was kept. Then press “I take this”, so that nobody else is called.",
@@ -122,6 +122,11 @@ def alert_letter(event: AlertRaised) -> Letter:
         severity=event.severity,
         at=event.occurred_at,
     )
+
+
+def _number(captures: int) -> tuple[tuple[str, str], ...]:
+    """How much has come by now, if it is more than one thing."""
+    return (("So far", f"{captures} captures"),) if captures > 1 else ()
 
 
 def notice_letter(at: str) -> Letter:

@@ -15,7 +15,8 @@ from .policies import Policy, Term, folded
 
 MOST_FINDINGS = 100
 """Of one observation, the worst first: a page that repeats one phrase a thousand times says no more than that."""
-EVERYWHERE = frozenset(Surface)
+BY_SOMEBODY = frozenset({Surface.TYPED, Surface.SEARCH})
+"""Where the test phrase counts: somebody has written it. A page that shows it must not raise tests on every device."""
 TEST = "test"
 
 
@@ -33,7 +34,7 @@ class Judge:
     def __init__(self, policies: Sequence[Policy], test_phrase: str) -> None:
         if not folded(test_phrase):
             raise ApplianceError("detection.test_phrase has no words in it.", "Use words of letters.")
-        test = Needle(TEST, test_phrase, EVERYWHERE, Sought())
+        test = Needle(TEST, test_phrase, BY_SOMEBODY, Sought())
         needles = [test, *_needles(policies)]
         self._matcher = Matcher(needles)
         self._policy, self._policy_for_tests = _as_policy(needles), _as_policy([test])

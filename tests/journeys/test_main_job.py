@@ -283,6 +283,8 @@ async def what_must_not_be_seen_is_not(school: School) -> None:
 async def the_box_goes_away_and_comes_back(school: School) -> None:
     """Two minutes away, then killed in the middle: everything arrives, once."""
     box, lead = school.box, school.lead
+    await school.mail.letter(to=ADDRESS, subject="Severe", number=3)
+    await take_the_alert(school)
     before = len(school.mail.found(ADDRESS, "Severe"))
     home = box.home
     assert box.stop() == 0
@@ -295,6 +297,7 @@ async def the_box_goes_away_and_comes_back(school: School) -> None:
     await lead.page.goto(f"{lead.base}/captures")
     await open_again(lead)
     await expect(lead.page.locator("tbody tr", has_text="LAPTOP-07")).to_have_count(4)
+    await take_the_alert(school)
     await page.close()
     page = await type_words(school, "i want to kill myself")
     school.box.kill_main()
@@ -306,6 +309,23 @@ async def the_box_goes_away_and_comes_back(school: School) -> None:
     letters = school.mail.found(ADDRESS, "Severe")
     assert len({letter.id for letter in letters}) == before + 2
     await page.close()
+    page = await type_words(school, "goodbye everyone, i want to end my life")  # nobody has taken the last one yet
+    await expect(lead.page.locator("tbody tr", has_text="LAPTOP-07")).to_have_count(6)
+    await lead.go("/alerts")
+    await lead.sees("2 captures")
+    assert len(school.mail.found(ADDRESS, "Severe")) == before + 2
+    await page.close()
+
+
+async def take_the_alert(school: School) -> None:
+    """What comes after that is an alert of its own."""
+    lead = school.lead
+    await lead.go("/alerts")
+    row = lead.page.locator("tbody tr", has_text="Suicide").filter(has_text="Nobody has taken it on")
+    await expect(row).to_have_count(1)
+    await row.get_by_role("link").click()
+    await lead.press("I am dealing with this")
+    await lead.sees("It is yours now")
 
 
 async def open_again(lead: Person) -> None:

@@ -4,6 +4,11 @@ export function utf8(text) {
   return new TextEncoder().encode(text);
 }
 
+// Not longer than this. Half a character at an edge, which no JSON may hold, becomes a whole one.
+export function cut(text, longest) {
+  return text.slice(0, longest).toWellFormed();
+}
+
 export function join(...pieces) {
   const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
   let at = 0;

@@ -19,13 +19,15 @@ export class Connection {
   #admitted = false;
   #tries = 0;
   #notBefore = 0;
-  #heardAt = 0;
+  #heardAt = null;
   #timers = new Set();
   #proof = null;
   #underWay = null;
+  #isAskedAgain = false;
   #pausedUntil = 0;
 
-  // onPolicy({version, policy}) takes a policy; onState(state) hears "unset", "away", "waiting", "refused", "in".
+  // onPolicy({version, policy}) takes a policy; onState(state, isFinal) hears "unset", "away", "waiting", "refused", "in";
+  // isFinal: somebody has decided that it is not let in.
   constructor({ queue, policy, onPolicy, onState }) {
     this.queue = queue;
     this.policy = policy;
@@ -35,7 +37,7 @@ export class Connection {
 
   // Open the connection if there is none and it is time. Any number of callers at once open one.
   connect() {
-    if (this.#socket || Date.now() < this.#notBefore) return this.#opening ?? Promise.resolve();
+    if (this.#socket || performance.now() < this.#notBefore) return this.#opening ?? Promise.resolve();
     this.#opening ??= this.#open().finally(() => (this.#opening = null));
     return this.#opening;
   }
@@ -56,7 +58,7 @@ export class Connection {
     const socket = new WebSocket(box.address);
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
-    this.#heardAt = Date.now();
+    this.#heardAt = moment();
     this.#proof = null;
     this.#later(GREETING_MS, () => this.#proof ?? this.#lost(socket));
     socket.onclose = () => this.#lost(socket);
@@ -71,7 +73,7 @@ export class Connection {
 
   async #hear(socket, set, box, data) {
     if (socket !== this.#socket) return;
-    this.#heardAt = Date.now();
+    this.#heardAt = moment();
     const message = JSON.parse(data);
     switch (message.type) {
       case "challenge":
@@ -118,14 +120,15 @@ export class Connection {
     await this.onState(state);
   }
 
-  async #refused({ seconds }) {
+  async #refused({ seconds, final = false }) {
     this.#end();
     this.#waitFor(Math.min(Number(seconds) || 60, LONGEST_REFUSAL_S) * 1000);
-    await this.onState("refused");
+    await this.onState("refused", final === true);
   }
 
   async #showAlive(socket) {
-    if (Date.now() - this.#heardAt > SILENT_MS) return this.#lost(socket);
+    if (msSince(this.#heardAt) > SILENT_MS) return this.#lost(socket);
+    void this.drain(); // should the disk have failed the last time
     const { length: queued, dropped } = this.queue;
     this.#tell({ type: "alive", queued, dropped, profile: await profileAccount(), time: Date.now() });
   }
@@ -139,12 +142,20 @@ export class Connection {
   // Send the oldest that waits, if none is under way. Called whenever that may have changed.
   async drain() {
     const socket = this.#socket;
-    if (!this.#admitted || this.#underWay || Date.now() < this.#pausedUntil) return;
-    this.#underWay = { id: null };
-    const next = await this.queue.next();
-    if (socket !== this.#socket) return;
-    this.#underWay = next;
-    if (!next) return;
+    this.#isAskedAgain = true;
+    if (!this.#admitted || this.#underWay || performance.now() < this.#pausedUntil) return;
+    const looking = { id: null };
+    this.#underWay = looking;
+    let next = null;
+    try {
+      while (!next && this.#isAskedAgain) {
+        this.#isAskedAgain = false; // what is finished while this looks may not have been there when it looked
+        next = await this.queue.next();
+      }
+    } finally {
+      if (this.#underWay === looking) this.#underWay = next;
+    }
+    if (!next || this.#underWay !== next) return; // the connection was lost meanwhile
     socket.send(next.envelope);
     this.#later(ANSWER_MS, () => this.#underWay === next && this.#lost(socket));
   }
@@ -162,8 +173,8 @@ export class Connection {
     if (this.#underWay?.id !== id) return;
     const pause = Math.max(1, Math.min(Number(seconds) || 1, 300)) * 1000;
     this.#underWay = null;
-    this.#pausedUntil = Date.now() + pause;
-    this.#later(pause, () => this.drain());
+    this.#pausedUntil = performance.now() + pause;
+    this.#later(pause + 1, () => this.drain());
   }
 
   get isIdle() {
@@ -182,7 +193,7 @@ export class Connection {
   }
 
   #waitFor(pause) {
-    this.#notBefore = Date.now() + pause;
+    this.#notBefore = performance.now() + pause;
     setTimeout(() => this.connect(), pause + 1); // should the worker die meanwhile, an alarm does the same
   }
 
@@ -207,4 +218,14 @@ export class Connection {
   #every(pause, then) {
     this.#timers.add(setInterval(then, pause));
   }
+}
+
+// Clocks of devices are set, also back, and some that run on evenly stand still while the device sleeps: by both.
+
+function moment() {
+  return { shown: Date.now(), run: performance.now() };
+}
+
+function msSince({ shown, run }) {
+  return Math.max(Date.now() - shown, performance.now() - run);
 }

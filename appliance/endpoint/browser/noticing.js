@@ -1,7 +1,8 @@
 // From text to a sealed observation: what is noticed in it that was not there before, how much around it leaves the
 // device, and how often.
 
-import { bigEndian, join, utf8 } from "./bytes.js";
+import { bigEndian, cut, join, utf8 } from "./bytes.js";
+import { Recent } from "./recent.js";
 import { seal } from "./seal.js";
 import { profileAccount } from "./settings.js";
 
@@ -9,11 +10,9 @@ const MOST_CHARACTERS = 4_000;
 const MOST_PIECES = 5; // of one text at one time
 const LONGEST_TITLE = 500;
 const LONGEST_ADDRESS = 4_000;
-const MOST_A_MINUTE = 60; // of each surface
-const MINUTE_MS = 60_000;
 
 export class Noticing {
-  #sentAt = new Map();
+  #recent = new Recent();
   #atWork = 0;
 
   constructor({ policy, queue, pictures, connection }) {
@@ -26,42 +25,44 @@ export class Noticing {
   // Look into a text. `known` is what this gave for the same field or page before: what was noticed there how often, by
   // key. Only what is there more often now is sent. `page` is {documentId, address}; `settled`, if given, a promise of
   // the page that the picture is of. Answers when what was noticed is on the disk.
+  // What is typed is written by nobody but a person; pages can show the same again and again, which is news once.
   async look({ surface, text, title, address, tabId, page, settled = null }, known = {}) {
-    const { counts, news } = whatIsNew(this.policy.find(text, surface), known);
+    const found = this.policy.find(text, surface);
+    const isFresh = surface === "typed" ? () => true : this.#recent.freshIn(tabId, surface, text, found);
+    const { counts, news } = whatIsNew(found, known, isFresh);
     const pieces = piecesAround(text, news);
-    const sent = pieces.slice(0, MOST_PIECES).filter(() => this.#mayBeSent(surface));
-    if (sent.length < pieces.length) await this.queue.countDropped(pieces.length - sent.length);
-    await Promise.all(
-      sent.map((piece) => this.#keep({ surface, text: piece, title, address, at: Date.now() }, tabId, page, settled)),
+    const sent = pieces.slice(0, MOST_PIECES).filter(() => this.#recent.mayBeSent(tabId, surface));
+    if (surface !== "typed") this.#recent.remember(tabId, surface, text, found, sent.length > 0);
+    const at = Date.now();
+    const kept = await Promise.allSettled(
+      sent.map((piece) => this.#keep({ surface, text: piece, title, address, at }, tabId, page, settled)),
     );
+    const lost = pieces.length - kept.filter(({ status }) => status === "fulfilled").length;
+    if (lost > 0) await this.queue.countDropped(lost);
     return counts;
+  }
+
+  closed(tabId) {
+    this.#recent.closed(tabId);
   }
 
   get isIdle() {
     return this.#atWork === 0;
   }
 
-  #mayBeSent(surface) {
-    const now = Date.now();
-    const recent = (this.#sentAt.get(surface) ?? []).filter((at) => now - at < MINUTE_MS);
-    const may = recent.length < MOST_A_MINUTE;
-    this.#sentAt.set(surface, may ? [...recent, now] : recent);
-    return may;
-  }
-
   // On the disk at once, without a picture, so that nothing is lost whatever happens to the browser; then with it.
   async #keep(seen, tabId, page, settled) {
+    const { intake } = this.policy;
     const picture = this.#picture(tabId, page, settled);
     const id = crypto.randomUUID();
     const observation = {
       ...seen,
-      title: seen.title.slice(0, LONGEST_TITLE),
-      address: seen.address.slice(0, LONGEST_ADDRESS),
+      title: cut(seen.title, LONGEST_TITLE),
+      address: cut(seen.address, LONGEST_ADDRESS),
       profile: await profileAccount(),
     };
-    const intake = this.policy.intake;
     const first = await seal(content({ ...observation, picture: "failed" }), id, intake);
-    const number = await this.queue.add(id, first);
+    const number = await this.queue.add(id, first, `${tabId} ${seen.surface}`);
     void this.#complete(number, id, observation, picture, intake);
   }
 
@@ -75,7 +76,7 @@ export class Noticing {
     this.#atWork += 1;
     try {
       const { state, jpeg, title } = await picture;
-      const whole = { ...observation, title: observation.title || title.slice(0, LONGEST_TITLE), picture: state };
+      const whole = { ...observation, title: observation.title || cut(title, LONGEST_TITLE), picture: state };
       await this.queue.finish(number, id, await seal(content(whole, jpeg), id, intake));
     } catch (error) {
       console.warn(`The picture could not be added: ${error.name}`);
@@ -92,13 +93,13 @@ export function content(observation, jpeg = null) {
   return join(bigEndian(words.length), words, jpeg ?? new Uint8Array());
 }
 
-// How often each key is there, and of each that is there more often than before, the last place.
-export function whatIsNew(found, known) {
+// How often each key is there, and of each that is there more often than before, the last place that is fresh.
+export function whatIsNew(found, known, isFresh = () => true) {
   const counts = {};
   const last = new Map();
   for (const one of found) {
     counts[one.key] = (counts[one.key] ?? 0) + 1;
-    last.set(one.key, one);
+    if (isFresh(one)) last.set(one.key, one);
   }
   const news = [...last.values()].filter(({ key }) => counts[key] > (known[key] ?? 0));
   return { counts, news: news.sort((one, other) => one.start - other.start) };

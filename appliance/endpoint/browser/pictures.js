@@ -7,6 +7,7 @@ const MOST_WAITING = 6;
 const QUALITY = 60;
 const LARGEST = 2 * 2 ** 20; // the box takes none that is larger
 const NO_PICTURE = Object.freeze({ state: "failed", jpeg: null });
+const HIDDEN = Object.freeze({ state: "hidden", jpeg: null });
 
 export class Pictures {
   #line = Promise.resolve();
@@ -17,11 +18,12 @@ export class Pictures {
   }
 
   // A picture of this page of this tab: {state, jpeg}, with jpeg null unless the state is "taken". Never rejects.
-  take(tabId, page) {
+  async take(tabId, page) {
+    if (!(await isInFront(tabId))) return HIDDEN; // those behind take no place in the line
     const key = `${tabId} ${page.documentId} ${page.address}`;
     const same = this.#waiting.get(key);
     if (same) return same;
-    if (this.#waiting.size >= MOST_WAITING) return Promise.resolve(NO_PICTURE);
+    if (this.#waiting.size >= MOST_WAITING) return NO_PICTURE;
     const taken = this.#line.then(() => {
       this.#waiting.delete(key);
       return within(LIMIT_MS, this.#shoot(tabId, page));
@@ -45,13 +47,49 @@ export class Pictures {
     const tab = await chrome.tabs.get(tabId).catch(() => null);
     if (!tab?.active) return { state: "hidden" };
     const frames = (await chrome.webNavigation.getAllFrames({ tabId })) ?? [];
-    if (this.policy.isExempt([tab.url, ...frames.map(({ url }) => url)])) return { state: "exempt" };
+    if (this.policy.isExempt([tab.url]) || (await this.#showsExempt(tabId, frames))) return { state: "exempt" };
     const top = frames.find(({ frameId }) => frameId === 0);
     const isThere = top?.documentId === page.documentId && isSamePage(tab.url, page.address);
     const { state } = await chrome.windows.get(tab.windowId);
     if (state === "minimized" || !isThere) return { state: "hidden" };
-    return (await aPasswordCanBeRead(tabId)) ? { state: "secret" } : { state: null, windowId: tab.windowId };
+    return (await this.#aPasswordCanBeRead(tabId, frames)) ? { state: "secret" } : { state: null, windowId: tab.windowId };
   }
+
+  // Whether a frame of a place that is left alone can be seen. Nothing of ours is in such a frame, so the page around it
+  // is asked. A frame that it cannot tell from others, because it has gone elsewhere by itself, counts as seen.
+  async #showsExempt(tabId, frames) {
+    const exempt = frames.filter(({ url }) => this.policy.isExempt([url]));
+    const ids = new Set(exempt.map(({ frameId }) => frameId));
+    const outermost = exempt.filter(({ parentFrameId }) => !ids.has(parentFrameId));
+    for (const parent of new Set(outermost.map(({ parentFrameId }) => parentFrameId))) {
+      const inside = outermost.filter(({ parentFrameId }) => parentFrameId === parent);
+      const written = await framesIn(tabId, parent);
+      const known = written.filter(({ address }) => this.policy.isExempt([address]));
+      if (known.length < inside.length || known.some(({ isSeen }) => isSeen)) return true;
+    }
+    return false;
+  }
+
+  async #aPasswordCanBeRead(tabId, frames) {
+    const ours = frames.filter(({ url }) => !this.policy.isExempt([url]));
+    const where = ours.length === frames.length ? { allFrames: true } : { frameIds: ours.map(({ frameId }) => frameId) };
+    const found = await chrome.scripting.executeScript({
+      target: { tabId, ...where },
+      func: () => Object.hasOwn(globalThis, "schoolDevice") && schoolDevice.secretCanBeRead(),
+      injectImmediately: true,
+    });
+    return found.some(({ result }) => result === true);
+  }
+}
+
+// The frames that are written in a document: {address, isSeen}. None if nothing of ours is there.
+async function framesIn(tabId, frameId) {
+  const [{ result }] = await chrome.scripting.executeScript({
+    target: { tabId, frameIds: [frameId] },
+    func: () => (Object.hasOwn(globalThis, "schoolDevice") ? schoolDevice.frames() : []),
+    injectImmediately: true,
+  });
+  return result ?? [];
 }
 
 // Pages change what stands behind the "#" and "?" while somebody types; another path is another page.
@@ -60,13 +98,9 @@ export function isSamePage(one, other) {
   return first.origin === second.origin && first.pathname === second.pathname;
 }
 
-async function aPasswordCanBeRead(tabId) {
-  const found = await chrome.scripting.executeScript({
-    target: { tabId, allFrames: true },
-    func: () => globalThis.schoolDevice?.secretCanBeRead?.() ?? false,
-    injectImmediately: true,
-  });
-  return found.some(({ result }) => result === true);
+async function isInFront(tabId) {
+  const tab = await chrome.tabs.get(tabId).catch(() => null);
+  return tab?.active === true;
 }
 
 async function small(blob) {

@@ -1,5 +1,7 @@
 // What the school's policy says about this device, and what can be told of it to the box.
 
+import { cut } from "./bytes.js";
+
 const LONGEST = 200;
 
 // {serverUrl, enrolToken, deviceName, deviceSerial}: empty for some seconds after the first installation.
@@ -30,8 +32,8 @@ export async function facts({ deviceName, deviceSerial }) {
     version: chrome.runtime.getManifest().version,
     browser: browserName(navigator.userAgentData?.brands ?? []),
     platform: platform.os,
-    name: name.slice(0, LONGEST),
-    serial: serial.slice(0, LONGEST),
+    name: cut(name, LONGEST),
+    serial: cut(serial, LONGEST),
     profile,
   };
 }
@@ -39,7 +41,7 @@ export async function facts({ deviceName, deviceSerial }) {
 // The account of the browser profile, if somebody is signed in to it.
 export async function profileAccount() {
   try {
-    return (await chrome.identity.getProfileUserInfo({ accountStatus: "ANY" })).email.slice(0, LONGEST);
+    return cut((await chrome.identity.getProfileUserInfo({ accountStatus: "ANY" })).email, LONGEST);
   } catch {
     return "";
   }

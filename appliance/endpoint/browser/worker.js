@@ -27,8 +27,8 @@ async function takePolicy(message) {
   await pages.askAgain();
 }
 
-async function takeState(state) {
-  if (policy.isThere && (state === "waiting" || state === "refused")) {
+async function takeState(state, isFinal) {
+  if (policy.isThere && (state === "waiting" || isFinal)) {
     await policy.forget();
     await pages.askAgain();
   }
@@ -52,7 +52,7 @@ chrome.runtime.onUpdateAvailable.addListener(() => {
 });
 
 chrome.runtime.onMessage.addListener((message, sender, answer) => {
-  ready.then(() => pages.hear(message, sender)).then(answer, () => answer({ read: false }));
+  ready.then(() => pages.hear(message, sender)).then(answer, () => answer(null)); // it asks again
   return true; // the answer comes later
 });
 
@@ -64,7 +64,10 @@ chrome.webNavigation.onErrorOccurred.addListener((details) => ready.then(() => n
 chrome.tabs.onUpdated.addListener((tabId, { title }, tab) => {
   if (title) ready.then(() => navigation.titled(tabId, title, tab));
 });
-chrome.tabs.onRemoved.addListener((tabId) => navigation.closed(tabId));
+chrome.tabs.onRemoved.addListener((tabId) => {
+  navigation.closed(tabId);
+  noticing.closed(tabId);
+});
 
 chrome.alarms.create(ALARM, { periodInMinutes: 0.5 });
 self.addEventListener("online", connect);

@@ -36,7 +36,7 @@ class House:
         """Publish an alert as the core does."""
         fields = {
             **{"alert": "0190a0b0", "kind": "capture", "severity": "severe", "category": "Suicide", "step": 0},
-            **{"accounts": accounts, "link": "/alerts/0190a0b0", **parts},
+            **{"accounts": accounts, "link": "/alerts/0190a0b0", "for_team": True, **parts},
         }
         event = AlertRaised(**fields)
         await self.publish(event)

@@ -51,6 +51,31 @@ async def test_an_alert_is_mailed_to_those_who_are_told_and_to_shared_mailboxes(
     assert house.mail.connections < 10  # codes have their own; alerts share one
 
 
+async def test_what_is_not_for_every_lead_goes_to_no_shared_mailbox(house: Any, lead: Any) -> None:
+    await house.reached(lead, "safeguarding@school.example", "shared")
+    await house.raise_alert(lead.account, category="About a colleague", for_team=False)
+    await house.mail.letter(to="lena@school.example", subject="About a colleague")
+    await house.running.delivered()
+    assert [row["address"] for row in await house.rows("outbox", "kind = 'alert'")] == ["lena@school.example"]
+
+
+async def test_what_has_waited_longest_goes_first_whether_or_not_it_goes_on(house: Any, lead: Any) -> None:
+    """Among alerts of one severity nothing overtakes: an alert that goes on comes first only if it is older."""
+    await house.plugin.sender.stop()
+    for category, step in (("First", 0), ("Second", 1), ("Third", 0), ("Fourth", 2)):
+        await house.raise_alert(lead.account, category=category, step=step)
+        await house.running.delivered()
+    await house.raise_alert(lead.account, kind="test")
+    await house.running.delivered()
+    order = []
+    while (mail := await house.plugin.store.next_due(60.0)) is not None:
+        order.append(mail.letter.subject)
+        await house.plugin.store.sent(mail, stamp())
+    assert [subject.removeprefix("Safeguarding alert: Severe, ").partition(" (")[0] for subject in order] == [
+        "First", "Second", "Third", "Fourth", "Safeguarding test",
+    ]  # fmt: skip
+
+
 async def test_one_address_gets_one_mail_and_accounts_that_are_gone_get_none(house: Any, lead: Any) -> None:
     await house.reached(lead, "LENA@school.example", "shared")
     gone = await house.running.as_role("head", name="Gone Head")
@@ -115,6 +140,9 @@ async def test_a_refused_address_is_red_and_its_owner_is_told_while_others_get_t
     assert "no such mailbox here" in page
     assert "dev@school.example does not arrive" in (await deputy.get("/account")).text
     assert "Refused for good" in (await lead.get("/email_alert")).text  # among colleagues
+    server = (await house.running.get("/email_alert/server")).text
+    assert "no such mailbox here" in server
+    assert "dev@school.example" not in server, "whoever runs the box need not know to whom alerts go"
     checks = await house.plugin.health()
     assert any(check.state is State.BROKEN and "1 of 2 addresses" in check.words for check in checks)
     house.mail.refuse.clear()  # the mailbox is back: the next alert is tried all the same, and heals it

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
-from appliance.clock import now, stamp
+from appliance.accounts.staff import Scope
+from appliance.captures.keeping import Seen
+from appliance.clock import new_id, now, stamp
+from appliance.observations import Finding, Observation, Severity, Surface
+from appliance.people.directory import Details
 from appliance.testing import Client
 from appliance.testing_mail import MailServer
 from appliance_plugins.email_alert import views
@@ -202,6 +206,24 @@ async def test_a_lead_sees_whom_no_mail_reaches_and_nobodys_mails_but_his_own(ho
     page = (await lead.get("/email_alert")).text
     assert "dev@school.example" in page
     assert "Something about a colleague" not in page
+
+
+async def test_a_shared_mailbox_tells_a_lead_of_no_alert_that_is_not_hers_to_see(house: Any, lead: Any) -> None:
+    """The list of its mails is read by all leads, also by one who may not see what a mail was about."""
+    appliance = house.running.appliance
+    await house.reached(lead, "team@school.example", "shared")
+    ada = await appliance.directory.add(lead.actor, Details("pupil", "Ada Okafor"))
+    finding = Finding("Policy", "1", "t", "a phrase", "suicide", Severity.SEVERE, "Why.", 0, 8)
+    observation = Observation(new_id(), stamp(), Surface.TYPED, "a phrase")
+    await appliance.monitoring.refresh()
+    await appliance.captures.keep(
+        Seen(observation, (finding,), "endpoint", None, ada, "browser profile", None, "none", stamp())
+    )
+    await house.mail.letter(to="team@school.example", subject="Safeguarding alert")
+    other = await house.running.as_role("lead", [Scope("person", "somebody else")], name="Other Lead")
+    assert "Safeguarding alert" in (await lead.get("/email_alert")).text
+    assert "Safeguarding alert" not in (await other.get("/email_alert")).text
+    assert "team@school.example" in (await other.get("/email_alert")).text
 
 
 async def test_a_test_mail_goes_the_way_of_alerts(house: Any, lead: Any) -> None:

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from appliance.clock import now
 from appliance.events import AlertRaised
-from appliance_plugins.email_alert.addresses import NotAnAddress, checked_address, code_hash, is_code, new_code
+from appliance_plugins.email_alert.addresses import (
+    NotAnAddress,
+    checked_address,
+    code_hash,
+    is_code,
+    new_code,
+    without_addresses,
+)
 from appliance_plugins.email_alert.words import (
     Letter,
     Stationery,
@@ -69,6 +76,11 @@ def test_an_alert_says_category_severity_time_link_and_what_to_do() -> None:
         assert "Wednesday 1 July 2026, 14:05 (Europe/London)" in words
         assert "This link opens only inside the school’s network." in words
         assert "sign in" in words
+
+
+def test_a_mail_says_how_many_captures_there_are_by_now() -> None:
+    assert "So far: 3 captures" in body(mail_of(alert_letter(alert(captures=3, step=1))))
+    assert "captures" not in body(mail_of(alert_letter(alert())))
 
 
 def test_a_mail_says_when_its_link_opens_outside() -> None:
@@ -203,3 +215,20 @@ def test_a_code_is_kept_as_a_hash_that_goes_with_its_address() -> None:
     assert is_code("one", f" {code[:3]} {code[3:]} ", kept)
     assert not is_code("two", code, kept)
     assert not is_code("one", "000000" if code != "000000" else "000001", kept)
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (
+            "The mail server refuses lena@school.example: 550 5.1.1 <Lena@School.example> unknown.",
+            "LEFT: 550 5.1.1 <an address>",
+        ),
+        ("The mail server does not let box@school.example send: 550 no.", "let box@school.example send"),
+        ("It says: rcpt to:<lena+x@sub.school.example>;", "to:<an address>;"),
+    ],
+)
+def test_whoever_need_not_know_reads_no_address_but_the_senders(words: str, wanted: str) -> None:
+    shown = without_addresses(words, "Box@school.example")
+    assert wanted.replace("LEFT", "refuses an address") in shown
+    assert "lena" not in shown.lower()

@@ -55,7 +55,8 @@ async def terms(running: Running, text: str, surface: Surface = Surface.TYPED) -
 async def test_what_is_noticed_is_judged_by_the_policies(running: Running) -> None:
     assert await terms(running, "I want to die") == ["suicide/want-to-die"]
     assert await terms(running, "the Green Giant", Surface.PAGE) == ["local/green-giant"]
-    assert await terms(running, "purple penguins juggle pineapples", Surface.ADDRESS) == ["test"]
+    assert await terms(running, "purple penguins juggle pineapples", Surface.SEARCH) == ["test"]
+    assert await terms(running, "purple penguins juggle pineapples", Surface.PAGE) == []
     assert await terms(running, "I want to dye my hair in Essex") == []
 
 

@@ -138,8 +138,13 @@ def test_the_worst_comes_first_and_says_what_it_is() -> None:
 
 
 @pytest.mark.parametrize("surface", Surface)
-def test_the_test_phrase_is_found_everywhere(surface: Surface) -> None:
-    (finding,) = seen("Purple PENGUINS juggle\npineapples", surface)
+def test_the_test_phrase_is_found_where_somebody_has_written_it(surface: Surface) -> None:
+    """A page that shows it, such as help about it, raises no test on every device that opens it."""
+    found = seen("Purple PENGUINS juggle\npineapples", surface)
+    if surface not in (Surface.TYPED, Surface.SEARCH):
+        assert not found
+        return
+    (finding,) = found
     assert finding.is_test
     assert (finding.category, finding.severity, finding.version) == ("test", Severity.MINOR, "")
 
@@ -166,6 +171,7 @@ def test_a_browser_is_told_what_to_look_for() -> None:
 def test_where_nobody_is_monitored_the_test_phrase_alone_is_looked_for() -> None:
     policy = JUDGE.endpoint_policy(monitored=False)
     assert [needle["words"] for needle in policy["needles"]] == [TEST_PHRASE.split()]
+    assert policy["needles"][0]["surfaces"] == ["search", "typed"]
     assert policy["version"] != JUDGE.endpoint_policy(monitored=True)["version"]
 
 

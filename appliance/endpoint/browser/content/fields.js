@@ -1,10 +1,13 @@
 // Fields in which something is written, and which of them are secret: passwords, also when they are shown, codes and
 // cards. What stands in a secret field is never read.
 (() => {
-  const device = (globalThis.schoolDevice ??= {});
+  const device = globalThis.schoolDevice;
   if (device.isSecret) return;
 
-  const SECRET_AUTOCOMPLETE = /(^|\s)(\S*password\S*|one-time-code|cc-\S+)(\s|$)/i;
+  const { dom } = device;
+  const CARD = /(^|\s)cc-\S+(\s|$)/i;
+  const CODE = /(^|\s)one-time-code(\s|$)/i;
+  const LONGEST_CODE = 10;
   const WRITTEN_IN = new Set(["text", "search", "email", "url", "tel", "number"]);
 
   const everSecret = new WeakSet();
@@ -21,9 +24,16 @@
 
   function looksSecret(element) {
     if (element.type === "password") return true;
-    if (SECRET_AUTOCOMPLETE.test(element.getAttribute("autocomplete") ?? "")) return true;
+    if (element instanceof HTMLInputElement && isForACode(element)) return true;
     const masked = getComputedStyle(element).getPropertyValue("-webkit-text-security"); // dots in an ordinary field
     return masked !== "" && masked !== "none";
+  }
+
+  // Pages also say "new-password" or "one-time-code" of ordinary fields, so that browsers leave them alone.
+  function isForACode(input) {
+    const purpose = input.getAttribute("autocomplete") ?? "";
+    if (CARD.test(purpose)) return true;
+    return CODE.test(purpose) && input.maxLength >= 0 && input.maxLength <= LONGEST_CODE;
   }
 
   function remember(element) {
@@ -47,7 +57,7 @@
   }
 
   function markIn(root) {
-    for (const element of root.querySelectorAll("input, textarea")) device.isSecret(element);
+    device.each(dom.all(root, "input, textarea"), device.isSecret);
   }
 
   // Watch a document or shadow root for fields that come, and for passwords that a button shows.
@@ -56,7 +66,7 @@
     const observer = new MutationObserver((changes) => {
       for (const { type, target, oldValue, addedNodes } of changes) {
         if (type === "attributes" && oldValue === "password") remember(target);
-        for (const node of addedNodes) if (node instanceof Element) markAround(node);
+        device.each(addedNodes, (node) => node instanceof Element && markAround(node));
       }
     });
     observer.observe(root, {
@@ -69,20 +79,4 @@
     device.isSecret(node);
     markIn(node);
   }
-
-  // Shadow roots, closed ones too
-
-  device.shadowOf = (element) => {
-    if (!(element instanceof HTMLElement)) return null;
-    return element.shadowRoot ?? chrome.dom?.openOrClosedShadowRoot(element) ?? null;
-  };
-
-  // What an event is really about, through all shadow roots.
-  device.targetOf = (event) => {
-    let target = event.composedPath()[0];
-    for (let root = device.shadowOf(target); root?.activeElement; root = device.shadowOf(target)) {
-      target = root.activeElement;
-    }
-    return target;
-  };
 })();

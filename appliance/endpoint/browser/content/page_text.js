@@ -1,12 +1,14 @@
 // The text that a page shows, through shadow roots, whenever it has changed.
 (() => {
-  const device = (globalThis.schoolDevice ??= {});
+  const device = globalThis.schoolDevice;
   if (device.readPage) return;
 
+  const { dom } = device;
   const PAUSE_MS = 500;
   const LONGEST_PAUSE_MS = 10_000;
   const SHARE = 20; // reading takes at most a twentieth of the page's time
   const MOST = 500_000;
+  const SMALLEST_SEEN = 2; // pixels
   const NO_TEXT = new Set(["SCRIPT", "STYLE", "NOSCRIPT", "TEMPLATE", "TEXTAREA", "SELECT", "IFRAME", "OBJECT", "SVG"]);
 
   // tell(state, surface, text) hands a text to the worker.
@@ -29,6 +31,7 @@
 
     function read() {
       timer = 0;
+      device.listenForTyping(); // a page that writes itself anew takes away all that listens
       const began = performance.now();
       const { text, roots } = visibleText(document);
       roots.forEach(watch);
@@ -46,9 +49,9 @@
       device.watchFields(root, signal);
     }
 
-    device.roots = () => [...watched].filter((root) => root === document || root.host.isConnected);
+    device.roots = () => [...watched].filter((root) => root === document || dom.isConnected(root.host));
     watch(document);
-    if (document.readyState === "loading") addEventListener("DOMContentLoaded", readSoon, { signal });
+    if (dom.readyState(document) === "loading") addEventListener("DOMContentLoaded", readSoon, { signal });
     addEventListener("load", readSoon, { signal });
     readSoon();
   };
@@ -60,17 +63,19 @@
     let length = 0;
 
     function walk(node, isVisible) {
-      for (let child = node.firstChild; child && length < MOST; child = child.nextSibling) {
-        if (child.nodeType === Node.TEXT_NODE) isVisible && add(child.data);
-        else if (child.nodeType === Node.ELEMENT_NODE) enter(child);
+      for (let child = dom.firstChild(node); child && length < MOST; child = dom.nextSibling(child)) {
+        const type = dom.nodeType(child);
+        if (type === Node.TEXT_NODE) isVisible && add(child.data);
+        else if (type === Node.ELEMENT_NODE) device.each([child], enter);
       }
     }
 
     function enter(element) {
-      if (NO_TEXT.has(element.tagName.toUpperCase()) || device.typedIn.has(element)) return;
+      const name = dom.tagName(element).toUpperCase();
+      if (NO_TEXT.has(name) || device.typedIn.has(element)) return;
       const { display, visibility } = getComputedStyle(element);
       if (display === "none") return;
-      const isBlock = !(display.startsWith("inline") || display === "contents") || element.tagName === "BR";
+      const isBlock = !(display.startsWith("inline") || display === "contents") || name === "BR";
       if (isBlock) add("\n");
       const shadow = device.shadowOf(element);
       if (shadow) {
@@ -86,7 +91,20 @@
       length += text.length;
     }
 
-    if (start.body) enter(start.body);
+    const body = dom.body(start);
+    if (body) device.each([body], enter);
     return { text: pieces.join("").replace(/[ \t]+/g, " ").replace(/\s*\n\s*/g, "\n").trim().slice(0, MOST), roots };
+  }
+
+  // The frames that this document holds: {address}, as it was written there, and whether any of it can be seen.
+  device.frames = () => {
+    const found = device.roots().flatMap((root) => [...dom.all(root, "iframe, frame, object, embed")]);
+    return found.map((element) => ({ address: element.src || element.data || "", isSeen: isSeen(element) }));
+  };
+
+  function isSeen(element) {
+    const { width, height } = dom.rectangle(element);
+    const how = { opacityProperty: true, visibilityProperty: true };
+    return width >= SMALLEST_SEEN && height >= SMALLEST_SEEN && dom.isShown(element, how);
   }
 })();

@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import Any
 
 from appliance.app import build
 from appliance.config import Config, Place
@@ -26,9 +26,11 @@ from appliance.containment import Containment, Note, PluginFailure
 from appliance.errors import ApplianceError
 from appliance.observations import Detector, Finding, Observation
 from appliance.plugin_finder import Found, find_plugins, import_plugin
+from appliance.sealing import wipe
 
 MEMORY_BYTES = 1024 * 1024 * 1024
 """A detector that asks for more gets an error, instead of the whole machine running out of memory."""
+PIECE_BYTES = 65536
 FIRST_TO_GO = "500"
 """If the machine runs out of memory all the same, the kernel ends this process rather than the main one."""
 
@@ -37,12 +39,12 @@ def serve(place: Place) -> None:
     """Answer until the pipe is closed."""
     _bound()
     questions, answers = _own_pipes()
-    say = partial(_say, answers)
+    say, lines = partial(_say, answers), _lines(questions)
     containment = _containment()
-    detectors, failed = asyncio.run(_detectors(place, questions.readline(), containment, say))
+    detectors, failed = asyncio.run(_detectors(place, bytes(next(lines)), containment, say))
     surfaces = {name: sorted(detector.surfaces) for name, detector in detectors.items()}
     say({"detectors": surfaces, "failed": failed})
-    for line in questions:
+    for line in lines:
         say(_answer(json.loads(line), detectors, containment))
 
 
@@ -54,9 +56,9 @@ def _bound() -> None:
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO, encoding="ascii")
 
 
-def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
+def _own_pipes() -> tuple[int, int]:
     """Questions and answers on descriptors of their own; what anybody else reads or prints is nothing."""
-    questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    questions, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
@@ -64,9 +66,26 @@ def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
     return questions, answers
 
 
-def _say(answers: IO[bytes], message: Mapping[str, Any]) -> None:
-    answers.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
-    answers.flush()
+def _lines(descriptor: int) -> Iterator[bytearray]:
+    """Line by line. Each is overwritten when the next is asked for, and no buffer keeps it: what was judged must not
+    wait here for hours, for whoever has root, until the next device notices something.
+    """
+    held = bytearray()
+    while piece := os.read(descriptor, PIECE_BYTES):
+        held += piece
+        del piece
+        while (end := held.find(b"\n")) >= 0:
+            line, rest = held[: end + 1], held[end + 1 :]
+            wipe(held)
+            held = rest
+            yield line
+            wipe(line)
+
+
+def _say(answers: int, message: Mapping[str, Any]) -> None:
+    content = memoryview(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+    while content:
+        content = content[os.write(answers, content) :]
 
 
 def _containment() -> Containment:

@@ -154,7 +154,7 @@ async def confirm_address(lead: Colleague, mail: MailServer) -> None:
 async def run(school: School, number: int, pause: float) -> list[Sample]:
     """Send so many observations, one each ``pause`` seconds whatever becomes of them; wait until all have arrived."""
     school.in_order, school.mailed_before = [], len(school.mail.found(ADDRESS, "Severe"))
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         watching = asyncio.create_task(watch(school, session))
         fresh = [school.browsers.pop() for _ in range(number)]
         for browser in fresh:

@@ -198,6 +198,7 @@ async def the_test_phrase_comes_through(school: School) -> None:
     """Before anybody is monitored: the harmless phrase, on any device that was let in."""
     lead = school.lead
     await lead.go("/captures?tests=yes")
+    await expect(lead.page.get_by_text("Live", exact=True)).to_be_visible()
     await school.it.go("/devices/working")
     phrase = await school.it.page.locator("[data-test-phrase]").inner_text()
     await school.it.accessible()
@@ -257,6 +258,7 @@ async def what_is_read_reaches_the_lead(school: School) -> None:
     """Viewing a term raises a capture too."""
     lead = school.lead
     await lead.go("/captures")
+    await expect(lead.page.get_by_text("Live", exact=True)).to_be_visible()
     page = await school.pupil.new_page(f"{school.forum_page}story")
     row = lead.page.locator("tbody tr", has_text="text on a page")
     await expect(row).to_have_count(1)

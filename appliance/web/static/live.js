@@ -19,6 +19,7 @@
   const ANNOUNCE_MS = 10000;
   const RETRY_MS = 3000;
   const RETRY_MOST_MS = 60000;
+  const LATE_MS = 3000;
   const bodies = document.querySelectorAll("[data-live-list]");
   const notices = document.querySelector("[data-notices]");
   const alerts = document.querySelector("[data-alerts]");
@@ -148,7 +149,7 @@
     }
 
     missed() {
-      this.note.textContent = "Some rows were missed. Load the page again to see them.";
+      this.note.textContent = "Some rows may be missing. Load the page again to see all.";
     }
   }
 
@@ -216,7 +217,8 @@
         pause = RETRY_MS;
         state = "live";
         tell({ state });
-        if (opened) tell({ topic: "appliance.dropped", data: {} });
+        // What came before the stream was open is not on a page that was made some time ago.
+        if (opened || performance.now() > LATE_MS) tell({ topic: "appliance.dropped", data: {} });
         opened = true;
       });
       source.addEventListener("message", (event) => tell(JSON.parse(event.data)));

@@ -6,7 +6,7 @@ import csv
 from io import StringIO
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from appliance.errors import Refused
@@ -122,6 +122,7 @@ def test_every_row_is_read_or_listed(rows: list[tuple[str, str]], separator: str
     assert [row for row in filled if row not in found] == []
 
 
+@example(b";")
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_table_or_refused(content: bytes) -> None:
     try:

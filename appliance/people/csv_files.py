@@ -167,7 +167,9 @@ def read_table(content: bytes) -> Table:
         raise Refused("This is no CSV file.", "In the spreadsheet, choose “Save as” and then “CSV UTF-8”.")
     separator = _separator(text)
     numbered = _numbered(text.split("\n"), separator)
-    headings = next(numbered)
+    headings = next(numbered, None)
+    if headings is None:  # nothing but separators
+        raise Refused("The file is empty.", "Choose a file with a line of headings and a line for each person.")
     if isinstance(headings, Unreadable):
         raise Refused(f"The headings cannot be read: {headings.why}", "Put the first line right and choose it again.")
     if len(headings.cells) > MOST_COLUMNS:

@@ -315,7 +315,8 @@ class Hooks:
 
         Asked whenever a device connects and again every few seconds: answer from memory, and with a new object when
         something has changed. A change for all devices reaches them within some seconds, one for a single device
-        within half a minute. While the device is not monitored, nothing but the test phrase may be looked for.
+        within half a minute, or at once after ``self.appliance.endpoints.connections.look_soon()``. While the device is
+        not monitored, nothing but the test phrase may be looked for.
 
         Example::
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
@@ -127,11 +126,6 @@ def import_plugin(found: Found, drop_ins: Path) -> type[Any]:
     check_hooks(plugin)
     settings_model(plugin)
     return plugin
-
-
-def plugin_folder(module: ModuleType) -> Path:
-    """The folder of a plugin's package."""
-    return Path(str(module.__file__)).parent
 
 
 def settings_model(plugin: type[Any]) -> type[BaseModel]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -47,13 +46,15 @@ exec "$@"
 
 @cache
 def why_not() -> str:
-    """Why this machine cannot run one; empty if it can."""
-    if shutil.which("chromium") is None:
-        return "Chromium is not installed"
-    if shutil.which("unshare") is None:
-        return "unshare is not installed"
+    """Why this machine cannot run one; empty if it can.
+
+    Only somebody without rights may be told no by the machine. As root, and for what ``make test`` installs, something
+    missing is a failure and nothing to pass over.
+    """
+    if os.geteuid() == 0:
+        return ""
     tried = subprocess.run([*_unshare(), "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False)
-    return "" if tried.returncode == 0 else "this machine allows no mount namespaces"
+    return "" if tried.returncode == 0 else "this machine allows nobody but root a mount namespace"
 
 
 def _unshare() -> list[str]:

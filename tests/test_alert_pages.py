@@ -218,7 +218,6 @@ async def tab_of(chromium: Browser, client: Client, width: int = 1280) -> tuple[
     return context, await context.new_page()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 async def test_an_alert_comes_to_every_open_page_and_a_capture_to_the_list(house: House, chromium: Browser) -> None:
     context, page = await tab_of(chromium, house.lead)
     await page.goto("/captures")
@@ -249,7 +248,6 @@ async def test_an_alert_comes_to_every_open_page_and_a_capture_to_the_list(house
     await context.close()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 async def test_a_screen_that_is_shown_to_others_stays_quiet(house: House, chromium: Browser) -> None:
     context, page = await tab_of(chromium, house.lead)
     await page.goto("/captures?severity=minor")
@@ -266,7 +264,6 @@ async def test_a_screen_that_is_shown_to_others_stays_quiet(house: House, chromi
     await context.close()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 @pytest.mark.parametrize("width", [1280, 375])
 async def test_every_page_is_for_everybody(
     house: House, chromium: Browser, width: int, request: pytest.FixtureRequest

@@ -16,8 +16,6 @@ ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "-
 PICTURES = os.environ.get("PICTURES", "")
 """A folder for pictures of the pages, for whoever wants to look at them."""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-
 
 @pytest.fixture
 async def lived_in(house: Any) -> Any:

@@ -290,6 +290,11 @@ class Alerts:
         """How many alerts nobody has taken yet and this account may see."""
         return sum(account in may_see for may_see in self._untaken.values())
 
+    def standing(self, account: str) -> dict[str, int] | None:
+        """How many alerts wait, for a page whose stream was away; ``None`` if that is nothing for this screen now."""
+        waiting = self.waiting(account)
+        return {"alerts": waiting} if waiting and self.presenting.disturbable([account]) else None
+
     async def open(self, actor: Actor) -> list[Row]:
         """Alerts that are not closed, those that nobody has taken first, the worst and oldest of them before others."""
         seen = alerted(actor)

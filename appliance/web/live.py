@@ -21,6 +21,8 @@ from appliance.web.pages import SESSION, actor, context_of
 
 HEARTBEAT_SECONDS = 15.0
 HEARTBEAT = b": still here\n\n"
+STANDING = "appliance.standing"
+"""Topic of the first message: how many alerts wait. A page that lost its stream may have missed one."""
 DROPPED = "appliance.dropped"
 """Topic of the message that says how many messages did not fit; the page tells its reader to load it again."""
 
@@ -38,6 +40,9 @@ async def stream(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     async with live.subscribe(allowed, who.account) as subscriber:
         await response.prepare(request)
+        standing = context.appliance.alerts.standing(who.account)
+        if standing is not None:
+            await response.write(_message(STANDING, json.dumps(standing)))
         await _first_to_end(_write(response, subscriber), live.closing(), sessions.over(session))
     return response
 

@@ -161,6 +161,7 @@
     if (message.state) lists.forEach((list) => list.setState(message.state));
     else if (message.topic === "appliance.notice") notice();
     else if (message.topic === "appliance.alert") showAlert(message.data);
+    else if (message.topic === "appliance.standing") standing(message.data);
     else if (message.topic === "appliance.dropped") lists.forEach((list) => list.missed());
     else lists.filter((list) => list.topic === message.topic).forEach((list) => list.take(message.data));
   }
@@ -183,12 +184,7 @@
     if (!alerts || !template) return;
     alerted += 1;
     document.title = `(${alerted}) ${title}`;
-    if (id && again !== "yes") {
-      const count = Number(alerts.dataset.alerts) + 1;
-      alerts.dataset.alerts = count;
-      alerts.querySelector("span").textContent = `${count} ${count === 1 ? "alert" : "alerts"}`;
-      alerts.hidden = false;
-    }
+    if (id && again !== "yes") countAlerts(Number(alerts.dataset.alerts) + 1);
     document.querySelector(".alert-bar")?.remove();
     const made = template.content.cloneNode(true);
     const bar = made.firstElementChild;
@@ -198,6 +194,19 @@
     else link.textContent = "See the alerts";
     bar.querySelector("button").addEventListener("click", () => bar.remove());
     document.body.prepend(bar);
+  }
+
+  function countAlerts(count) {
+    alerts.dataset.alerts = count;
+    alerts.querySelector("span").textContent = `${count} ${count === 1 ? "alert" : "alerts"}`;
+    alerts.hidden = false;
+  }
+
+  // What a stream says first: more alerts than this page knows of came while there was no stream.
+  function standing({ alerts: waiting }) {
+    if (!alerts || waiting <= Number(alerts.dataset.alerts)) return;
+    countAlerts(waiting);
+    showAlert({ words: "Alerts are waiting", again: "yes" });
   }
 
   function tell(message) {

@@ -76,6 +76,7 @@ class _Child:
     process: asyncio.subprocess.Process
     surfaces: Mapping[str, frozenset[Surface]] = field(default_factory=dict)
     questions: int = 0
+    ready: bool = False
 
     async def tell(self, line: bytes) -> None:
         """Send a line. Raises ``_Gone``."""
@@ -103,8 +104,10 @@ class _Child:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     async def end(self) -> None:
-        """Let it end; one that does not is killed."""
+        """Let it end; one that does not is killed, and one that is still being loaded, which has nothing to end, too."""
         assert self.process.stdin is not None
+        if not self.ready:
+            self.kill()
         self.process.stdin.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(END_SECONDS):
@@ -386,6 +389,7 @@ class Detection:
         child.surfaces = {
             str(name): frozenset(map(Surface, surfaces)) for name, surfaces in message["detectors"].items()
         }
+        child.ready = True
         for name, reason in message["failed"].items():
             self._not_built[str(name)] = str(reason)[:500]
 

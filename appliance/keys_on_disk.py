@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -119,13 +119,23 @@ class ExtensionKey:
     @classmethod
     def open(cls, folder: Path) -> ExtensionKey:
         """Load the key from ``folder``, or make it there if there has never been one. TrustError if it was lost."""
-        return cls.from_pem(_load_or_make(folder, EXTENSION_KEY, _new_extension_key), folder / EXTENSION_KEY)
+        found = cls._read(_load_or_make(folder, EXTENSION_KEY, _new_extension_key), folder / EXTENSION_KEY, known=True)
+        try:  # that its numbers are prime was seen to when it was made; that none of them was damaged is seen by this
+            found._key.public_key().verify(found.sign(b"whole"), b"whole", padding.PKCS1v15(), hashes.SHA256())
+        except (InvalidSignature, InternalError, ValueError) as error:
+            raise _damaged(folder / EXTENSION_KEY) from error
+        return found
 
     @classmethod
     def from_pem(cls, pem: bytes, path: Path) -> ExtensionKey:
         """The key in a file's content. TrustError, which names ``path``, if it is not an RSA key of 2048 bits."""
+        return cls._read(pem, path, known=False)
+
+    @classmethod
+    def _read(cls, pem: bytes, path: Path, *, known: bool) -> ExtensionKey:
+        """``known``: it is this box's own, so that the long look at its primes (a second on a small machine) is left out."""
         try:
-            key = serialization.load_pem_private_key(pem, password=None)
+            key = serialization.load_pem_private_key(pem, password=None, unsafe_skip_rsa_key_validation=known)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise _damaged(path) from error
         if not isinstance(key, rsa.RSAPrivateKey) or key.key_size != _RSA_BITS:

@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,7 +27,6 @@ class Probed:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
-        self._core = _stamp_of(Path(__file__).parent)
         self._good = self._read()
 
     def knows(self, found: Found) -> bool:
@@ -47,6 +47,11 @@ class Probed:
         except (OSError, ValueError):
             return {}
         return kept if isinstance(kept, dict) else {}
+
+    @cached_property
+    def _core(self) -> str:
+        """The code of the core. Only looked at where there is a plugin to be tried."""
+        return _stamp_of(Path(__file__).parent)
 
     def _signature(self, found: Found) -> str:
         """Empty if it cannot be told what code it is."""

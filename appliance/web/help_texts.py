@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -206,11 +207,9 @@ class Help:
     """
 
     def __init__(self, folders: Mapping[str, Path], folder: Path = _FOLDER) -> None:
-        self.glossary = Glossary(_read(folder / "glossary.yaml", _Terms).terms)
-        shelves = _read(folder / "contents.yaml", _Contents).groups
-        topics = {name: _read(folder / f"{name}.yaml", Topic) for shelf in shelves for name in shelf.topics}
+        self.glossary, shelves, topics = _of_the_core(folder)
         of_plugins, self.left_out = _read_plugins(folders)
-        self.topics: Mapping[str, Topic] = topics | of_plugins
+        self.topics: Mapping[str, Topic] = {**topics, **of_plugins}
         more = (Shelf(title="For what your school has switched on", topics=tuple(of_plugins)),) if of_plugins else ()
         self.shelves = (*shelves, *more)
 
@@ -245,6 +244,14 @@ Model = TypeVar("Model", bound=HelpText)
 def _read(path: Path, model: type[Model]) -> Model:
     data: Any = load_yaml(path)[0]
     return model.model_validate(data)
+
+
+@cache
+def _of_the_core(folder: Path) -> tuple[Glossary, tuple[Shelf, ...], Mapping[str, Topic]]:
+    """The core's own files, which do not change while it runs: a reload of the settings need not read them again."""
+    shelves = _read(folder / "contents.yaml", _Contents).groups
+    topics = {name: _read(folder / f"{name}.yaml", Topic) for shelf in shelves for name in shelf.topics}
+    return Glossary(_read(folder / "glossary.yaml", _Terms).terms), shelves, topics
 
 
 def _read_plugins(folders: Mapping[str, Path]) -> tuple[dict[str, Topic], tuple[LeftOut, ...]]:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from appliance.api import Section, Wrong, WrongSettings, setting
 
 from .domains import NotADomain, normalise
-from .lists import Format
+from .lists.formats import Format
 from .policy import Answer, Mode
 from .upstream import endpoint
 

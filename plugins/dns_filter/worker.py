@@ -10,7 +10,7 @@ from typing import Any
 from appliance.api import WorkerContext, local_addresses, port_holder, resolver_addresses
 
 from .answering import Answering
-from .compiled import FOLDER, ListUnreadable, load_names
+from .lists.compiled import FOLDER, ListUnreadable, load_names
 from .server import NotListening, Server, addresses_to_listen_on
 from .snapshot import Clients, Snapshot, SnapshotError, clients_of, read
 from .upstream import DNS_PORT, Endpoint, Upstreams, endpoint

@@ -21,7 +21,7 @@ from appliance.config import Place, check, read_source
 from appliance.containment import Containment, Note
 from appliance.plugin_finder import find_plugins
 from appliance_plugins.dns_filter import Plugin
-from appliance_plugins.dns_filter.compiled import FOLDER, compile_list, load_names, look_at
+from appliance_plugins.dns_filter.lists.compiled import FOLDER, compile_list, load_names, look_at
 from appliance_plugins.dns_filter.settings import Settings
 from appliance_plugins.dns_filter.snapshot import RangePart, build, clients_of, read
 from appliance_plugins.dns_filter.worker import Service

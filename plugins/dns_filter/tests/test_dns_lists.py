@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance_plugins.dns_filter.lists import EXAMPLES_KEPT, LONGEST_LINE, Format, ListReader, Rejected, lines_of
+from appliance_plugins.dns_filter.lists.formats import (
+    EXAMPLES_KEPT,
+    LONGEST_LINE,
+    Format,
+    ListReader,
+    Rejected,
+    lines_of,
+)
 
 
 def read(text: bytes, format_: Format) -> tuple[list[str], ListReader]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance_plugins.dns_filter.catalogue import Catalogue
-from appliance_plugins.dns_filter.compiled import (
+from appliance_plugins.dns_filter.lists.catalogue import Catalogue
+from appliance_plugins.dns_filter.lists.compiled import (
     ListUnreadable,
     compile_list,
     forget_others,

@@ -19,9 +19,9 @@ from appliance.testing import sign_in_as
 from appliance.trust import Authority, ServerCertificate
 from appliance.web.pages import COOKIE
 from appliance.web.server import WebServer
-from appliance_plugins.dns_filter.groups import KIND
-from appliance_plugins.dns_filter.store import MANY_NAMES, ROWS_OF_ONE, aggregate
-from appliance_plugins.dns_filter.views import GroupForm, look_through
+from appliance_plugins.dns_filter.profiles.groups import KIND
+from appliance_plugins.dns_filter.profiles.views import GroupForm, look_through
+from appliance_plugins.dns_filter.queries.store import MANY_NAMES, ROWS_OF_ONE, aggregate
 
 LONDON = ZoneInfo("Europe/London")
 
@@ -80,7 +80,7 @@ async def test_an_empty_page_says_what_to_do(browser: Browser) -> None:
 async def test_the_rest_of_many_names_is_shown_plainly(house: Any, browser: Browser) -> None:
     second = stamp().removesuffix("Z")[:-3]
     records = [record(t=f"{second}{number:03}Z", name=f"x{number}.example") for number in range(ROWS_OF_ONE + 42)]
-    await house.plugin.receive(records, 0)
+    await house.plugin.queries.receive(records, 0)
     page = await browser.get("/dns_filter")
     assert f'{MANY_NAMES} <br><span class="muted">after {ROWS_OF_ONE} in this minute</span>' in page
     assert '<td data-label="Times" class="number">42</td>' in page
@@ -88,7 +88,7 @@ async def test_the_rest_of_many_names_is_shown_plainly(house: Any, browser: Brow
 
 
 async def test_queries_are_shown_and_filtered(house: Any, browser: Browser) -> None:
-    await house.plugin.store.add(
+    await house.plugin.queries.store.add(
         aggregate([record(), record(name="news.example", verdict="allowed", client="10.9.0.1", group="office")])
     )
     page = await browser.get("/dns_filter")
@@ -105,7 +105,7 @@ async def test_queries_are_shown_and_filtered(house: Any, browser: Browser) -> N
 
 
 async def test_a_name_cannot_become_markup(house: Any, browser: Browser) -> None:
-    await house.plugin.store.add(aggregate([record(name="<b>x</b>.example")]))
+    await house.plugin.queries.store.add(aggregate([record(name="<b>x</b>.example")]))
     page = await browser.get("/dns_filter?who=%3Cscript%3E")
     assert "<script>" not in page
     assert "&lt;b&gt;x&lt;/b&gt;.example" in await browser.get("/dns_filter")
@@ -159,8 +159,8 @@ def test_the_last_day_ends_at_the_schools_midnight() -> None:
 
 async def test_a_row_of_another_day_says_so(house: Any) -> None:
     (today, earlier) = aggregate([record(), record(t=stamp(now() - timedelta(days=3)))])
-    assert len(house.plugin.views.live_row(today)["time"]) == len("09:30:00")
-    assert len(house.plugin.views.live_row(earlier)["time"]) == len("Tue 09:30:00")
+    assert len(house.plugin.queries.views.live_row(today)["time"]) == len("09:30:00")
+    assert len(house.plugin.queries.views.live_row(earlier)["time"]) == len("Tue 09:30:00")
 
 
 async def test_lists_show_what_was_left_out(house: Any, browser: Browser) -> None:
@@ -169,7 +169,7 @@ async def test_lists_show_what_was_left_out(house: Any, browser: Browser) -> Non
     assert "Line 2: &#39;nonsense&#39; is a single word" in page
     assert "pupil, exam" in page
     (house.folder / "lists" / "ads.txt").unlink()
-    await house.plugin.refresh()
+    await house.plugin.lists.refresh()
     page = await browser.get("/dns_filter/lists")
     assert "ads.txt cannot be read" in page
     assert "The last good copy stays in force" in page
@@ -177,7 +177,8 @@ async def test_lists_show_what_was_left_out(house: Any, browser: Browser) -> Non
 
 async def test_the_card_is_on_the_home_page(house: Any, browser: Browser) -> None:
     assert "No device has asked in the last hour" in await browser.get("/")
-    await house.plugin.store.add(aggregate([record()] * 1234 + [record(verdict="would block", profile="staff")]))
+    rows = aggregate([record()] * 1234 + [record(verdict="would block", profile="staff")])
+    await house.plugin.queries.store.add(rows)
     page = await browser.get("/")
     assert "1,235" in page
     assert "1,234" in page

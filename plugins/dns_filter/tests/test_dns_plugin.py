@@ -13,10 +13,10 @@ import pytest
 from appliance.clock import now, stamp
 from appliance.errors import Refused
 from appliance.hookspecs import HomeCard, Permission, State
-from appliance_plugins.dns_filter import LIVE_ROWS
-from appliance_plugins.dns_filter.groups import networks
-from appliance_plugins.dns_filter.store import ROWS_OF_ONE, Filters
-from appliance_plugins.dns_filter.views import KIND, TOPIC
+from appliance_plugins.dns_filter.profiles.groups import KIND, networks
+from appliance_plugins.dns_filter.queries.room import LIVE_ROWS
+from appliance_plugins.dns_filter.queries.store import ROWS_OF_ONE, Filters
+from appliance_plugins.dns_filter.queries.views import TOPIC
 
 PATIENCE = 10.0
 WORKER = "dns_filter.dns"
@@ -60,7 +60,7 @@ async def test_a_group_that_is_given_another_profile_has_it_at_once(house: Any) 
 async def test_what_applies_agrees_with_the_one_resolver(house: Any) -> None:
     assignments = house.appliance.assignments
     await assignments.assign("Sam", KIND, networks("year7"), "exam", "Mock exams", None)
-    await house.plugin.publish()
+    await house.plugin.profiles.publish()
     for address in ("10.7.1.1", "10.7.2.1", "10.9.0.1", "10.1.1.1", "127.0.0.1"):
         assert house.profile_at(address) == assignments.effective(KIND, address=address).value
 
@@ -73,7 +73,7 @@ async def test_what_the_file_fixes_cannot_be_changed(house: Any) -> None:
 async def test_the_page_says_where_a_profile_comes_from(house: Any) -> None:
     until_then = now() + timedelta(days=1)
     await house.appliance.assignments.assign("Sam", KIND, networks("year7"), "exam", "Mock exams", until_then)
-    rows = {row.name: row for row in await house.plugin.groups.rows()}
+    rows = {row.name: row for row in await house.plugin.profiles.groups.rows()}
     assert [(name, row.profile, row.origin, row.fixed) for name, row in rows.items()] == [
         ("year7", "exam", "set by Sam: Mock exams", False),
         ("lab", "exam", "the wider group around it", False),
@@ -82,7 +82,7 @@ async def test_the_page_says_where_a_profile_comes_from(house: Any) -> None:
     assert rows["year7"].row_id
     assert rows["year7"].until == stamp(until_then)
     assert rows["lab"].row_id == ""
-    assert house.plugin.groups.default_row().profile == "pupil"
+    assert house.plugin.profiles.groups.default_row().profile == "pupil"
 
 
 async def test_records_are_kept_and_shown_live(house: Any) -> None:
@@ -92,7 +92,7 @@ async def test_records_are_kept_and_shown_live(house: Any) -> None:
         live.subscribe(lambda: frozenset({Permission.SEE_ACTIVITY})) as allowed,
         live.subscribe(lambda: frozenset({Permission.OPERATE})) as other,
     ):
-        await house.plugin.receive(records, 0)
+        await house.plugin.queries.receive(records, 0)
         topic, text = allowed.messages.get_nowait()
         assert other.messages.empty()
     rows = json.loads(text)
@@ -107,21 +107,21 @@ async def test_random_names_are_counted_together(house: Any) -> None:
     at = stamp()
     for batch in range(2):
         names = [f"x{batch}{number}.example" for number in range(500)]
-        await house.plugin.receive([_record(t=at, name=name) for name in names], 0)
-    rows = await house.plugin.store.recent(2000, Filters(), at)
+        await house.plugin.queries.receive([_record(t=at, name=name) for name in names], 0)
+    rows = await house.plugin.queries.store.recent(2000, Filters(), at)
     assert len(rows) == ROWS_OF_ONE + 1
     assert (await _card(house))["summary"].answered == 1000
 
 
 async def test_a_list_that_changes_is_in_force_after_the_job(house: Any) -> None:
     (house.folder / "lists" / "ads.txt").write_text("new.example\nmore.example\n")
-    await house.plugin.refresh()
+    await house.plugin.lists.refresh()
     assert house.names_in_force() == {"new.example", "more.example"}
 
 
 async def test_a_list_that_goes_is_red_and_its_last_copy_stays(house: Any) -> None:
     (house.folder / "lists" / "ads.txt").unlink()
-    await house.plugin.refresh()
+    await house.plugin.lists.refresh()
     assert house.names_in_force() == {"ads.example", "help.example"}
     (check_,) = [each for each in await house.appliance.plugins.checks() if each.name == "Web filter list ads"]
     assert check_.state is State.BROKEN
@@ -150,7 +150,7 @@ async def test_a_list_that_never_was_there_does_not_stop_the_filter(settings_fil
 async def test_an_unchanged_snapshot_is_not_published_again(house: Any) -> None:
     path = house.appliance.workers.folder(WORKER) / "snapshot.json"
     before = path.stat().st_mtime_ns
-    await house.plugin.refresh()
+    await house.plugin.lists.refresh()
     assert path.stat().st_mtime_ns == before
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from appliance.db import Database
 from appliance.migrate import migrate
 from appliance_plugins import dns_filter
-from appliance_plugins.dns_filter.store import (
+from appliance_plugins.dns_filter.queries.store import (
     MANY_NAMES,
     MINUTES_KNOWN,
     ROWS_OF_ONE,

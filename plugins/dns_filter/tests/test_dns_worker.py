@@ -14,7 +14,7 @@ from dnslib import QTYPE, RR, TXT, DNSRecord
 from appliance.hookspecs import Worker
 from appliance.workers import WorkerContext, Workers
 from appliance_plugins.dns_filter import worker
-from appliance_plugins.dns_filter.compiled import FOLDER
+from appliance_plugins.dns_filter.lists.compiled import FOLDER
 from appliance_plugins.dns_filter.settings import Settings
 from appliance_plugins.dns_filter.snapshot import build
 from appliance_plugins.dns_filter.upstream import OF_ONE

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from appliance.api import stamp
 
+from ..settings import ListSettings
 from .compiled import Compiled, ListUnreadable, compile_list, forget_others, is_there, look_at, read_index, write_index
-from .settings import ListSettings
 
 
 @dataclass(frozen=True, slots=True)

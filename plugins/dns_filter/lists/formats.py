@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
-from .domains import NotADomain, normalise
+from ..domains import NotADomain, normalise
 
 Format = Literal["hosts", "domains"]
 

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from appliance.api import ApplianceError
 
-from .lists import Format, ListReader, Rejected, lines_of
+from .formats import Format, ListReader, Rejected, lines_of
 
 FOLDER = "lists"
 _INDEX = "index.json"

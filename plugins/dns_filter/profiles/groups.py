@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from appliance.api import Appliance, Row, Target, TargetKind, stamp
 
-from .policy import Mode
-from .settings import Settings
-from .snapshot import RangePart, resolve_ranges
+from ..policy import Mode
+from ..settings import Settings
+from ..snapshot import RangePart, resolve_ranges
 
 KIND = "dns_profile"
 """What profiles are called among everything that can be set per group."""

@@ -1,0 +1,1 @@
+"""What pupils see where something is blocked, and how they ask for it."""

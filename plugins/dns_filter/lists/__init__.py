@@ -1,0 +1,1 @@
+"""Lists of domains: reading, fetching, compiling, and which of them are in force."""

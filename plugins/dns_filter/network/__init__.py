@@ -1,0 +1,1 @@
+"""What the box sees on the network: devices, and attempts to go round the filter."""

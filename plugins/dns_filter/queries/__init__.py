@@ -1,0 +1,1 @@
+"""What was asked for: the table of queries, its pages and what becomes of it."""

@@ -21,6 +21,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 ROOT = Path(__file__).parent
+LONGEST_FIRST = (
+    "test_main_job.py", "test_first_people.py", "test_first_day.py", "test_web_browser.py", "test_processes.py",
+    "test_extension_living.py", "test_plugins.py", "test_detection.py", "test_extension_reading.py",
+    "test_demonstration.py", "test_root_cannot_read.py", "test_web_pages.py",
+)  # fmt: skip
+"""Files that take a minute or more. A file is one piece of work for one worker: none of these may be the last."""
 
 
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -28,6 +34,12 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
     if path.is_relative_to(ROOT / "plugins"):
         return pytest.Dir.from_parent(parent, path=path)
     return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that all workers end at about the same time."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture(autouse=True)

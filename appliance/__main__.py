@@ -12,15 +12,14 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from appliance import __version__
-from appliance.config import ConfigError, Place, find_place
-from appliance.errors import ApplianceError, CannotStart
-from appliance.trial import EXIT_BAD_SETTINGS, EXIT_CANNOT_START
+from appliance.errors import EXIT_BAD_SETTINGS, EXIT_CANNOT_START, ApplianceError, BadSettings, CannotStart
 
-Command = Callable[[argparse.Namespace, Place], int]
+Command = Callable[[argparse.Namespace], int]
 
 CONFIG_HELP = "the settings file (default: /etc/appliance/appliance.yaml; in a checkout etc/appliance.yaml)"
 CODE_FILE_HELP = "a file that holds the code, instead of typing it"
@@ -31,13 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     os.umask(0o027)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    options = parser().parse_args(arguments)
+    options = _options(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        place = find_place(options.config, options.trial, os.environ)
-        return int(options.run(options, place))
-    except ConfigError as error:
-        for mistake in error.mistakes:
-            print(mistake, file=sys.stderr)
+        return int(options.run(options))
+    except BadSettings as error:
+        print(error, file=sys.stderr)
         return EXIT_BAD_SETTINGS
     except CannotStart as error:
         print(error, file=sys.stderr)
@@ -45,6 +42,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ApplianceError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    """What was typed. Words that no command of ours begins with are for a plugin of the running appliance."""
+    top = parser()
+    first = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    first.add_argument("--config", type=Path)
+    first.add_argument("--trial", type=Path)
+    first.add_argument("words", nargs=argparse.REMAINDER)
+    with suppress(argparse.ArgumentError):
+        found = first.parse_known_args(arguments)
+        words = found[0].words
+        if not found[1] and words and not words[0].startswith("-") and words[0] not in _names(top):
+            found[0].run = _command("asking:of_plugin")
+            return found[0]
+    return top.parse_args(arguments)
+
+
+def _names(top: argparse.ArgumentParser) -> set[str]:
+    """The words that commands of ours begin with."""
+    return {name for action in top._actions if action.choices for name in action.choices}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -96,6 +114,9 @@ def _add_processes(commands: _Commands) -> None:
     add("run", "run:run", "run the main process (systemd and the trial call this)")
     worker = add("worker", "worker:worker", "run one worker process (systemd and the trial call this)")
     worker.add_argument("name", metavar="PLUGIN.NAME")
+    worker.add_argument("--folder", type=Path, help="where its snapshot is (default: where the settings file says)")
+    worker.add_argument("--socket", type=Path, help="the main process's socket for workers (default: as above)")
+    add("commands", "asking:commands", "print the commands that the plugins of the running appliance add")
     add("status", "asking:status", "print every check of the running appliance; exit code 1 if something is broken")
     add("reload", "asking:reload", "read the settings file again and apply it, wholly or not at all")
     link = add("setup-link", "asking:setup_link", "make the one-time link with which this box is set up")
@@ -107,6 +128,11 @@ def _add_processes(commands: _Commands) -> None:
     probe.add_argument("--report", type=int, required=True)
     detect = commands.add_unlisted("detect", "detect:detect")
     detect.add_argument("--parent", type=int, required=True)
+    verdicts = commands.add_unlisted("verdicts", "verdicts:verdicts")
+    verdicts.add_argument("--parent", type=int, required=True)
+    verdicts.add_argument("--file", type=Path, required=True)
+    verdicts.add_argument("--note", type=Path, required=True)
+    verdicts.add_argument("--without", nargs="*", default=[])
 
 
 def _add_settings(commands: _Commands) -> None:
@@ -166,14 +192,24 @@ def _add_records(commands: _Commands) -> None:
 
 
 def _command(where: str) -> Command:
-    """``module:function`` of ``appliance.commands``, imported when it is run: most commands need little of the rest."""
+    """``module:function`` of ``appliance.commands``, imported when it is run: most commands need little of the rest.
+
+    So is what reads the settings: a worker that was told where its files are starts in a fraction of the time.
+    """
     module, _, function = where.partition(":")
 
-    def run(options: argparse.Namespace, place: Place) -> int:
-        command: Command = getattr(importlib.import_module(f"appliance.commands.{module}"), function)
-        return command(options, place)
+    def run(options: argparse.Namespace) -> int:
+        command = getattr(importlib.import_module(f"appliance.commands.{module}"), function)
+        return int(command(options, *_place(options)))
 
     return run
+
+
+def _place(options: argparse.Namespace) -> tuple[Any, ...]:
+    """Where settings and stores are, for every command but a worker that knows its own folder and socket."""
+    if "socket" in options and None not in (options.folder, options.socket):
+        return ()
+    return (importlib.import_module("appliance.config").find_place(options.config, options.trial, os.environ),)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Everything that a plugin may use: the only module of the core that plugins import. It holds no code."""
 
-from appliance.access import Actor
+from appliance.access import Actor, Role
 from appliance.app import Appliance
 from appliance.assignments import Effective, Target, TargetKind
 from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import new_id, now, parse, random_id, stamp
+from appliance.codes import new_code, plain_code
 from appliance.config import (
     ConfigError,
     Mistake,
@@ -18,6 +19,7 @@ from appliance.config import (
     setting,
 )
 from appliance.db import Database, Row, Transaction
+from appliance.endpoints.connections import CLAIMS
 from appliance.errors import ApplianceError, CannotStart, NotReady, Refused, StoreBusy, StoreError
 from appliance.events import (
     AlertRaised,
@@ -30,45 +32,61 @@ from appliance.events import (
     SettingChanged,
 )
 from appliance.exempt import ExemptPlace
+from appliance.handed_in import NameAsked
 from appliance.hookspecs import (
+    Argument,
     Check,
+    Command,
     Daily,
     Data,
+    DnsClient,
     Every,
     HomeCard,
     Job,
     Menu,
+    Overlay,
     Page,
     Panel,
     Permission,
     State,
+    Task,
+    Verdict,
     Worker,
     hook,
 )
 from appliance.live import Live
-from appliance.net import local_addresses, port_holder, resolver_addresses
+from appliance.net import lan_addresses, local_addresses, port_holder, resolver_addresses
 from appliance.observations import Detector, EndpointDevice, Finding, Observation, Severity, Surface
+from appliance.people.devices import DeviceDetails
+from appliance.sealing import Keys
 from appliance.signing import sign_rs256
-from appliance.web.pages import actor, flash, read_form, redirect, render
-from appliance.workers import WorkerContext, write_atomically
+from appliance.web.looks_views import gate
+from appliance.web.pages import actor, flash, keys, read_form, redirect, render
+from appliance.whole_files import write_atomically
+from appliance.worker_link import WorkerContext
 
 __all__ = [
+    "CLAIMS",
     "Actor",
     "AlertRaised",
     "Appliance",
     "ApplianceError",
+    "Argument",
     "AssignmentChanged",
     "Audit",
     "AuditHeadSigned",
     "Bus",
     "CannotStart",
     "Check",
+    "Command",
     "ConfigError",
     "Daily",
     "Data",
     "Database",
     "Detector",
+    "DeviceDetails",
     "DirectoryChanged",
+    "DnsClient",
     "Effective",
     "EndpointDevice",
     "Event",
@@ -77,17 +95,21 @@ __all__ = [
     "Finding",
     "HomeCard",
     "Job",
+    "Keys",
     "Live",
     "Menu",
     "Mistake",
+    "NameAsked",
     "NotReady",
     "NoticeMade",
     "Observation",
+    "Overlay",
     "Page",
     "Panel",
     "Permission",
     "PluginSwitchedOff",
     "Refused",
+    "Role",
     "Row",
     "Section",
     "SettingChanged",
@@ -98,7 +120,9 @@ __all__ = [
     "Surface",
     "Target",
     "TargetKind",
+    "Task",
     "Transaction",
+    "Verdict",
     "Worker",
     "WorkerContext",
     "Wrong",
@@ -106,11 +130,16 @@ __all__ = [
     "WrongSettings",
     "actor",
     "flash",
+    "gate",
     "hook",
+    "keys",
+    "lan_addresses",
     "local_addresses",
+    "new_code",
     "new_id",
     "now",
     "parse",
+    "plain_code",
     "port_holder",
     "random_id",
     "read_form",

@@ -32,6 +32,7 @@ from appliance.detection import Detection
 from appliance.endpoints.endpoints import Endpoints
 from appliance.errors import ApplianceError
 from appliance.exempt import Exempt
+from appliance.handed_in import HandedIn
 from appliance.health import Health
 from appliance.hookspecs import Daily, Every, Job
 from appliance.identity.saving import IdentityFiles
@@ -48,6 +49,7 @@ from appliance.plugin_finder import Found, find_plugins, import_plugin, settings
 from appliance.plugins import Plugins
 from appliance.probe import Trouble
 from appliance.schedule import Schedule
+from appliance.second_authority import SecondAuthority
 from appliance.signed_heads import SignedHeads
 from appliance.timetable import Timetable
 from appliance.upkeep import Retention, Soundness
@@ -91,6 +93,8 @@ class Appliance:
     alerts: Alerts
     captures: Captures
     endpoints: Endpoints
+    second_authority: SecondAuthority
+    handed_in: HandedIn
 
 
 def build(
@@ -134,6 +138,7 @@ def build(
     detection = Detection(config, plugins, read, health.refresh_soon)
     monitoring = Monitoring(records, audit, assignments, directory, staff, vaults, timezone)
     endpoints = Endpoints(records, audit, directory, monitoring, plugins, exempt, live, detection, captures, config)
+    handed_in = HandedIn(detection, captures, monitoring, exempt, endpoints.connections, endpoints.is_own)
     return Appliance(
         config=config,
         records=records,
@@ -165,6 +170,10 @@ def build(
         alerts=alerts,
         captures=captures,
         endpoints=endpoints,
+        second_authority=SecondAuthority(
+            state_dir / "trust", records, audit, notices, exempt, settings.web.domain, settings.school.name
+        ),
+        handed_in=handed_in,
     )
 
 
@@ -192,6 +201,7 @@ async def start(appliance: Appliance, troubles: Mapping[str, Trouble]) -> None:
     """Start everything on open stores. ``troubles``: plugins that failed when they were tried in a child process."""
     await appliance.signed_heads.start()
     await appliance.notices.start()
+    await appliance.second_authority.start()
     await appliance.staff.start()
     await appliance.staff.sessions.start()
     for keys in appliance.staff.sessions.opened():  # of the generation before
@@ -204,6 +214,7 @@ async def start(appliance: Appliance, troubles: Mapping[str, Trouble]) -> None:
     await appliance.plugins.start(appliance, troubles)
     await appliance.detection.start()
     await appliance.endpoints.start()
+    await appliance.handed_in.start()
     _add_jobs(appliance)
     await appliance.schedule.start()
     await appliance.health.start()
@@ -213,7 +224,8 @@ async def stop(appliance: Appliance) -> None:
     """Stop everything, last started first. Safe after a start that failed half-way."""
     appliance.live.close()
     steps = (
-        appliance.health.stop, appliance.schedule.stop, appliance.endpoints.stop, appliance.detection.stop,
+        appliance.health.stop, appliance.schedule.stop, appliance.handed_in.stop, appliance.endpoints.stop,
+        appliance.detection.stop,
         appliance.plugins.stop,
         appliance.bus.stop_all, appliance.identity.stop, appliance.directory.stop,
         appliance.workers.stop, appliance.activity.close, appliance.records.close,
@@ -274,6 +286,8 @@ def _add_jobs(appliance: Appliance) -> None:
         appliance.health.add(part.checks)
     appliance.health.add(appliance.identity.checks)
     appliance.health.add(appliance.signed_heads.checks)
+    appliance.health.add(appliance.second_authority.checks)
     appliance.health.add(appliance.captures.checks)
+    appliance.health.add(appliance.handed_in.checks)
     appliance.health.add(appliance.alerts.checks)
     appliance.health.add(appliance.endpoints.checks)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol
 
 from appliance.audit import Audit
@@ -59,6 +60,8 @@ class Effective:
     value: str
     origin: str
     target: Target | None
+    until: str | None = None
+    """When this choice ends (a stamp), and what is around it applies again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class Assignments:
         self._audit = audit
         self.groups = tuple(groups)
         self._networks = _by_specificity(groups)
+        self._around = _by_length(self._networks)
         self._memberships = memberships
         self._kinds: dict[str, Kind] = {}
         self._rows: dict[tuple[str, Target], list[Row]] = {}
@@ -163,7 +167,7 @@ class Assignments:
         ``supposing``: as if this had been set for these targets (``None``: nothing), to say beforehand what a change
         will do.
         """
-        declared, moment = self.kind(kind), stamp(at or now())
+        declared, moment = self.kind(kind), stamp() if at is None else _stamped(at)
         supposed = supposing or {}
         for targets in self._closest_first(person, device, address):
             own = [supposed[one] if one in supposed else self._own(kind, declared, one, moment) for one in targets]
@@ -183,8 +187,13 @@ class Assignments:
             groups.update(self._memberships.groups_of_device(device))
         yield [Target(TargetKind.GROUP, group) for group in sorted(groups)]
         if address is not None:
-            client = _plain(address)
-            yield from ([Target(TargetKind.NETWORKS, name)] for network, name in self._networks if client in network)
+            yield from ([Target(TargetKind.NETWORKS, name)] for name in self._groups_around(_plain(address)))
+
+    def _groups_around(self, client: Address) -> Iterator[str]:
+        """The groups of networks that hold an address, the most specific first: one look for each length of prefix."""
+        for version, shift, names in self._around:
+            if version == client.version and (name := names.get(int(client) >> shift)) is not None:
+                yield name
 
     def own(
         self, kind: str, target: Target, at: datetime | None = None, *, without: str | None = None
@@ -207,7 +216,17 @@ class Assignments:
         row = in_force[-1]
         if row["value"] not in declared.options:  # it named something that the settings no longer know
             return None
-        return Effective(row["value"], f"set by {row['author']}: {row['reason']}", target)
+        return Effective(row["value"], f"set by {row['author']}: {row['reason']}", target, row["until"])
+
+    def in_force(self, kind: str) -> list[tuple[Target, Row]]:
+        """What pages have set for this kind and what applies now, by target: the newest row of each, newest first."""
+        moment = stamp()
+        found = [
+            (target, open_[-1])
+            for (named, target), rows in self._rows.items()
+            if named == kind and (open_ := [row for row in rows if row["until"] is None or row["until"] > moment])
+        ]
+        return sorted(found, key=lambda pair: (pair[1]["set_at"], pair[1]["id"]), reverse=True)
 
     def given(self, kind: str, value: str, *, or_later: bool = False) -> frozenset[Target]:
         """For whom a page has set ``value``, in force now.
@@ -346,6 +365,22 @@ def _by_specificity(groups: Sequence[GroupSettings]) -> tuple[tuple[Network, str
     return tuple(sorted(pairs, key=lambda pair: (-pair[0].prefixlen, str(pair[0]))))
 
 
+def _by_length(networks: Sequence[tuple[Network, str]]) -> tuple[tuple[int, int, Mapping[int, str]], ...]:
+    """Version, bits that do not count, and the names of the networks of that length by the bits that do."""
+    found: dict[tuple[int, int], dict[int, str]] = {}
+    for network, name in networks:  # the most specific first, and so are the lengths
+        shift = network.max_prefixlen - network.prefixlen
+        found.setdefault((network.version, shift), {})[int(network.network_address) >> shift] = name
+    return tuple((version, shift, names) for (version, shift), names in found.items())
+
+
+@lru_cache(maxsize=64)
+def _stamped(moment: datetime) -> str:
+    """Thousands are asked about at one moment."""
+    return stamp(moment)
+
+
+@lru_cache(maxsize=20_000)
 def _plain(address: str) -> Address:
     """The address; an IPv4 client seen on an IPv6 socket (``::ffff:10.0.0.1``) is an IPv4 client."""
     client = ipaddress.ip_address(address.partition("%")[0])

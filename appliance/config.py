@@ -372,6 +372,18 @@ class Config:
         unit, on_page = leaf.about.unit, leaf.on_page and origin.kind != "file"
         return Row(leaf.path, value, origin, description, unit, default, on_page, leaf.kind, leaf.choices)
 
+    def data(self) -> dict[str, Any]:
+        """Everything that is not a built-in default, as plain data. Checked at the same place it gives the same."""
+        tree: dict[str, Any] = {}
+        for checked in self.branches:
+            section = _grow(tree, checked.branch.prefix)
+            for leaf in checked.leaves.values():
+                value = _get(checked.data, leaf.keys)
+                if value is not UNSET:
+                    *above, key = leaf.keys
+                    _grow(section, above)[key] = copy.deepcopy(value)
+        return tree
+
     def origin(self, path: str) -> Origin:
         """Where the value of a setting came from. Raises ``ApplianceError`` if there is no such setting."""
         for checked in self.branches:

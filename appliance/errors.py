@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+EXIT_BAD_SETTINGS = 2
+EXIT_CANNOT_START = 75
+"""EX_TEMPFAIL of sysexits.h: a held port, a store in use. systemd tries again; the trial ends and says why."""
+
 
 class ApplianceError(Exception):
     """Something went wrong that a person can put right. ``str(error)`` says what happened, ``todo`` what to do next."""
@@ -13,6 +17,10 @@ class ApplianceError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what} {self.todo}".rstrip()
+
+
+class BadSettings(ApplianceError):
+    """The settings have mistakes; ``str(error)`` has one a line. Nothing was started."""
 
 
 class CannotStart(ApplianceError):

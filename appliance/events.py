@@ -60,13 +60,13 @@ class AlertRaised(Event):
     """An alert was opened, or nobody took it in time and it went on to others. It says nothing about any pupil."""
 
     alert: str = Field(description="Id of the alert.")
-    kind: str = Field(description="`capture`, `test` or `silence`.")
-    severity: str = Field(description="`severe`, `moderate` or `minor`; empty for silence.")
-    category: str = Field(description="Name of the category on pages; for silence, what fell silent.")
+    kind: str = Field(description="`capture`, `test`, `silence` or `network`.")
+    severity: str = Field(description="`severe`, `moderate` or `minor`; empty for silence and the network.")
+    category: str = Field(description="Name of the category on pages; for silence and the network, what it is.")
     step: int = Field(description="0 when it was opened; one more each time it went on.")
     accounts: tuple[str, ...] = Field(description="Ids of the accounts that are told at this step.")
     link: str = Field(description="Path of its staff page.")
-    captures: int = Field(1, description="How many captures it is about by now; for silence, 1.")
+    captures: int = Field(1, description="How many captures it is about by now; for silence and the network, 1.")
     for_team: bool = Field(
         False, description="Whether every safeguarding lead may see it. If not, no shared mailbox may be told."
     )

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pluggy
-from aiohttp import web
 
 from appliance.observations import Detector, EndpointDevice
+
+if TYPE_CHECKING:  # most commands never answer a request, and it takes a third of a second to import
+    from aiohttp import web
 
 PROJECT = "appliance"
 
@@ -26,7 +28,9 @@ hook = pluggy.HookimplMarker(PROJECT)
 _spec = pluggy.HookspecMarker(PROJECT)
 
 Site = Literal["staff", "pupil", "endpoint"]
-View = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Elsewhere = Literal["elsewhere"]
+"""Any host name that is somebody else's. Whoever opens one and lands here was sent by an answer of the web filter."""
+View: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
 
 
 class Permission(StrEnum):
@@ -63,15 +67,21 @@ class Permission(StrEnum):
     """See the captures of the people in one's scope, set statuses and write notes. Opening them needs the vault too."""
     SEE_ALERTS = "see alerts"
     """Be told what a responsible adult must look at, as far as one may see whom or what it is about."""
+    CHOOSE_SITES = "choose websites"
+    """Say which websites are open for whom, pause a filter, and answer those who ask for a site."""
     KEEP_VULNERABLE = "keep the vulnerable list"
     """See and change who is on the vulnerable list. No role gives it: whoever can open its notes has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One route. ``path`` follows aiohttp's syntax (``/lists/{name}``); paths of a plugin start with ``/<plugin>``."""
+    """One route. ``path`` follows aiohttp's syntax (``/lists/{name}``); paths of a plugin start with ``/<plugin>``.
 
-    site: Site
+    ``elsewhere`` is what a device sees that was led here under somebody else's host name, over plain HTTP too: public
+    pages without cookies, at any path, of one plugin alone.
+    """
+
+    site: Site | Elsewhere
     method: Literal["GET", "POST"]
     path: str
     view: View
@@ -98,7 +108,19 @@ class HomeCard:
     permission: Permission
 
 
-Panel = Menu | HomeCard
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A step of the set-up that stands on the home page of whoever may do it until ``done`` says that it is done."""
+
+    title: str
+    why: str
+    link: str
+    link_words: str
+    permission: Permission
+    done: Callable[[], Awaitable[bool]]
+
+
+Panel = Menu | HomeCard | Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +183,65 @@ class Data:
     keep_days: int | None = None
     time_column: str | None = None
     store: Literal["records", "activity"] = "records"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """Something that is typed after a command: ``name`` (``client``), ``words`` for its help.
+
+    ``option``: written as ``--name VALUE`` and may be left out; otherwise it is needed and has its place.
+    """
+
+    name: str
+    words: str
+    option: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of the command line that asks the running appliance: ``appliance dns explain NAME``.
+
+    ``path``: the words that call it, none of which is a command of the core. ``run`` gets what was typed by name (an
+    option that was left out is ``""``) and returns the words to print; it raises ``Refused`` for what it cannot do.
+    """
+
+    path: tuple[str, ...]
+    words: str
+    arguments: tuple[Argument, ...]
+    run: Callable[[Mapping[str, str]], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class DnsClient:
+    """Something that asks for names: where it is, which device that is and who uses it, as far as they are known."""
+
+    address: str
+    device: str | None
+    person: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What a plugin wants for one client over its profile, until a moment or until it is asked again.
+
+    ``profile``: this one instead of the client's own. ``block`` and ``allow``: domains with everything below them.
+    ``only``: nothing but ``allow``. ``everything``: nothing at all. ``why``: words for those who ask why.
+    """
+
+    profile: str = ""
+    block: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    only: bool = False
+    everything: bool = False
+    until: datetime | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A plugin's word that a name is to be blocked, and why."""
+
+    why: str
 
 
 class State(StrEnum):
@@ -227,7 +308,7 @@ class Hooks:
 
     @_spec
     def register_panels(self) -> Sequence[Panel]:  # type: ignore[empty-body]
-        """What the plugin adds to shared pages: ``Menu`` (the rail) and ``HomeCard`` (the home page).
+        """What the plugin adds to shared pages: ``Menu`` (the rail), ``HomeCard`` and ``Task`` (the home page).
 
         Merged: sorted by ``order`` and title.
 
@@ -323,6 +404,56 @@ class Hooks:
             @hook
             async def endpoint_policy(self, device: EndpointDevice) -> dict[str, Any]:
                 return {"needles": self.needles if device.monitored else []}
+        """
+
+    @_spec
+    def register_commands(self) -> Sequence[Command]:  # type: ignore[empty-body]
+        """Commands of the command line. They run in the appliance that runs; without one they say so.
+
+        Merged: all plugins' commands together; the first plugin that the settings name keeps a command that two have.
+
+        Example::
+
+            @hook
+            def register_commands(self) -> list[Command]:
+                return [Command(("visitors", "today"), "print who is here", (), self.print_today)]
+        """
+
+    @_spec
+    async def dns_overlay(self, client: DnsClient) -> Overlay | None:
+        """What applies to this client over its web filter profile; ``None``: nothing.
+
+        Asked for each client that is known (a device or a person) when it comes and every few seconds: answer from
+        memory. A plugin that fails keeps what it said last, until its ``until``. What it says ends by itself at
+        ``until``, even while the appliance does not run; without one it stays in force until it says otherwise.
+
+        Merged: the strictest wins. ``everything`` and ``only`` if one says so; of profiles the strictest; all
+        ``block`` together; ``allow`` only where no plugin blocks, and with ``only`` what all who say ``only`` allow.
+        Help-seeking sites stay open, and locked lists stay shut, whatever is said.
+
+        Example::
+
+            @hook
+            async def dns_overlay(self, client: DnsClient) -> Overlay | None:
+                ban = self.bans.get(client.person)
+                return Overlay(everything=True, until=ban.ends, why="Internet ban") if ban else None
+        """
+
+    @_spec
+    def dns_verdict(self, name: str, type: str, profile: str) -> Verdict | None:  # noqa: A002
+        """Whether a name (``www.example.org``) is to be blocked for a profile; ``None``: nothing to say.
+
+        Asked beside the DNS worker, in a process of its own in which the plugin is made but not started: there is no
+        store and no network. The answer is remembered, so it depends on nothing but its arguments. A plugin that takes
+        too long is left out. Names of help-seeking sites are never asked about.
+
+        Merged: the strictest wins: one ``Verdict`` blocks the name.
+
+        Example::
+
+            @hook
+            def dns_verdict(self, name: str, type: str, profile: str) -> Verdict | None:
+                return Verdict("A gambling site") if "casino" in name and profile == "pupil" else None
         """
 
     @_spec

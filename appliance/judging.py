@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import pickle
-import resource
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,71 +19,25 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from appliance.app import build
+from appliance.child_pipes import bound_this_process, lines_of, own_pipes, say
 from appliance.config import Config, Place
 from appliance.containment import Containment, Note, PluginFailure
 from appliance.errors import ApplianceError
 from appliance.observations import Detector, Finding, Observation
 from appliance.plugin_finder import Found, find_plugins, import_plugin
-from appliance.sealing import wipe
-
-MEMORY_BYTES = 1024 * 1024 * 1024
-"""A detector that asks for more gets an error, instead of the whole machine running out of memory."""
-PIECE_BYTES = 65536
-FIRST_TO_GO = "500"
-"""If the machine runs out of memory all the same, the kernel ends this process rather than the main one."""
 
 
 def serve(place: Place) -> None:
     """Answer until the pipe is closed."""
-    _bound()
-    questions, answers = _own_pipes()
-    say, lines = partial(_say, answers), _lines(questions)
+    bound_this_process()
+    questions, answers = own_pipes()
+    tell, lines = partial(say, answers), lines_of(questions)
     containment = _containment()
-    detectors, failed = asyncio.run(_detectors(place, bytes(next(lines)), containment, say))
+    detectors, failed = asyncio.run(_detectors(place, bytes(next(lines)), containment, tell))
     surfaces = {name: sorted(detector.surfaces) for name, detector in detectors.items()}
-    say({"detectors": surfaces, "failed": failed})
+    tell({"detectors": surfaces, "failed": failed})
     for line in lines:
-        say(_answer(json.loads(line), detectors, containment))
-
-
-def _bound() -> None:
-    for limit, value in ((resource.RLIMIT_DATA, MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
-        _, most = resource.getrlimit(limit)
-        resource.setrlimit(limit, (value if most == resource.RLIM_INFINITY else min(value, most), most))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO, encoding="ascii")
-
-
-def _own_pipes() -> tuple[int, int]:
-    """Questions and answers on descriptors of their own; what anybody else reads or prints is nothing."""
-    questions, answers = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nothing, standard)
-    os.close(nothing)
-    return questions, answers
-
-
-def _lines(descriptor: int) -> Iterator[bytearray]:
-    """Line by line. Each is overwritten when the next is asked for, and no buffer keeps it: what was judged must not
-    wait here for hours, for whoever has root, until the next device notices something.
-    """
-    held = bytearray()
-    while piece := os.read(descriptor, PIECE_BYTES):
-        held += piece
-        del piece
-        while (end := held.find(b"\n")) >= 0:
-            line, rest = held[: end + 1], held[end + 1 :]
-            wipe(held)
-            held = rest
-            yield line
-            wipe(line)
-
-
-def _say(answers: int, message: Mapping[str, Any]) -> None:
-    content = memoryview(json.dumps(message, separators=(",", ":")).encode() + b"\n")
-    while content:
-        content = content[os.write(answers, content) :]
+        tell(_answer(json.loads(line), detectors, containment))
 
 
 def _containment() -> Containment:
@@ -97,7 +49,7 @@ def _containment() -> Containment:
 
 
 async def _detectors(
-    place: Place, packed: bytes, containment: Containment, say: Callable[[Mapping[str, Any]], None]
+    place: Place, packed: bytes, containment: Containment, tell: Callable[[Mapping[str, Any]], None]
 ) -> tuple[dict[str, Detector], dict[str, str]]:
     """Every detector by ``plugin.name``, and the plugins that failed, with the reason."""
     config: Config
@@ -108,15 +60,15 @@ async def _detectors(
     settings: dict[str, Any] = {}
     failed: dict[str, str] = {}
     for name in plugins:
-        say({"loading": name})
+        tell({"loading": name})
         with _noting(name, failed):
             unpack = partial(_settings, found[name], place, plugins[name])
             settings[name] = containment.call(name, "being loaded", unpack)
-    say({"loading": ""})
+    tell({"loading": ""})
     appliance = build(replace(config, plugins=settings), found, containment, **read)
     detectors: dict[str, Detector] = {}
     for name in settings:
-        say({"loading": name})
+        tell({"loading": name})
         with _noting(name, failed):
             load = partial(appliance.plugins.load_detectors, name, appliance)
             for detector in containment.call(name, "being loaded", load):

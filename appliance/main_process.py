@@ -28,8 +28,10 @@ from appliance.loading import Loaded, load, resource
 from appliance.migrate import CORE, migrate
 from appliance.net import bind_all, bracketed, lan_addresses
 from appliance.notify import notify, watchdog_seconds
+from appliance.plugin_commands import listed, run_words
 from appliance.plugins import TODO, PluginState, write_off
 from appliance.trust import Authority, ServerCertificate, ssl_context
+from appliance.web.deadline import GREETED
 from appliance.web.server import WebServer
 
 PORT_TODO = "Stop it, or set another port with web.port in {file}."
@@ -55,6 +57,8 @@ class MainProcess:
         self._web: WebServer | None = None
         self._memory = Memory()
         self._sockets: list[socket.socket] = []
+        self._plain_sockets: list[socket.socket] = []
+        self._plain_trouble: CannotStart | None = None
         self._containment: Containment | None = None
         self._trace_file: TextIO | None = None
         self._stall: Stall | None = None
@@ -85,13 +89,14 @@ class MainProcess:
         _make_folders(settings)
         refuse_if_used(settings.storage.state_dir / "records.db")
         self._sockets = self._bind(settings)
+        self._bind_plain(settings)
         self._watch(settings)
         try:
             await self._serve(loaded)
         finally:  # also after a start that failed half-way: the stores' threads would keep the process alive
             await self._stop_generation()
             self._memory.close()
-            for listening in self._sockets:
+            for listening in (*self._sockets, *self._plain_sockets):
                 listening.close()
 
     async def _serve(self, loaded: Loaded) -> None:
@@ -154,6 +159,19 @@ class MainProcess:
     def _bind(self, settings: Settings) -> list[socket.socket]:
         return bind_all(settings.web.listen, settings.web.port, PORT_TODO.format(file=self._place.config_file))
 
+    def _bind_plain(self, settings: Settings) -> None:
+        """Listen for plain HTTP, in place of where it was. A held port is no reason not to start."""
+        for listening in self._plain_sockets:
+            listening.close()
+        self._plain_sockets, self._plain_trouble = [], None
+        if settings.web.http_port:
+            try:
+                todo = "Stop it, or set another port with web.http_port, then start the appliance again."
+                self._plain_sockets = bind_all(settings.web.listen, settings.web.http_port, todo)
+            except CannotStart as error:
+                self._plain_trouble = error
+                log.warning("Plain HTTP is not answered: %s", error)
+
     def _watch(self, settings: Settings) -> None:
         note, trace = _watch_files(settings)
         self._containment = Containment(Note(note), settings.limits.hook_seconds)
@@ -186,7 +204,10 @@ class MainProcess:
         appliance.schedule.add(CORE, Job("certificate", Daily(time(4, 30)), self._renew_if_due))
         appliance.health.add(self._checks)
         context = ssl_context(self._certificate)
-        self._web = WebServer(appliance, self._sockets, context, self._authority, self._certificate)
+        appliance.second_authority.serve_on(context, GREETED.get)
+        self._web = WebServer(
+            appliance, self._sockets, context, self._authority, self._certificate, self._plain_sockets
+        )
         await self._web.start()
         await appliance.health.refresh()
 
@@ -217,6 +238,9 @@ class MainProcess:
             who = f" in the plugin {self._stall.plugin}" if self._stall.plugin else ""
             words = f"The main process stood still{who} ({self._stall.what or 'its own code'}) and was started again."
             checks.append(Check("Last run", State.WARNING, words, "Show this to whoever looks after the appliance."))
+        if self._plain_trouble is not None:
+            words = f"{self._plain_trouble.what} Nobody is told why a site is blocked."
+            checks.append(Check("Plain HTTP", State.WARNING, words, self._plain_trouble.todo))
         checks += [
             Check("Settings", State.WARNING, note, "Undo the change on the Settings page.")
             for note in self.appliance.config.notes
@@ -294,11 +318,14 @@ class MainProcess:
         """Stop what runs and start ``loaded``; if that does not start as it should, bring the old one back."""
         assert self._loaded is not None
         before, old_sockets = self._loaded, self._sockets
+        plain_moves = _plain(before.config.settings) != _plain(loaded.config.settings)
         was_on = [state.name for state in self.appliance.plugins.states() if state.state == "on"]
         try:
             if before.config.settings.web != loaded.config.settings.web:
                 self._sockets = self._rebind(before.config.settings, loaded.config.settings)
             await self._stop_generation()
+            if plain_moves:
+                self._bind_plain(loaded.config.settings)
             await self._start_generation(loaded)
             fallen = self._fallen(was_on)
         except (ApplianceError, OSError, ValueError, TypeError, LookupError, sqlite3.Error) as error:
@@ -310,6 +337,8 @@ class MainProcess:
         if reason:
             await self._stop_generation()
             self._sockets = old_sockets
+            if plain_moves:
+                self._bind_plain(before.config.settings)
             await self._start_generation(before, forgive=tuple(fallen), undo=roll_back)
             self._outcome = Outcome(False, f"Nothing was changed: {reason}")
         else:
@@ -355,6 +384,8 @@ class MainProcess:
             "setup-link": self._command_setup_link,
             "status": self._command_status,
             "events retry": self._command_events_retry,
+            "plugin command": self._command_of_plugin,
+            "plugin commands": self._command_list,
         }
 
     async def _command_reload(self, actor: str, _request: Mapping[str, Any]) -> Reply:
@@ -394,6 +425,12 @@ class MainProcess:
         done = await self.appliance.control.events_retry(actor, str(request["owner"]), str(request["event"]))
         return Reply(done, "It is tried again." if done else "There is no such parked event.")
 
+    async def _command_of_plugin(self, _actor: str, request: Mapping[str, Any]) -> Reply:
+        return Reply(True, await run_words(self.appliance.plugins, [str(word) for word in request["words"]]))
+
+    async def _command_list(self, _actor: str, _request: Mapping[str, Any]) -> Reply:
+        return Reply(True, listed(self.appliance.plugins.commands()))
+
     # Telling
 
     def staff_address(self) -> str:
@@ -414,7 +451,9 @@ class MainProcess:
         kept = {folder.name for folder in folders if folder.name.split(".")[0] in off}
         stall = appliance.config.settings.limits.stall_seconds
         workers = " ".join(sorted({*appliance.workers.names(), *kept}))
-        notify(f"X_WORKERS={workers}", f"WATCHDOG_USEC={int(stall * 1_000_000)}")
+        storage = appliance.config.settings.storage
+        places = (f"X_STATE_DIR={storage.state_dir}", f"X_RUN_DIR={storage.run_dir}")
+        notify(f"X_WORKERS={workers}", *places, f"WATCHDOG_USEC={int(stall * 1_000_000)}")
 
     async def _banner(self) -> str:
         assert self._certificate is not None
@@ -450,6 +489,11 @@ class MainProcess:
 
 def _reply(outcome: Outcome) -> Reply:
     return Reply(outcome.applied, "\n".join([outcome.words, *map(str, outcome.mistakes)]))
+
+
+def _plain(settings: Settings) -> tuple[tuple[str, ...], int]:
+    """Where plain HTTP is answered."""
+    return settings.web.listen, settings.web.http_port
 
 
 def _port_suffix(port: int) -> str:

@@ -21,6 +21,7 @@ class Surface(StrEnum):
     TITLE = "title"
     ADDRESS = "address"
     SEARCH = "search"
+    NAME = "name"
 
     @property
     def label(self) -> str:
@@ -34,6 +35,7 @@ _SURFACES: Mapping[Surface, str] = {
     Surface.TITLE: "title of a page",
     Surface.ADDRESS: "address of a page",
     Surface.SEARCH: "search",
+    Surface.NAME: "name of a site that a device asked for",
 }
 
 

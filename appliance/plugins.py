@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,13 +27,17 @@ from appliance.events import PluginSwitchedOff
 from appliance.hookspecs import (
     PROJECT,
     Check,
+    Command,
     Data,
+    DnsClient,
     HomeCard,
     Hooks,
     Job,
     Menu,
+    Overlay,
     Page,
     State,
+    Task,
     View,
 )
 from appliance.migrate import migrate
@@ -47,10 +51,12 @@ if TYPE_CHECKING:
     from appliance.db import Row, Transaction
 
 T = TypeVar("T")
-PanelType = TypeVar("PanelType", Menu, HomeCard)
+PanelType = TypeVar("PanelType", Menu, HomeCard, Task)
 
 STARTUP_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
 FAILURES_KEPT = 20
+OVERLAY_SECONDS = 1.0
+"""Each client is asked about every few seconds, one after the other: a plugin answers from memory."""
 MIGRATION_SECONDS = 120.0
 TODO = (
     "Put it right, then press “Try again” on the Status page or run `appliance plugin reset {name}`. "
@@ -156,6 +162,7 @@ class Plugins:
         registered.workers = tuple(self._ask(name, "register_workers"))
         registered.data = tuple(self._ask(name, "register_data"))
         registered.detectors = tuple(self._ask(name, "register_detectors"))
+        registered.commands = tuple(self._ask(name, "register_commands"))
         check_registered(registered, appliance.bus.types())
         return registered
 
@@ -165,6 +172,11 @@ class Plugins:
         detectors = tuple(self._ask(name, "register_detectors"))
         check_detectors(detectors)
         return detectors
+
+    def load_verdicts(self, name: str, appliance: Appliance) -> Callable[..., object]:
+        """Make one plugin for the process that asks it for nothing but ``dns_verdict``. Raises as ``load`` does."""
+        verdict: Callable[..., object] = self._make(name, appliance).plugin.dns_verdict
+        return verdict
 
     def _make(self, name: str, appliance: Appliance) -> Registered:
         found = self._found[name]
@@ -347,6 +359,40 @@ class Plugins:
             except (PluginError, PluginOff) as error:
                 log.warning("%s has no policy for devices: %s", name, error)
         return found
+
+    def with_hook(self, hook: str) -> list[str]:
+        """The plugins that are on and answer this hook."""
+        return [name for name, found in self._registered.items() if hook in found.hooks and self.is_on(name)]
+
+    async def dns_overlays(self, client: DnsClient) -> dict[str, Overlay | None]:
+        """What each plugin that is on wants for a client, by the plugin's name; one that fails is not in it."""
+        found: dict[str, Overlay | None] = {}
+        for name in self.with_hook("dns_overlay"):
+            ask = partial(self._overlay, name, client)
+            try:
+                found[name] = await self.run(name, "dns_overlay", ask, OVERLAY_SECONDS)
+            except (PluginError, PluginOff) as error:
+                log.warning("%s did not say what applies to a client: %s", name, error)
+        return found
+
+    async def _overlay(self, name: str, client: DnsClient) -> Overlay | None:
+        answer = await self._registered[name].plugin.dns_overlay(client=client)
+        if answer is not None and not isinstance(answer, Overlay):
+            raise PluginError(f"dns_overlay returned {type(answer).__name__}, not Overlay.")
+        return answer
+
+    def command(self, words: Sequence[str]) -> tuple[str, Command] | None:
+        """The command of a plugin that is on which these words begin with, and whose it is."""
+        for name, registered in self._registered.items():
+            for command in registered.commands if self.is_on(name) else ():
+                if tuple(words[: len(command.path)]) == command.path:
+                    return name, command
+        return None
+
+    def commands(self) -> list[Command]:
+        """The commands of the plugins that are on."""
+        on = [registered for name, registered in self._registered.items() if self.is_on(name)]
+        return sorted((one for registered in on for one in registered.commands), key=lambda command: command.path)
 
     def detectors(self) -> list[str]:
         """The plugins whose detectors are to be asked. One that waits for something to start can judge already."""

@@ -30,8 +30,11 @@ class Trouble:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what makes memory forget: a probe opens nothing, and is a good deal faster so."""
-    return {name: value for name, value in os.environ.items() if name not in memory.ENVIRONMENT}
+    """Ours without what makes memory forget: a probe opens nothing, and is a good deal faster so. Nor does it call
+    anybody, so it need not read which authorities to trust, which takes a tenth of its time.
+    """
+    ours = {name: value for name, value in os.environ.items() if name not in memory.ENVIRONMENT}
+    return {**ours, "SSL_CERT_FILE": os.devnull}
 
 
 async def probe(name: str, arguments: Sequence[str], seconds: float) -> Trouble | None:

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from appliance.plugin_finder import PACKAGE, Found
-from appliance.workers import write_atomically
+from appliance.whole_files import write_atomically
 
 FILE = "probed.json"
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from appliance.errors import PluginError
 from appliance.events import Event
-from appliance.hookspecs import Data, HomeCard, Job, Menu, Page, Panel, Permission, Worker
+from appliance.hookspecs import Command, Data, HomeCard, Job, Menu, Page, Panel, Permission, Task, Worker
 from appliance.observations import Detector, Surface
 from appliance.schedule import check_job
 from appliance.workers import check_worker
 
+_WORD = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _DETECTOR_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -36,6 +37,7 @@ class Registered:
     workers: tuple[Worker, ...] = ()
     data: tuple[Data, ...] = ()
     detectors: tuple[Detector, ...] = ()
+    commands: tuple[Command, ...] = ()
     begun: bool = False
     """Whether ``startup`` was called, so that ``shutdown`` must be."""
 
@@ -44,16 +46,11 @@ def check_registered(registered: Registered, known_events: Mapping[str, type[Eve
     """The rules for what a plugin registers. Raises ``PluginError``."""
     name = registered.name
     _all_are(registered.pages, Page, "register_pages")
-    _all_are(registered.panels, Menu | HomeCard, "register_panels")
+    _all_are(registered.panels, Menu | HomeCard | Task, "register_panels")
     _all_are(registered.jobs, Job, "register_jobs")
     _all_are(registered.workers, Worker, "register_workers")
     _all_are(registered.data, Data, "register_data")
-    for page in registered.pages:
-        if page.path != f"/{name}" and not page.path.startswith(f"/{name}/"):
-            raise PluginError(f"The page {page.path} must lie under /{name}.")
-        if not isinstance(page.permission, Permission):
-            raise PluginError(f"The page {page.path} names no permission.", "Use one of Permission.")
-    _no_twice([(page.site, page.method, page.path) for page in registered.pages], "page")
+    _check_pages(name, registered.pages)
     _no_twice([job.name for job in registered.jobs], "job")
     for job in registered.jobs:
         check_job(name, job)
@@ -73,6 +70,31 @@ def check_registered(registered: Registered, known_events: Mapping[str, type[Eve
         if not data.table.startswith(f"{name}_"):
             raise PluginError(f"The table {data.table} must be named {name}_*.")
     check_detectors(registered.detectors)
+    check_commands(registered.commands)
+
+
+def check_commands(commands: Sequence[Command]) -> None:
+    """The rules for commands. Raises ``PluginError``."""
+    _all_are(commands, Command, "register_commands")
+    for command in commands:
+        if not command.path or not all(_WORD.fullmatch(word) for word in command.path):
+            raise PluginError(f"The command {' '.join(command.path)!r} needs words of lower-case letters and digits.")
+        if not asyncio.iscoroutinefunction(command.run):
+            raise PluginError(f"The command {' '.join(command.path)} must be written with `async def`.")
+        if not all(_WORD.fullmatch(argument.name) for argument in command.arguments):
+            raise PluginError(f"The arguments of {' '.join(command.path)} need names of lower-case letters.")
+    _no_twice([command.path for command in commands], "command")
+
+
+def _check_pages(name: str, pages: Sequence[Page]) -> None:
+    for page in pages:
+        if page.site != "elsewhere" and page.path != f"/{name}" and not page.path.startswith(f"/{name}/"):
+            raise PluginError(f"The page {page.path} must lie under /{name}.")
+        if not isinstance(page.permission, Permission):
+            raise PluginError(f"The page {page.path} names no permission.", "Use one of Permission.")
+        if page.site == "elsewhere" and page.permission is not Permission.PUBLIC:
+            raise PluginError(f"The page {page.path} is elsewhere, where nobody signs in.", "Use Permission.PUBLIC.")
+    _no_twice([(page.site, page.method, page.path) for page in pages], "page")
 
 
 def check_detectors(detectors: Sequence[Detector]) -> None:

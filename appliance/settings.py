@@ -178,6 +178,14 @@ class WebSettings(Section):
         min_length=1,
     )
     port: int = setting(443, "Port of the pages (HTTPS).", trial=8443, ge=1, le=65535)
+    http_port: int = setting(
+        80,
+        "Port for plain HTTP: it leads browsers that were sent here by the web filter to the page that says why a site "
+        "is blocked, and everybody else to HTTPS; 0: none.",
+        trial=8480,
+        ge=0,
+        le=65535,
+    )
     domain: HostName = setting(
         "safeguarding.internal", "Domain of the pages, as in https://staff.DOMAIN.", trial="localhost"
     )
@@ -191,6 +199,13 @@ class WebSettings(Section):
     max_body_kib: int = setting(
         1024, "Largest request that is accepted, pictures aside.", unit="KiB", ge=1, le=1024 * 1024
     )
+
+    @model_validator(mode="after")
+    def _ports_apart(self) -> Self:
+        if self.http_port == self.port:
+            message = f"port {self.port} is the one for HTTPS (web.port)"
+            raise WrongSettings(Wrong(message, ("http_port",), "another port, or 0 for none"))
+        return self
 
 
 class StaffSettings(Section):

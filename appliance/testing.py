@@ -40,6 +40,7 @@ from appliance.accounts.staff import EVERYONE_BY_DEFAULT, Scope
 from appliance.clock import now
 from appliance.config import Place
 from appliance.containment import Containment, Note, attribute_tasks
+from appliance.keys_on_disk import EXTENSION_KEY, ExtensionKey
 from appliance.loading import load
 from appliance.plugin_finder import find_plugins
 from appliance.sealing import Keys, new_pair
@@ -47,7 +48,7 @@ from appliance.trust import Authority
 from appliance.vaults import VAULT_NAMES
 from appliance.web.pages import COOKIE
 from appliance.web.server import WebServer
-from appliance.workers import write_atomically
+from appliance.whole_files import write_atomically
 
 if TYPE_CHECKING:
     from appliance.testing_mail import MailServer
@@ -57,11 +58,13 @@ KEPT_SECONDS = 300.0
 """How long browsers keep a connection that they do not use, or longer."""
 IT_NAME = "ida"
 IT_PASSWORD = "wombat ladder teal harbour"  # noqa: S105 - of tests
-PROBED = Path(tempfile.gettempdir()) / f"appliance-tests-{os.getuid()}" / probed.FILE
-"""What tests before this one have found out about the code of plugins."""
+KEPT = Path(tempfile.gettempdir()) / f"appliance-tests-{os.getuid()}"
+"""What tests leave for those after them."""
+PROBED = KEPT / probed.FILE
+"""What was found out about the code of plugins."""
 FormFields = Mapping[str, str] | Sequence[tuple[str, str]]
 SETTINGS = """\
-web: {{listen: ["127.0.0.1"], port: {web_port}}}
+web: {{listen: ["127.0.0.1"], port: {web_port}, http_port: 0}}
 exempt: {{help_seeking_file: help_seeking.yaml}}
 """
 HELP_SEEKING = """\
@@ -186,6 +189,8 @@ class Running(Client):
     appliance: app.Appliance
     _web: WebServer
     _sockets: list[socket.socket] = field(default_factory=list)
+    http_port: int = 0
+    """Where plain HTTP is answered, for host names of others."""
 
     async def as_role(self, role: Role | str | None, scopes: Sequence[Scope] = (), name: str = "") -> Client:
         """A browser of somebody new with this role; leads, deputies and heads may see everybody unless told otherwise.
@@ -220,6 +225,7 @@ async def start_in_process(home: Home) -> Running:
     if loop.get_task_factory() is None:
         attribute_tasks(loop)
     _know_what_was_probed(home)
+    _have_an_extension_key(home)
     loaded = await load(home.place)
     _note_what_was_probed(home)
     settings = loaded.config.settings
@@ -230,13 +236,14 @@ async def start_in_process(home: Home) -> Running:
     await app.start(appliance, loaded.troubles)
     authority = Authority.open(settings.storage.state_dir / "trust", settings.web.domain, "A school")
     certificate = authority.ensure_server_certificate(["localhost"], ["127.0.0.1"])
-    listening = socket.create_server(("127.0.0.1", 0))
-    web = WebServer(appliance, [listening], None, authority, certificate)
+    listening, plain = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
+    web = WebServer(appliance, [listening], None, authority, certificate, [plain])
     await web.start()
     await appliance.health.refresh()
     port = listening.getsockname()[1]
     it = await sign_in_as(appliance, port, Role.IT, (), "Ida Technician")
-    return Running(port, it.cookie, it.account, it.actor, appliance, web, [listening])
+    sockets, http_port = [listening, plain], plain.getsockname()[1]
+    return Running(port, it.cookie, it.account, it.actor, appliance, web, sockets, http_port)
 
 
 def _know_what_was_probed(home: Home) -> None:
@@ -253,6 +260,24 @@ def _note_what_was_probed(home: Home) -> None:
     if kept.exists() and (not PROBED.exists() or kept.read_bytes() != PROBED.read_bytes()):
         PROBED.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(PROBED, kept.read_bytes())
+
+
+def _have_an_extension_key(home: Home) -> None:
+    """Looking for primes takes half as long as everything else of a start: a new home gets a key that was made before.
+
+    The first home makes its own, as a new box does; those after it have the same.
+    """
+    trust, kept = home.state / "trust", KEPT / EXTENSION_KEY
+    if trust.exists():
+        return
+    home.state.mkdir(parents=True, exist_ok=True, mode=0o750)
+    trust.mkdir(mode=0o700)
+    if kept.exists():
+        write_atomically(trust / EXTENSION_KEY, kept.read_bytes())
+    else:
+        ExtensionKey.open(trust)
+        KEPT.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomically(kept, (trust / EXTENSION_KEY).read_bytes())
 
 
 async def sign_in_as(
@@ -462,6 +487,7 @@ class Box:
 def launch(home: Home, output: Path) -> Box:
     """Start a whole trial in processes of its own, which prints to a file. Whoever calls this stops it."""
     _know_what_was_probed(home)
+    _have_an_extension_key(home)
     command = [sys.executable, "-m", "appliance", "--config", str(home.config_file), "--trial", str(home.state)]
     with output.open("w", encoding="utf-8") as file:
         process = subprocess.Popen([*command, "trial"], stdout=file, stderr=file, text=True)

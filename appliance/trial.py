@@ -7,7 +7,6 @@ when its watchdog falls silent. So that the processes behave in the trial as the
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import sys
@@ -15,10 +14,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from appliance import memory
 from appliance.config import Place
+from appliance.errors import EXIT_BAD_SETTINGS, EXIT_CANNOT_START
 from appliance.notify import Message, NotifySocket
+from appliance.worker_link import SOCKET
 
 STOP_SECONDS = 3.0
 """From SIGTERM to SIGKILL: Ctrl-C must have stopped everything within five seconds."""
@@ -27,10 +29,6 @@ STALL_SECONDS = 10.0
 """Until the main process has said what ``limits.stall_seconds`` is."""
 RESTART_PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
 STEADY_SECONDS = 30.0
-EXIT_BAD_SETTINGS = 2
-EXIT_CANNOT_START = 75
-"""EX_TEMPFAIL of sysexits.h: a held port, a store in use. systemd tries again; the trial ends and says why."""
-PR_SET_PDEATHSIG = 1  # prctl(2)
 FINAL = (0, EXIT_BAD_SETTINGS, EXIT_CANNOT_START)
 
 
@@ -146,7 +144,7 @@ class Supervisor:
             if message.values.get("WATCHDOG_USEC", "").isdecimal():
                 self._stall_seconds = int(message.values["WATCHDOG_USEC"]) / 1_000_000
             if child is self._main and "X_WORKERS" in message.values:
-                await self._have_workers(message.values["X_WORKERS"].split(), notifications.address)
+                await self._have_workers(message.values, notifications.address)
 
     def _child_of(self, message: Message) -> Child | None:
         for child in (self._main, *self._workers.values()):
@@ -154,11 +152,14 @@ class Supervisor:
                 return child
         return None
 
-    async def _have_workers(self, names: Sequence[str], address: str) -> None:
+    async def _have_workers(self, said: Mapping[str, str], address: str) -> None:
+        names = said["X_WORKERS"].split()
         for name in sorted(set(self._workers) - set(names)):
             await self._stop(self._workers.pop(name))
         for name in sorted(set(names) - set(self._workers)):
-            self._workers[name] = Child(f"the worker {name}", ["worker", name], None)
+            folder, socket = Path(said["X_STATE_DIR"], "workers", name), Path(said["X_RUN_DIR"], SOCKET)
+            arguments = ["worker", name, "--folder", str(folder), "--socket", str(socket)]
+            self._workers[name] = Child(f"the worker {name}", arguments, None)
             self._keep(self._workers[name], address)
 
     async def _watch(self) -> None:
@@ -171,20 +172,6 @@ class Supervisor:
                 self._say(f"{child.name.capitalize()} has stood still for {silent:.0f} seconds and is ended.")
                 child.ready = False
                 await _abort(child.process)
-
-
-def end_with_supervisor() -> None:
-    """If the trial's supervisor is killed, its children must not live on and hold the ports."""
-    supervisor = os.environ.get("APPLIANCE_SUPERVISOR")
-    if supervisor is not None:
-        end_with(int(supervisor), signal.SIGTERM)
-
-
-def end_with(parent: int, number: signal.Signals) -> None:
-    """Get a signal when the process that has started this one ends; if it is gone already, end now."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number)
-    if os.getppid() != parent:
-        sys.exit(0)
 
 
 async def _abort(process: asyncio.subprocess.Process) -> None:

@@ -70,7 +70,7 @@ class ServerCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class Pair:
     """A certificate and the private key that belongs to it."""
 
     certificate: x509.Certificate
@@ -80,7 +80,7 @@ class _Pair:
 class Authority:
     """The appliance's certificate authority. Get one with ``Authority.open``."""
 
-    def __init__(self, folder: Path, pair: _Pair, now: Callable[[], datetime] = clock.now) -> None:
+    def __init__(self, folder: Path, pair: Pair, now: Callable[[], datetime] = clock.now) -> None:
         self._folder = folder
         self._pair = pair
         self._now = now
@@ -104,7 +104,7 @@ class Authority:
             if not home.exists():
                 _refuse_if_lost(folder)
                 _make_authority(home, name, school, now())
-            pair = _read_pair(home / "certificate.pem", home / "key.pem", home)
+            pair = read_pair(home / "certificate.pem", home / "key.pem", home)
         _check_authority(pair.certificate, home, name, now())
         return cls(folder, pair, now)
 
@@ -121,7 +121,7 @@ class Authority:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the certificate as ``AB:CD:...``, to compare by eye."""
-        return _fingerprint(self._pair.certificate)
+        return fingerprint_of(self._pair.certificate)
 
     @property
     def not_after(self) -> datetime:
@@ -147,7 +147,7 @@ class Authority:
             if certificate is None:
                 made = self._issue(wanted)
                 write_private(
-                    key, _key_bytes(made.key)
+                    key, key_bytes(made.key)
                 )  # a crash before the next line leaves a pair that does not match
                 write_private(pem, made.certificate.public_bytes(serialization.Encoding.PEM))
                 certificate = made.certificate
@@ -155,7 +155,7 @@ class Authority:
         return ServerCertificate(
             pem=pem,
             key=key,
-            fingerprint=_fingerprint(certificate),
+            fingerprint=fingerprint_of(certificate),
             not_after=certificate.not_valid_after_utc,
             names=covered_names,
             addresses=covered_addresses,
@@ -186,7 +186,7 @@ class Authority:
         if not (pem.exists() and key.exists()):
             return None
         try:
-            certificate = _pair_of(pem.read_bytes(), read_private(key)).certificate
+            certificate = pair_of(pem.read_bytes(), read_private(key)).certificate
             certificate.verify_directly_issued_by(self._pair.certificate)
             covered = {*_subjects(certificate)[0], *_subjects(certificate)[1]}
         except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
@@ -195,7 +195,7 @@ class Authority:
         enough_time = certificate.not_valid_after_utc - self._now() > RENEW_BEFORE
         return certificate if enough_time and covered >= wanted else None
 
-    def _issue(self, wanted: set[str]) -> _Pair:
+    def _issue(self, wanted: set[str]) -> Pair:
         """A new key with a certificate for a TLS server, signed by the authority."""
         key = ec.generate_private_key(ec.SECP256R1())
         authority = self._pair.certificate
@@ -209,15 +209,15 @@ class Authority:
             .not_valid_before(begin - BACKDATED)
             .not_valid_after(min(begin + SERVER_LIFE, authority.not_valid_after_utc))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(digital_signature=True), critical=True)
+            .add_extension(key_usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(
                 x509.SubjectAlternativeName([_general_name(text) for text in sorted(wanted)]), critical=False
             )
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(_issuer_key(self._pair.key.public_key()), critical=False)
+            .add_extension(issuer_key(self._pair.key.public_key()), critical=False)
         )
-        return _Pair(builder.sign(self._pair.key, hashes.SHA256()), key)
+        return Pair(builder.sign(self._pair.key, hashes.SHA256()), key)
 
 
 class KeptAuthority:
@@ -228,7 +228,7 @@ class KeptAuthority:
 
     def __init__(self, certificate_pem: bytes, key_pem: bytes) -> None:
         try:
-            self._pair = _pair_of(certificate_pem, key_pem)
+            self._pair = pair_of(certificate_pem, key_pem)
             self.domains = tuple(_permitted_names(self._pair.certificate))
         except (ValueError, TypeError, x509.ExtensionNotFound) as error:
             raise TrustError("The certificate authority is damaged.") from error
@@ -240,13 +240,13 @@ class KeptAuthority:
         """The authority of this box. TrustError if there is none or it is damaged."""
         home = folder / "authority"
         with in_words(folder):
-            pair = _read_pair(home / "certificate.pem", home / "key.pem", home)
-        return cls(pair.certificate.public_bytes(serialization.Encoding.PEM), _key_bytes(pair.key))
+            pair = read_pair(home / "certificate.pem", home / "key.pem", home)
+        return cls(pair.certificate.public_bytes(serialization.Encoding.PEM), key_bytes(pair.key))
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the certificate as ``AB:CD:...``, to compare by eye."""
-        return _fingerprint(self._pair.certificate)
+        return fingerprint_of(self._pair.certificate)
 
     @property
     def not_after(self) -> datetime:
@@ -256,10 +256,10 @@ class KeptAuthority:
     def check(self, domain: str, now: datetime) -> None:
         """TrustError if a box with this ``web.domain`` could not work with the authority at this moment."""
         if now < self._pair.certificate.not_valid_before_utc:
-            raise TrustError(f"The clock says {_day(now)}, which is before the authority was made.", "Set the clock.")
+            raise TrustError(f"The clock says {day(now)}, which is before the authority was made.", "Set the clock.")
         if now > self.not_after:
             raise TrustError(
-                f"The authority ended on {_day(self.not_after)}.",
+                f"The authority ended on {day(self.not_after)}.",
                 "Start this box without it: it makes a new authority, which every device has to be told to trust.",
             )
         if not any(_below(_host(domain) or "", base) for base in self.domains):
@@ -275,10 +275,15 @@ class KeptAuthority:
             check_folder(folder)
             if home.exists():
                 raise TrustError(f"There is a certificate authority in {home} already.", "It stays as it is.")
-            _keep_pair(home, self._pair)
+            keep_pair(home, self._pair)
 
 
 def ssl_context(certificate: ServerCertificate) -> ssl.SSLContext:
+    """TLS for the web pages, with their certificate."""
+    return server_context(certificate.pem, certificate.key)
+
+
+def server_context(pem: Path, key: Path | None = None) -> ssl.SSLContext:
     """TLS 1.2 and later, only suites with forward secrecy and authenticated encryption, HTTP/1.1 alone (ALPN)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -286,10 +291,10 @@ def ssl_context(certificate: ServerCertificate) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(certificate.pem, certificate.key)
+        context.load_cert_chain(pem, key)
     except OSError as error:  # ssl.SSLError too
         raise TrustError(
-            f"The certificate {certificate.pem} cannot be used: {error.strerror or error}.",
+            f"The certificate {pem} cannot be used: {error.strerror or error}.",
             "Delete it; the next start makes a new one.",
         ) from error
     return context
@@ -302,29 +307,29 @@ def _make_authority(home: Path, domain: str, school: str, now: datetime) -> None
     """Make an authority that has never been there before."""
     if now < PROGRAM_WRITTEN:
         raise TrustError(
-            f"This machine's clock says {_day(now)}, so its certificates would be useless.",
+            f"This machine's clock says {day(now)}, so its certificates would be useless.",
             "Set the clock, then start again.",
         )
-    _keep_pair(home, _new_authority(domain, school, now))
+    keep_pair(home, _new_authority(domain, school, now))
 
 
-def _keep_pair(home: Path, pair: _Pair) -> None:
+def keep_pair(home: Path, pair: Pair) -> None:
     """Write key and certificate in a folder of their own and give it its name at the end: both are there or neither."""
     for left_behind in home.parent.glob(".authority-*"):
         shutil.rmtree(left_behind)
     workshop = Path(tempfile.mkdtemp(prefix=".authority-", dir=home.parent))  # 0700
-    write_private(workshop / "key.pem", _key_bytes(pair.key))
+    write_private(workshop / "key.pem", key_bytes(pair.key))
     write_private(workshop / "certificate.pem", pair.certificate.public_bytes(serialization.Encoding.PEM))
     workshop.rename(home)
     sync_folder(home.parent)
 
 
-def _new_authority(domain: str, school: str, now: datetime) -> _Pair:
+def _new_authority(domain: str, school: str, now: datetime) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     begin = now.replace(microsecond=0)
     bases = [x509.DNSName(base) for base in dict.fromkeys((domain, "localhost"))]
     networks = [x509.IPAddress(network) for network in PERMITTED_NETWORKS]
-    name = _authority_name(school)
+    name = authority_name(school)
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -334,25 +339,26 @@ def _new_authority(domain: str, school: str, now: datetime) -> _Pair:
         .not_valid_before(begin - BACKDATED)
         .not_valid_after(begin + AUTHORITY_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(key_cert_sign=True), critical=True)
+        .add_extension(key_usage(key_cert_sign=True), critical=True)
         .add_extension(x509.NameConstraints([*bases, *networks], excluded_subtrees=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(_issuer_key(key.public_key()), critical=False)
+        .add_extension(issuer_key(key.public_key()), critical=False)
     )
-    return _Pair(builder.sign(key, hashes.SHA256()), key)
+    return Pair(builder.sign(key, hashes.SHA256()), key)
 
 
-def _authority_name(school: str) -> x509.Name:
+def authority_name(school: str, called: str = "Safeguarding appliance authority") -> x509.Name:
     """What people read in their list of authorities. Names hold 64 bytes; a longer one is cut."""
     readable = " ".join("".join(letter if letter.isprintable() else " " for letter in school).split())
     organization = readable.encode()[:_NAME_BYTES].decode(errors="ignore").strip()
-    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, "Safeguarding appliance authority")]
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, called)]
     if organization:
         attributes.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
     return x509.Name(attributes)
 
 
-def _key_usage(digital_signature: bool = False, key_cert_sign: bool = False) -> x509.KeyUsage:
+def key_usage(digital_signature: bool = False, key_cert_sign: bool = False) -> x509.KeyUsage:
+    """What a key may be used for, and nothing else."""
     return x509.KeyUsage(
         digital_signature=digital_signature,
         key_cert_sign=key_cert_sign,
@@ -366,7 +372,8 @@ def _key_usage(digital_signature: bool = False, key_cert_sign: bool = False) -> 
     )
 
 
-def _issuer_key(key: ec.EllipticCurvePublicKey) -> x509.AuthorityKeyIdentifier:
+def issuer_key(key: ec.EllipticCurvePublicKey) -> x509.AuthorityKeyIdentifier:
+    """By which key a certificate was signed."""
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
 
 
@@ -392,7 +399,7 @@ def _check_authority(certificate: x509.Certificate, home: Path, domain: str, now
     _check_not_from_future(certificate, home, now, _start_anew(home))
     if now > certificate.not_valid_after_utc:
         raise TrustError(
-            f"The certificate authority {home} ended on {_day(certificate.not_valid_after_utc)}.",
+            f"The certificate authority {home} ended on {day(certificate.not_valid_after_utc)}.",
             f"To go on: {_start_anew(home)}",
         )
     if not any(_below(domain, base) for base in permitted):
@@ -405,9 +412,9 @@ def _check_authority(certificate: x509.Certificate, home: Path, domain: str, now
 def _check_not_from_future(certificate: x509.Certificate, path: Path, now: datetime, way_out: str) -> None:
     """A certificate that begins after now: the clock is wrong, or was wrong when it was made."""
     if now < certificate.not_valid_before_utc:
-        made = _day(certificate.not_valid_before_utc + BACKDATED)
+        made = day(certificate.not_valid_before_utc + BACKDATED)
         raise TrustError(
-            f"The clock says {_day(now)}, but {path} was made on {made}: the clock is wrong now, or was wrong then.",
+            f"The clock says {day(now)}, but {path} was made on {made}: the clock is wrong now, or was wrong then.",
             f"Set the clock, then start again. If it is right now: {way_out}",
         )
 
@@ -469,29 +476,31 @@ def _below(name: str, base: str) -> bool:
     return name == base or name.endswith(f".{base}")
 
 
-def _fingerprint(certificate: x509.Certificate) -> str:
+def fingerprint_of(certificate: x509.Certificate) -> str:
+    """SHA-256 as ``AB:CD:...``, to compare by eye."""
     return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
-def _day(moment: datetime) -> str:
+def day(moment: datetime) -> str:
+    """``7 November 2026``."""
     return f"{moment.day} {moment:%B %Y}"
 
 
 # -------------------------------------------------------------------------------------------------------------- files
 
 
-def _read_pair(certificate: Path, key: Path, home: Path) -> _Pair:
+def read_pair(certificate: Path, key: Path, home: Path) -> Pair:
     """The authority's two files. TrustError if one is missing or damaged, or if they do not belong together."""
     missing = [path for path in (certificate, key) if not path.exists()]
     if missing:
         raise _damaged(home)
     try:
-        return _pair_of(certificate.read_bytes(), read_private(key))
+        return pair_of(certificate.read_bytes(), read_private(key))
     except (ValueError, TypeError) as error:
         raise _damaged(home) from error
 
 
-def _pair_of(certificate_pem: bytes, key_pem: bytes) -> _Pair:
+def pair_of(certificate_pem: bytes, key_pem: bytes) -> Pair:
     """ValueError or TypeError if these are not a certificate and its unencrypted EC key."""
     certificate = x509.load_pem_x509_certificate(certificate_pem)
     try:
@@ -500,10 +509,11 @@ def _pair_of(certificate_pem: bytes, key_pem: bytes) -> _Pair:
         raise ValueError("unknown kind of key") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise ValueError("the key does not belong to the certificate")
-    return _Pair(certificate, key)
+    return Pair(certificate, key)
 
 
-def _key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
+def key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """PKCS #8 in PEM, not encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -13,10 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import secrets
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,15 +22,9 @@ from typing import Any
 from appliance.bus import Runner
 from appliance.errors import ApplianceError, PluginError, PluginOff
 from appliance.hookspecs import Check, State, Worker
-from appliance.net import open_unix, start_unix_server
-from appliance.notify import notify
-
-SNAPSHOT = "snapshot.json"
-LINE_LIMIT = 4 * 1024 * 1024
-BUFFER_LIMIT = 20_000
-BATCH = 500
-FLUSH_SECONDS = 0.25
-RECONNECT_SECONDS = 0.5
+from appliance.net import start_unix_server
+from appliance.whole_files import write_atomically
+from appliance.worker_link import LINE_LIMIT, SNAPSHOT, SOCKET, message_of
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +50,7 @@ class Workers:
         self, state_dir: Path, run_dir: Path, runner: Runner, on_change: Callable[[], None] = lambda: None
     ) -> None:
         self._folder = state_dir / "workers"
-        self._socket = run_dir / "workers.sock"
+        self._socket = run_dir / SOCKET
         self._runner = runner
         self._on_change = on_change
         self._links: dict[str, _Link] = {}
@@ -97,6 +88,11 @@ class Workers:
         if link is not None:
             link.version += 1
             await self._announce(link)
+
+    async def leave(self, name: str, file: str, content: Mapping[str, Any]) -> None:
+        """Leave a file (JSON) beside a worker's snapshot, whole or not at all."""
+        text = json.dumps(content, separators=(",", ":"))
+        await asyncio.to_thread(write_atomically, self.folder(name) / file, text.encode(), 0o640)
 
     async def start(self) -> None:
         """Listen for workers."""
@@ -143,14 +139,14 @@ class Workers:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link: _Link | None = None
         try:
-            hello = _message(await reader.readline())
+            hello = message_of(await reader.readline())
             link = self._links.get(str(hello.get("worker")))
             if link is None:
                 return
             link.writer, link.pid, link.ready, link.problem = writer, int(str(hello.get("pid", 0))), False, ""
             await self._announce(link)
             while line := await reader.readline():
-                await self._take(link, _message(line))
+                await self._take(link, message_of(line))
         except (ConnectionError, ValueError, TypeError, asyncio.LimitOverrunError) as error:
             log.warning("A worker was cut off: %s", error)
         finally:
@@ -176,147 +172,6 @@ class Workers:
 
 def _title(name: str, link: _Link) -> str:
     return link.worker.title or f"Worker {name}"
-
-
-class WorkerContext:
-    """The worker's side. Handed to the worker's ``main``.
-
-    ``name`` is ``plugin.worker``; ``folder`` holds the snapshot and what it points to, read-only for the worker.
-    """
-
-    def __init__(self, name: str, folder: Path, socket: Path) -> None:
-        self.name = name
-        self.folder = folder
-        self._socket = socket
-        self._buffer: deque[Mapping[str, Any]] = deque()
-        self._dropped = 0
-        self._ready = False
-        self._problem = ""
-        self._changed = asyncio.Event()
-        self._state_changed = asyncio.Event()
-        self._link: asyncio.Task[None] | None = None
-
-    async def snapshots(self) -> AsyncIterator[dict[str, Any]]:
-        """The last-good snapshot first, then each newer one. Waits while there is none; never yields half a file."""
-        seen: bytes | None = None
-        while True:
-            self._changed.clear()
-            with suppress(FileNotFoundError):
-                text = await asyncio.to_thread((self.folder / SNAPSHOT).read_bytes)
-                if text != seen:
-                    seen = text
-                    try:
-                        snapshot = _message(text)
-                    except ValueError:
-                        self.problem("The snapshot is damaged; what was in force stays in force.")
-                    else:
-                        yield snapshot
-                        continue
-            await self._changed.wait()
-
-    def report(self, record: Mapping[str, Any]) -> None:
-        """Hand a record (JSON) to the main process, some time. Never waits; the oldest go when the buffer is full."""
-        if len(self._buffer) >= BUFFER_LIMIT:
-            self._buffer.popleft()
-            self._dropped += 1
-        self._buffer.append(record)
-
-    def problem(self, words: str) -> None:
-        """Show ``words`` in red on the status page until called again; ``""`` clears it."""
-        if words != self._problem:
-            if words:
-                log.warning("%s: %s", self.name, words)
-            self._problem = words
-            self._state_changed.set()
-
-    def ready(self) -> None:
-        """Say that the worker now does its work."""
-        notify("READY=1")
-        self._ready = True
-        self._state_changed.set()
-
-    def start(self) -> None:
-        """Keep a link to the main process, now and whenever it comes back."""
-        self._link = asyncio.create_task(self._keep_link(), name="link to the main process")
-
-    async def stop(self) -> None:
-        """Let go of the link."""
-        if self._link is not None:
-            self._link.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._link
-
-    async def _keep_link(self) -> None:
-        while True:
-            with suppress(OSError, ValueError):
-                await self._talk(*await open_unix(self._socket, limit=LINE_LIMIT))
-            await asyncio.sleep(RECONNECT_SECONDS)
-
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        listening = asyncio.create_task(self._listen(reader))
-        try:
-            await _send(writer, {"worker": self.name, "pid": os.getpid()})
-            await _send(writer, {"ready": self._ready, "problem": self._problem})
-            while not listening.done():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(FLUSH_SECONDS):
-                        await self._state_changed.wait()
-                if self._state_changed.is_set():
-                    self._state_changed.clear()
-                    await _send(writer, {"ready": self._ready, "problem": self._problem})
-                await self._flush(writer)
-        finally:
-            listening.cancel()
-            writer.close()
-
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        while line := await reader.readline():
-            if "snapshot" in _message(line):
-                self._changed.set()
-
-    async def _flush(self, writer: asyncio.StreamWriter) -> None:
-        while self._buffer:
-            batch = [self._buffer.popleft() for _ in range(min(BATCH, len(self._buffer)))]
-            dropped, self._dropped = self._dropped, 0
-            try:
-                await _send(writer, {"records": batch, "dropped": dropped})
-            except OSError:
-                self._buffer.extendleft(reversed(batch))
-                self._dropped += dropped
-                raise
-
-
-def _message(line: bytes) -> dict[str, Any]:
-    """One line as a message. Raises ``ValueError`` for anything else."""
-    message = json.loads(line)
-    if not isinstance(message, dict):
-        raise ValueError("not a message")
-    return message
-
-
-async def _send(writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:
-    writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
-    await writer.drain()
-
-
-def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace ``path`` by ``content``; after a crash the file holds the old or the new content, whole."""
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # two writers must not share it
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        os.fchmod(descriptor, mode)
-        with os.fdopen(descriptor, "wb", closefd=False) as file:
-            file.write(content)
-        os.fsync(descriptor)
-        part.replace(path)
-    finally:
-        os.close(descriptor)
-        part.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def check_worker(owner_module: str, worker: Worker) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 from yaml.composer import Composer
 
-from appliance.errors import ApplianceError
+from appliance.errors import BadSettings
 
 MAX_BYTES = 1024 * 1024
 """Largest file that is read; lists that are longer than that are files of their own."""
@@ -78,7 +78,7 @@ class Mistake:
         return f"{place}{path}{self.message}{expected}{nearest}"
 
 
-class ConfigError(ApplianceError):
+class ConfigError(BadSettings):
     """A settings file, or a value for one, holds mistakes. ``str(error)`` has one mistake a line."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:

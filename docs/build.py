@@ -40,6 +40,8 @@ SMALL_CLASSES = (
     (hookspecs.Job, hookspecs.Every, hookspecs.Daily),
     (hookspecs.Worker,),
     (hookspecs.Data,),
+    (hookspecs.Argument, hookspecs.Command),
+    (hookspecs.DnsClient, hookspecs.Overlay, hookspecs.Verdict),
     (hookspecs.Check, hookspecs.State),
 )
 """What hooks return, in the order in which the page describes them."""
@@ -150,8 +152,8 @@ def _field_default(default: Any) -> str:
 
 def _other_names() -> Iterator[str]:
     """What the page has not described yet, in the order of ``appliance.api``."""
-    described: set[Any] = {kind for group in SMALL_CLASSES for kind in group} | set(CORE_EVENTS)
-    yield from (name for name in api.__all__ if name not in _ALIASES and getattr(api, name) not in described)
+    described = {kind.__name__ for group in SMALL_CLASSES for kind in group} | {event.__name__ for event in CORE_EVENTS}
+    yield from (name for name in api.__all__ if name not in _ALIASES and name not in described)
 
 
 _ALIASES = frozenset({"Panel", "Row"})
@@ -160,8 +162,12 @@ _ALIASES = frozenset({"Panel", "Row"})
 
 def _summary(name: str) -> str:
     """The first sentence of a docstring."""
-    if name == "hook":
-        return "Decorator that marks a method of a plugin as the answer to the hook of the same name."
+    said = {
+        "hook": "Decorator that marks a method of a plugin as the answer to the hook of the same name.",
+        "CLAIMS": "How it is known who is on a device -> the words for it.",
+    }
+    if name in said:
+        return said[name]
     first = " ".join((inspect.getdoc(getattr(api, name)) or "").split("\n\n")[0].split())
     return _plain(re.split(r"(?<=[.])\s", first)[0])
 

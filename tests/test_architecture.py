@@ -13,12 +13,12 @@ CORE = sorted((ROOT / "appliance").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").rglob("*.py") if "tests" not in path.parts)
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "clock", "codes", "memory", "observations"),
+    ("errors", "clock", "codes", "memory", "observations", "whole_files", "parents"),
     (
         "hookspecs", "access", "events", "yamlfile", "mistakes", "sections", "settings", "schema", "config", "db",
-        "net", "notify",
+        "net", "notify", "worker_link",
     ),
-    ("sealing",),
+    ("sealing", "child_pipes"),
     (
         "live", "migrate", "containment", "bus", "plugin_finder", "probe", "workers", "probed", "schedule",
         "registered", "audit", "belongings", "page_state", "plugins",
@@ -26,13 +26,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "health", "timetable", "exempt", "trust", "keys_on_disk", "signing", "assignments", "upkeep", "control",
         "loading", "vaults", "notices", "unusual", "looks", "signed_heads",
+        "second_authority",
         "accounts", "people", "monitoring", "identity", "categories", "captures", "alerts",
     ),
-    ("detection", "endpoints"),
+    ("detection", "endpoints", "handed_in"),
     ("app",),
-    ("judging",),
+    ("judging", "verdicts"),
     ("web",),
-    ("api", "command_socket", "main_process", "trial", "simulated_browser", "testing", "testing_mail",
+    ("api", "worker_api", "command_socket", "plugin_commands", "main_process", "trial", "simulated_browser", "testing", "testing_mail",
      "testing_school"),
     ("demo",),
     ("commands",),
@@ -47,19 +48,23 @@ ONE_HOME = {
     "apscheduler": {"appliance/schedule.py"},
     "cryptography": {
         "appliance/trust.py",
+        "appliance/second_authority.py",
         "appliance/keys_on_disk.py",
         "appliance/sealing.py",
         "appliance/signing.py",
         "appliance/accounts/passwords.py",
         "appliance/accounts/second_factor.py",
         "appliance/simulated_browser.py",
+        "plugins/dns_filter/network/quic.py",  # keys that follow from the packet itself: no secret of anybody's
     },
+    "scapy": {"plugins/dns_filter/network/announced.py"},
     "dnslib": {path.relative_to(ROOT).as_posix() for path in (ROOT / "plugins" / "dns_filter").rglob("*.py")},
 }
 BROAD_CATCHES = {
     "appliance/bus.py": "delivering an event",
     "appliance/containment.py": "calling a plugin",
     "appliance/commands/probe.py": "the outermost loop of a process",
+    "plugins/dns_filter/answerer/reactor.py": "the outermost loop of a process",
 }
 SQL_HOMES = {
     "db", "migrate", "bus", "audit", "plugins", "belongings", "page_state", "assignments",
@@ -108,7 +113,7 @@ def test_the_core_never_imports_a_plugin(path: Path) -> None:
 def test_a_plugin_imports_the_api_its_own_folder_and_libraries(path: Path) -> None:
     for line, module in runtime_imports(path):
         where = f"{relative(path)}:{line}: rule 2: {module}"
-        assert module == "appliance.api" or module.split(".")[0] not in {"appliance", "appliance_plugins"}, where
+        assert module in {"appliance.api", "appliance.worker_api"} or module.split(".")[0] not in {"appliance", "appliance_plugins"}, where
         depth = len(path.relative_to(ROOT / "plugins").parts) - 1  # 1 in the plugin's folder itself
         assert len(module) - len(module.lstrip(".")) <= depth, where
 

@@ -166,8 +166,8 @@ def row(config: Config, path: str) -> Row:
         # keys
         (
             "web:\n  prot: 1\n",
-            "2: web.prot: there is no such setting, expected one of: listen, port, domain, header_seconds, "
-            "body_seconds, connections, max_body_kib; did you mean port?",
+            "2: web.prot: there is no such setting, expected one of: listen, port, http_port, domain, "
+            "header_seconds, body_seconds, connections, max_body_kib; did you mean port?",
         ),
         (
             "school: {TimeZone: x}\n",
@@ -1073,6 +1073,7 @@ def test_the_supplied_file_is_right_and_sets_only_the_example(tmp_path: Path) ->
     assert [(profile.name, profile.mode, profile.block) for profile in dns_filter.profiles] == [
         ("pupil", "block", ("example",)),
         ("staff", "watch", ("example",)),
+        ("guest", "watch", ()),
     ]
     assert config.place.resolve(dns_filter.lists[0].file).is_file()
 

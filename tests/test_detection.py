@@ -184,7 +184,7 @@ async def test_what_the_detectors_of_a_surface_find_comes_back(appliance_home: H
     assert await judged(running, "a sparrow") == []
     found = {surface: len(await judged(running, "a penguin", surface)) for surface in Surface}
     assert found == {
-        Surface.TYPED: 1, Surface.SEARCH: 1, Surface.PAGE: 0, Surface.TITLE: 0, Surface.ADDRESS: 0,
+        Surface.TYPED: 1, Surface.SEARCH: 1, Surface.PAGE: 0, Surface.TITLE: 0, Surface.ADDRESS: 0, Surface.NAME: 0,
     }  # fmt: skip
 
 
@@ -390,6 +390,7 @@ async def test_a_plugin_that_is_switched_off_judges_no_more_and_alarms(
         "birds",
     )
     appliance_home.add_plugin(PLUGIN, "other")
+    appliance_home.trust_plugins()
     appliance_home.write("plugins: {birds: {}, other: {}}\n")
     running = await start_appliance(appliance_home)
     await there(running)
@@ -513,6 +514,7 @@ async def test_plugins_that_fail_in_the_process_only_are_left_out_and_the_others
     for name in ("hangs", "exits", "raises"):
         appliance_home.add_plugin(QUIET + ILL, name)
     appliance_home.add_plugin(PLUGIN, "birds")
+    appliance_home.trust_plugins()  # in a trial they are well
     appliance_home.write("limits: {probe_seconds: 8}\nplugins: {exits: {}, raises: {}, hangs: {}, birds: {}}\n")
     running = await start_appliance(appliance_home)
     await there(running)
@@ -527,6 +529,7 @@ async def test_plugins_that_fail_in_the_process_only_are_left_out_and_the_others
 
 async def test_the_start_does_not_wait_for_it(appliance_home: Home, start_appliance: Start) -> None:
     appliance_home.add_plugin(PLUGIN, "birds")
+    appliance_home.trust_plugins()
     appliance_home.write("plugins: {birds: {}}\n")
     running = await start_appliance(appliance_home)
     assert (await line(running)).words == "It is being started."

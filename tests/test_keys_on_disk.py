@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,25 @@ def test_only_rsa_keys_of_2048_bits_sign_extensions(folder: Path) -> None:
     for key in (rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP256R1())):
         with pytest.raises(TrustError, match="damaged"):
             ExtensionKey.from_pem(pem(key), folder)
+
+
+def test_a_key_of_which_any_number_was_damaged_is_told(folder: Path) -> None:
+    ExtensionKey.open(folder)
+    private = serialization.load_pem_private_key((folder / EXTENSION_KEY).read_bytes(), None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    whole = private.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    own, public = private.private_numbers(), private.public_key().public_numbers()
+    for number in (public.n, public.e, own.d, own.p, own.q, own.dmp1, own.dmq1, own.iqmp):
+        as_it_stands = number.to_bytes(number.bit_length() // 8 + 1)
+        for part in (0.1, 0.5, 0.9):
+            content = bytearray(whole)
+            content[whole.index(as_it_stands) + int(len(as_it_stands) * part)] ^= 0x10
+            lines = (b"-----BEGIN PRIVATE KEY-----\n", base64.encodebytes(content), b"-----END PRIVATE KEY-----\n")
+            (folder / EXTENSION_KEY).write_bytes(b"".join(lines))
+            with pytest.raises(TrustError, match="damaged"):
+                ExtensionKey.open(folder)
 
 
 @pytest.mark.parametrize(

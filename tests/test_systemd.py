@@ -13,15 +13,17 @@ import pytest
 from appliance.memory import ENVIRONMENT
 
 FOLDER = Path(__file__).parent.parent / "systemd"
-MAIN, DNS = "appliance.service", "appliance-dns.service"
-UNITS = (MAIN, DNS)
+MAIN, DNS, SNIFFER = "appliance.service", "appliance-dns.service", "appliance-sniffer.service"
+UNITS = (MAIN, DNS, SNIFFER)
+WORKERS = (DNS, SNIFFER)
 PROGRAM = "/opt/appliance/bin/appliance"
-HIGHEST_SCORE = {MAIN: 1.5, DNS: 1.6}
+HIGHEST_SCORE = {MAIN: 1.5, DNS: 1.6, SNIFFER: 1.3}
 
 ACCEPTED = {
     "RootDirectoryOrRootImage": "it runs on the system's own Python",
-    "AmbientCapabilities": "port 443 or 53",
-    "CapabilityBoundingSet_CAP_NET_BIND_SERVICE_BROADCAST_RAW)": "port 443 or 53",
+    "AmbientCapabilities": "ports 443 and 80, or 53, or hearing the network",
+    "CapabilityBoundingSet_CAP_NET_BIND_SERVICE_BROADCAST_RAW)": "ports 443 and 80, or 53, or hearing the network",
+    "RestrictAddressFamilies_AF_PACKET": "hearing the network is what the listening is for",
     "PrivateUsers": "a capability in a user namespace of its own opens no port of the box",
     "PrivateNetwork": "it serves the network",
     "RestrictAddressFamilies_AF_INET_INET6": "it serves the network",
@@ -96,34 +98,46 @@ def test_each_line_has_its_reason_above_it(unit: str) -> None:
     assert bare == []
 
 
-def test_the_worker_neither_waits_for_the_main_unit_nor_goes_down_with_it() -> None:
+def test_a_worker_neither_waits_for_the_main_unit_nor_goes_down_with_it() -> None:
     ties = {"Requires", "Requisite", "BindsTo", "PartOf", "Upholds", "PropagatesStopTo", "StopPropagatedFrom"}
     for unit in UNITS:
         assert ties.isdisjoint(name for name, _, _ in directives(unit))
-    assert MAIN in values(DNS, "Before")
-    assert not any(MAIN in value for name in ("After", "Wants") for value in values(DNS, name))
+    for unit in WORKERS:
+        assert MAIN in values(unit, "Before")
+        assert not any(MAIN in value for name in ("After", "Wants") for value in values(unit, name))
     assert values(MAIN, "RuntimeDirectoryPreserve") == ["yes"]
 
 
-def test_the_worker_has_its_own_user_and_sees_its_own_folder_alone() -> None:
-    assert values(MAIN, "User") != values(DNS, "User")
-    assert values(DNS, "TemporaryFileSystem") == ["/var:ro"]
-    assert values(DNS, "BindReadOnlyPaths") == ["/var/lib/appliance/workers/dns_filter.dns", "/run/appliance"]
+@pytest.mark.parametrize(("unit", "worker"), [(DNS, "dns_filter.dns"), (SNIFFER, "dns_filter.sniffer")])
+def test_a_worker_has_its_own_user_and_sees_its_own_folder_alone(unit: str, worker: str) -> None:
+    assert len({values(one, "User")[0] for one in UNITS}) == len(UNITS)
+    assert f"worker {worker} " in f"{values(unit, 'ExecStart')[0]} "
+    assert values(unit, "TemporaryFileSystem") == ["/var:ro"]
+    assert values(unit, "BindReadOnlyPaths") == [f"/var/lib/appliance/workers/{worker}", "/run/appliance"]
     for name in ("StateDirectory", "ReadWritePaths", "BindPaths", "SupplementaryGroups"):
-        assert values(DNS, name) == []
+        assert values(unit, name) == []
     # systemd drops one of two mounts of the same path, so nothing else may name these (seen with NoExecPaths=/var).
     mounts = [
         path
         for name in ("TemporaryFileSystem", "BindReadOnlyPaths", "NoExecPaths", "InaccessiblePaths", "ReadOnlyPaths")
-        for value in values(DNS, name)
+        for value in values(unit, name)
         for path in value.split()
     ]
     assert len(mounts) == len(set(mounts)) == 3
 
 
-@pytest.mark.parametrize("unit", UNITS)
-def test_the_one_capability_is_to_open_low_ports(unit: str) -> None:
-    assert values(unit, "AmbientCapabilities") == values(unit, "CapabilityBoundingSet") == ["CAP_NET_BIND_SERVICE"]
+@pytest.mark.parametrize(
+    ("unit", "capability"),
+    [(MAIN, "CAP_NET_BIND_SERVICE"), (DNS, "CAP_NET_BIND_SERVICE"), (SNIFFER, "CAP_NET_RAW")],
+)
+def test_each_has_the_one_capability_that_it_needs(unit: str, capability: str) -> None:
+    assert values(unit, "AmbientCapabilities") == values(unit, "CapabilityBoundingSet") == [capability]
+
+
+def test_only_the_listening_may_hear_the_network_and_it_can_talk_to_nobody() -> None:
+    assert ["AF_PACKET" in values(unit, "RestrictAddressFamilies")[0] for unit in UNITS] == [False, False, True]
+    assert "AF_INET" not in values(SNIFFER, "RestrictAddressFamilies")[0]
+    assert values(SNIFFER, "IPAddressDeny") == ["any"]
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -163,7 +177,7 @@ def test_accounts_and_folders_are_made_as_the_units_need_them(tmp_path: Path) ->
     (tmp_path / "folders.conf").write_text(own)
     made = tool("systemd-tmpfiles", "--create", f"--root={tmp_path}", tmp_path / "folders.conf")
     assert made.returncode == 0, made.stderr
-    for path in values(DNS, "BindReadOnlyPaths"):
+    for path in [path for unit in WORKERS for path in values(unit, "BindReadOnlyPaths")]:
         assert (tmp_path / path[1:]).stat().st_mode & 0o777 == 0o750
         assert f"d {path} 0750 appliance appliance\n" in folders
     for unit in UNITS:

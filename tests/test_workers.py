@@ -11,7 +11,9 @@ import pytest
 
 from appliance.errors import PluginError, PluginOff
 from appliance.hookspecs import State, Worker
-from appliance.workers import BUFFER_LIMIT, WorkerContext, Workers, write_atomically
+from appliance.whole_files import write_atomically
+from appliance.worker_link import BUFFER_LIMIT, WorkerContext
+from appliance.workers import Workers
 
 NAME = "visitors.printer"
 

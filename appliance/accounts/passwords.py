@@ -21,7 +21,6 @@ from typing import TypeVar
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from zxcvbn import zxcvbn
 
 from appliance.errors import Refused
 
@@ -84,6 +83,8 @@ def fault(password: str, about: Sequence[str] = ()) -> str:
         return f"Use at most {LONGEST} characters."
     if len(set(password)) < 4:
         return "Use more different letters."
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - its lists of words are large, and few processes ever need them
+
     words = [word for text in about for word in (text, *text.split()) if len(word) > 2]
     found = zxcvbn(_judged(password), user_inputs=words)
     if found["guesses_log10"] < GUESSES_LOG10:

@@ -14,7 +14,6 @@ from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 
-import segno
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -69,6 +68,8 @@ def secret_text(secret: bytes) -> str:
 
 def qr_code(text: str) -> str:
     """A QR code as an SVG picture without styles of its own, for putting into a page."""
+    import segno  # noqa: PLC0415 - the one place, and rarely come to
+
     return str(segno.make(text, micro=False).svg_inline(svgclass="qr", lineclass=None, omitsize=True, border=4))
 
 

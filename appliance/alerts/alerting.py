@@ -28,11 +28,14 @@ from appliance.observations import Severity
 from appliance.people.listing import Page, page_of
 
 TOPIC = "appliance.alert"
-Kind = Literal["capture", "test", "silence"]
+Kind = Literal["capture", "test", "silence", "network"]
+"""``network``: something on the school's network, noticed by a plugin, that concerns nobody's content."""
+OF_THE_BOX: Collection[Kind] = ("silence", "network")
+"""Kinds that are no work on a capture: brought to all who look after the box at once, closed by what opened them."""
 ROUTE: Sequence[tuple[Role, ...]] = ((Role.LEAD,), (Role.DEPUTY,), (Role.HEAD,))
 """To whom an alert about a capture is brought, one step after the other."""
 KEEPERS_OF_THE_BOX = (Role.LEAD, Role.DEPUTY, Role.IT)
-"""To whom silence is brought, all at once."""
+"""To whom silence and what happens on the network is brought, all at once."""
 _ITSELF = "the appliance"
 _WAITS = "alert.closed_at IS NULL AND alert.acknowledged_at IS NULL"
 _FIRST = "(SELECT capture_id FROM alert_captures WHERE alert_id = alert.id ORDER BY number LIMIT 1)"
@@ -164,7 +167,7 @@ class Alerts:
             await self._bus.publish(tx, await _event(tx, alert, step, [one["id"] for one in told], may_see))
         told_now = told_before | {one["id"] for one in told}
         is_at_end = bool(told) and not _next_on_route(route, [one for one in may_see if one["id"] not in told_now])
-        # A test needs nobody's answer, and silence was brought to everybody at once.
+        # A test needs nobody's answer, and what is of the box was brought to everybody at once.
         await tx.execute(
             "UPDATE alerts SET step = ?, step_at = ?, round_step = ?, been_round = max(been_round, ?), route_done = ?"
             " WHERE id = ?",
@@ -268,8 +271,13 @@ class Alerts:
         await self._audit.record(tx, actor.name, "took an alert on", f"alert {alert['id']}")
 
     async def close_within(self, tx: Transaction, alert_id: str, words: str) -> None:
-        """Close an alert of silence by itself: what was silent is heard again."""
+        """Close an alert of the box by itself: what was silent is heard again, what was seen is over."""
         await self._close(tx, alert_id, "", words)
+
+    async def is_open_within(self, tx: Transaction, alert_id: str) -> bool:
+        """Whether an alert is there and not closed yet, so that more can be said of it instead of opening another."""
+        row = await tx.fetch_one("SELECT 1 FROM alerts WHERE id = ? AND closed_at IS NULL", (alert_id,))
+        return row is not None
 
     async def change_within(self, tx: Transaction, alert_id: str, words: str, *, added: str) -> None:
         """Say more of an alert that is open: ``words`` as it stands now, ``added`` for the list of what happened."""
@@ -390,10 +398,10 @@ class Alerts:
 
 
 def alerted(actor: Actor) -> Condition:
-    """Alerts that ``actor`` may see: about captures that they may see, and of silence if they look after the box."""
+    """Alerts that ``actor`` may see: about captures that they may see, and of the box if they look after it."""
     require(actor, Permission.SEE_ALERTS)
     seen = captured(actor, "capture.person_id")
-    kinds = ["silence"] if actor.role in KEEPERS_OF_THE_BOX else []
+    kinds: list[str] = [*OF_THE_BOX] if actor.role in KEEPERS_OF_THE_BOX else []
     kinds += ["test"] if actor.role is Role.IT else []
     marks = ", ".join("?" * len(kinds))
     return Condition(f"(alert.kind IN ({marks}) OR capture.id IS NOT NULL AND {seen.sql})", (*kinds, *seen.parameters))
@@ -415,6 +423,8 @@ def title_of(alert: Row, *, again: bool = False) -> str:
     match alert["kind"]:
         case "silence":
             return f"The appliance fell silent: {alert['category']}"
+        case "network":
+            return f"On the school’s network: {alert['category']}"
         case "test":
             return "A test alert has come in"
         case _:
@@ -427,7 +437,7 @@ _STILL_OPEN = {"alert": "", "kind": "open", "severity": "", "words": "Alerts are
 
 
 def _route_of(kind: Kind) -> Sequence[tuple[Role, ...]]:
-    return (KEEPERS_OF_THE_BOX,) if kind == "silence" else ROUTE
+    return (KEEPERS_OF_THE_BOX,) if kind in OF_THE_BOX else ROUTE
 
 
 def _next_on_route(route: Sequence[tuple[Role, ...]], viewers: Sequence[Row]) -> list[Row]:
@@ -498,9 +508,9 @@ async def _who_may_see(tx: Transaction, alert: Row) -> list[Row]:
 
 async def _accounts(store: Database | Transaction, kind: Kind, person: str | None) -> list[Row]:
     """The accounts that may see an alert of a kind about somebody, or about nobody known."""
-    roles = {"silence": KEEPERS_OF_THE_BOX, "test": (Role.IT,), "capture": ()}[kind]
+    roles = KEEPERS_OF_THE_BOX if kind in OF_THE_BOX else (Role.IT,) if kind == "test" else ()
     marks = ", ".join("?" * len(roles))
-    captures = viewers(person) if kind != "silence" else Condition("0", ())
+    captures = viewers(person) if kind not in OF_THE_BOX else Condition("0", ())
     return await store.fetch(
         "SELECT account.id, account.role, account.name FROM staff_accounts account"  # noqa: S608 - our own names
         f" WHERE account.state = 'active' AND account.role IN ({marks}) OR {captures.sql}"

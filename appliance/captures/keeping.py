@@ -36,6 +36,8 @@ from appliance.vaults import CAPTURES, Vaults
 
 TOPIC = "appliance.captures"
 TEST_DAYS = 1
+TOGETHER = timedelta(minutes=30)
+"""How long after the last one a device's next question for such a site still belongs to the same capture."""
 CHUNK = 500
 NEVER = "never"
 """State of a picture that was dropped because of its category, before anything was written."""
@@ -104,31 +106,61 @@ class Captures:
             )
         )
 
-    async def keep(self, seen: Seen) -> None:
+    async def keep(self, seen: Seen, *, alert: bool = False, times: int = 1) -> None:
         """Keep a capture; it is on the disk when this returns. A second time for the same observation keeps nothing.
 
-        Raises ``Refused`` while nobody could open it, and ``StoreError`` if the disk refuses.
+        ``alert``: somebody must look at it whatever its severity. ``times``: how often it was seen. Raises ``Refused``
+        while nobody could open it, and ``StoreError`` if the disk refuses.
         """
         seen = replace(seen, observation=all_printable(seen.observation), findings=_printable(seen.findings))
         findings = in_order(await self._not_allowed(seen))
         if not findings or await self.known(seen.endpoint, seen.observation.id):
+            return
+        if seen.observation.surface is Surface.NAME and await self._counted_again(seen, findings[0], times):
             return
         if all(one.is_test for one in findings):
             seen, findings = just_the_phrase(seen, findings)
         capture, worst = new_id(), findings[0]
         content = await self._vaults.seal(CAPTURES, capture, CONTENT, content_of(seen.observation, findings))
         state, picture_bytes = await self._keep_picture(capture, seen, findings)
-        values = _columns(capture, seen, worst, state, picture_bytes)
+        values = {**_columns(capture, seen, worst, state, picture_bytes), "times": times}
         try:
-            kept = await self._keep_rows(capture, values, content, findings)
+            kept = await self._keep_rows(capture, values, content, findings, alert)
         except (StoreError, sqlite3.Error):  # it comes again, and must not leave a picture behind each time
             await asyncio.to_thread(self._pictures.remove, [capture])
             raise
         if not kept and picture_bytes:  # the same one came twice at once, and the other was kept
             await asyncio.to_thread(self._pictures.remove, [capture])
 
+    async def _counted_again(self, seen: Seen, worst: Finding, times: int) -> bool:
+        """Whether this belongs to a capture that is there: the same found of the same device, not long before.
+
+        One site asks for dozens of names, and a page that stands open asks for them all day. A capture that somebody
+        has finished is over: what comes after it is a new one.
+        """
+        at = parse(seen.observation.at)
+        async with self._records.transaction() as tx:
+            return bool(
+                await tx.execute(
+                    "UPDATE captures SET times = times + ?, last_at = max(ifnull(last_at, at), ?) WHERE id ="
+                    " (SELECT id FROM captures WHERE surface = 'name' AND finished_at IS NULL AND device_id IS ?"
+                    " AND person_id IS ? AND policy = ? AND term = ? AND category = ? AND at <= ?"
+                    " AND ifnull(last_at, at) >= ? ORDER BY at DESC LIMIT 1)",
+                    (
+                        *(times, seen.observation.at, seen.device, seen.person),
+                        *(worst.policy, worst.term, worst.category),
+                        *(stamp(at + TOGETHER), stamp(at - TOGETHER)),
+                    ),
+                )
+            )
+
     async def _keep_rows(
-        self, capture: str, values: dict[str, object], content: bytes, findings: Sequence[Finding]
+        self,
+        capture: str,
+        values: dict[str, object],
+        content: bytes,
+        findings: Sequence[Finding],
+        alert: bool,
     ) -> bool:
         """Whether it is new; all of it is on the disk then, with its alert."""
         async with self._records.transaction() as tx:
@@ -136,7 +168,7 @@ class Captures:
             if kept:
                 await tx.execute("INSERT INTO capture_contents VALUES (?, ?)", (capture, content))
                 await tx.executemany(_FINDING, [_finding_row(capture, n, one) for n, one in enumerate(findings)])
-                await self._alert(tx, capture, findings[0])
+                await self._alert(tx, capture, findings[0], alert)
                 await self._show(tx, capture)
         return kept
 
@@ -168,8 +200,8 @@ class Captures:
             return "failed", 0
         return "taken", len(sealed)
 
-    async def _alert(self, tx: Transaction, capture: str, worst: Finding) -> None:
-        if worst.severity is Severity.SEVERE or worst.is_test:
+    async def _alert(self, tx: Transaction, capture: str, worst: Finding, wanted: bool) -> None:
+        if worst.severity is Severity.SEVERE or worst.is_test or wanted:
             await self._alerts.open_within(
                 tx,
                 kind="test" if worst.is_test else "capture",

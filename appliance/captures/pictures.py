@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
 
-from appliance.workers import write_atomically
+from appliance.whole_files import write_atomically
 
 GRACE_SECONDS = 3600.0
 """A file that no capture names may still get its capture: it is written first."""

@@ -32,6 +32,16 @@ def status(_options: argparse.Namespace, place: Place) -> int:
     return tell(asyncio.run(ask(core_settings(place).storage.run_dir, "status")))
 
 
+def commands(_options: argparse.Namespace, place: Place) -> int:
+    """The commands of plugins."""
+    return tell(asyncio.run(ask(core_settings(place).storage.run_dir, "plugin commands")))
+
+
+def of_plugin(options: argparse.Namespace, place: Place) -> int:
+    """A command of a plugin, which runs in the appliance."""
+    return tell(asyncio.run(ask(core_settings(place).storage.run_dir, "plugin command", words=options.words)))
+
+
 def reload(_options: argparse.Namespace, place: Place) -> int:
     """Apply the settings file again."""
     return tell(asyncio.run(ask(core_settings(place).storage.run_dir, "reload")))

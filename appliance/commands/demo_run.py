@@ -8,7 +8,7 @@ import asyncio
 from appliance.config import Place
 from appliance.demo.living import Demonstration
 from appliance.main_process import MainProcess
-from appliance.trial import end_with_supervisor
+from appliance.parents import end_with_supervisor
 
 
 def demo_run(_options: argparse.Namespace, place: Place) -> int:

@@ -7,7 +7,7 @@ import signal
 
 from appliance.config import Place
 from appliance.judging import serve
-from appliance.trial import end_with
+from appliance.parents import end_with
 
 
 def detect(options: argparse.Namespace, place: Place) -> int:

@@ -7,7 +7,7 @@ import asyncio
 
 from appliance.config import Place
 from appliance.main_process import MainProcess
-from appliance.trial import end_with_supervisor
+from appliance.parents import end_with_supervisor
 
 
 def run(_options: argparse.Namespace, place: Place) -> int:

@@ -37,7 +37,7 @@ from appliance.errors import ApplianceError, CannotStart
 from appliance.hookspecs import Permission
 from appliance.observations import Observation, Surface
 from appliance.simulated_browser import Closed, SimulatedBrowser, key_of_pem, pem_of_key
-from appliance.workers import write_atomically
+from appliance.whole_files import write_atomically
 
 FILE = "demonstration.json"
 DAYS = 12

@@ -232,6 +232,7 @@ class Connections:
         self._task: asyncio.Task[None] | None = None
         self._goodbye: asyncio.Task[None] | None = None
         self._works: set[asyncio.Task[None]] = set()
+        self._watchers: list[Callable[[], None]] = []
         self._noted_at = 0.0
         self._looked_at = 0.0
         enrolment.decided = self._decided
@@ -276,6 +277,22 @@ class Connections:
     def is_late(self) -> bool:
         """Whether browsers have not been brought up to date for too long."""
         return self._clock() - self._looked_at > LATE_SECONDS
+
+    def when_changed(self, watcher: Callable[[], None]) -> None:
+        """Call ``watcher`` whenever a browser comes or goes, or somebody else is on one. It must return at once."""
+        self._watchers.append(watcher)
+
+    def _tell_watchers(self) -> None:
+        for watcher in self._watchers:
+            watcher()
+
+    def all(self) -> list[Connection]:
+        """Every browser that was let in and is connected."""
+        return [one for one in self._live.values() if one.welcomed]
+
+    def holder(self, device: str) -> str | None:
+        """The person who has a device, as far as the directory says so."""
+        return self._where.devices.get(device)
 
     def of(self, endpoint: str) -> Connection | None:
         """The connection of a browser; ``None`` if it is not connected or was not let in."""
@@ -387,6 +404,7 @@ class Connections:
         before = self._live.get(endpoint.id)
         self._live[endpoint.id] = connection
         self._left.pop(endpoint.id, None)
+        self._tell_watchers()
         if before is not None:
             self._work(before.wire, before.wire.close(NORMAL, "a newer connection has taken over"))
         return connection
@@ -439,6 +457,7 @@ class Connections:
         if self._live.get(connection.endpoint.id) is connection:
             del self._live[connection.endpoint.id]
             self._left[connection.endpoint.id] = _seen(connection)
+            self._tell_watchers()
 
     # Decisions
 
@@ -454,6 +473,7 @@ class Connections:
         if found is None or self._live.get(connection.endpoint.id) is not connection:
             return
         connection.endpoint = found
+        self._tell_watchers()  # another device may be named now
         if found.state == "approved":
             await self._welcome(connection)
         elif found.state in _DECIDED:
@@ -571,6 +591,8 @@ class Connections:
         other = who != connection.who or connection.asked is None
         connection.changed |= other
         connection.who = who
+        if other:
+            self._tell_watchers()
         connection.monitored = self.monitored(who.person, connection.endpoint.device)
         common = self._common()
         if ask or other or connection.monitored.on != before or connection.asked is None:

@@ -90,6 +90,10 @@ class Endpoints:
         await self.extension.start()
         await self.connections.start()
 
+    def is_own(self, host: str) -> bool:
+        """Whether a host is the box's own."""
+        return self._own.has(host)
+
     async def stop(self) -> None:
         """Let everybody go."""
         await self.connections.stop()

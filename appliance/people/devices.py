@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from appliance.access import Actor, Condition, listed, require
@@ -19,6 +19,8 @@ HOLDERS: Mapping[str, str] = {"": "Anybody or nobody", "somebody": "A person", "
 """Choices of the filter by who has a device."""
 Removed = Callable[[Transaction, str, str], Awaitable[None]]
 """``removed(tx, who, device_id)``: a part of the unit of work that takes a device out of use."""
+AT_ONCE = 500
+"""Ids in one question to the store."""
 _MANAGE = Permission.MANAGE_PEOPLE
 _COLUMNS = (
     "device.id, device.name, device.serial, device.added_at, device.removed_at, device.person_id IS NOT NULL AS given,"
@@ -128,6 +130,29 @@ class Devices:
             (device_id, *groups.parameters),
         )
         return Device(row, tuple(rows))
+
+    async def names(self, actor: Actor, ids: Iterable[str]) -> dict[str, str]:
+        """The name of each of ``ids`` that is a device which ``actor`` may find."""
+        wanted, found = sorted(set(ids)), listed_devices(actor, "device")
+        named: dict[str, str] = {}
+        for first in range(0, len(wanted), AT_ONCE):
+            some = wanted[first : first + AT_ONCE]
+            rows = await self._records.fetch(
+                f"SELECT device.id, device.name FROM devices device WHERE {found.sql}"  # noqa: S608
+                f" AND device.id IN ({', '.join('?' * len(some))})",
+                (*found.parameters, *some),
+            )
+            named.update({row["id"]: row["name"] for row in rows})
+        return named
+
+    async def called(self, actor: Actor, name: str) -> frozenset[str]:
+        """Ids of devices of exactly this name that ``actor`` may find; capital letters do not matter."""
+        found = listed_devices(actor, "device")
+        rows = await self._records.fetch(
+            f"SELECT device.id FROM devices device WHERE lower(device.name) = lower(?) AND {found.sql}",  # noqa: S608
+            (tidy(name), *found.parameters),
+        )
+        return frozenset(row["id"] for row in rows)
 
     # Changing
 

@@ -6,11 +6,11 @@ marked, and what was known of them, their groups and whose scope they were in st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from appliance.access import Actor, Condition, listed, require
+from appliance.access import PERMISSIONS, Actor, Condition, listed, require
 from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import new_id, now, stamp
@@ -149,6 +149,20 @@ class Directory:
         """What somebody is (pupil, staff, governor, guest); ``None`` for an id that is not known."""
         return self._index.kind_of_person(person_id)
 
+    def kinds_of_people(self) -> Mapping[str, str]:
+        """Person -> what they are, for everybody in the directory."""
+        return self._index.kinds
+
+    async def called(self, actor: Actor, name: str) -> list[str]:
+        """Ids of people at the school of exactly this name whom ``actor`` may find; capital letters do not matter."""
+        people = listed(actor, "person.id")
+        rows = await self._records.fetch(
+            "SELECT person.id FROM people person WHERE person.left_at IS NULL AND lower(person.name) = lower(?)"  # noqa: S608
+            f" AND {people.sql} ORDER BY person.id",
+            (tidy(name), *people.parameters),
+        )
+        return [row["id"] for row in rows]
+
     @property
     def changes(self) -> int:
         """A number that grows whenever anything in the directory has changed."""
@@ -213,6 +227,26 @@ class Directory:
                 )
             ),
         )
+
+    async def names_by_account(self, ids: Iterable[str]) -> dict[str, dict[str, str]]:
+        """For live pages: each account that sees records about people, and the names of those of ``ids`` it may see."""
+        roles = [role for role, allowed in PERMISSIONS.items() if role and Permission.SEE_PEOPLE in allowed]
+        accounts = await self._records.fetch(
+            "SELECT id FROM staff_accounts WHERE state = 'active'"  # noqa: S608
+            f" AND role IN ({', '.join('?' * len(roles))})",
+            roles,
+        )
+        found: dict[str, dict[str, str]] = {row["id"]: {} for row in accounts}
+        for person in sorted(set(ids)):  # one by one: so SQLite looks one person up, not everybody's scope
+            rows = await self._records.fetch(
+                "SELECT seen.account_id, person.name FROM visible_people seen"
+                " JOIN people person ON person.id = seen.person_id WHERE seen.person_id = ?",
+                (person,),
+            )
+            for row in rows:
+                if row["account_id"] in found:
+                    found[row["account_id"]][person] = row["name"]
+        return found
 
     async def find_account(self, kind: str, name: str) -> str | None:
         """The id of the person whom devices (``system``) or browsers (``browser``) know under this name."""

@@ -24,7 +24,8 @@ class MemberIndex:
         """Person -> groups, by their ids."""
         self.devices: Mapping[str, frozenset[str]] = {}
         """Device -> groups, by their ids."""
-        self._kinds: Mapping[str, str] = {}
+        self.kinds: Mapping[str, str] = {}
+        """Person -> what they are."""
         self.changes = 0
         """How often it was read, so that others see that something has changed."""
 
@@ -43,7 +44,7 @@ class MemberIndex:
 
     def kind_of_person(self, person_id: str) -> str | None:
         """What somebody is (pupil, staff, governor, guest); ``None`` for an id that is not known."""
-        return self._kinds.get(person_id)
+        return self.kinds.get(person_id)
 
     async def changed(self, tx: Transaction, what: str) -> None:
         """Say that the directory changes with this unit of work. ``what``: people, groups or devices.
@@ -56,7 +57,7 @@ class MemberIndex:
 
     def _take(self, people: Sequence[Row], devices: Sequence[Row], kinds: Sequence[Row]) -> None:
         self.people, self.devices = _by_member(people), _by_member(devices)
-        self._kinds = {row["id"]: row["kind"] for row in kinds}
+        self.kinds = {row["id"]: row["kind"] for row in kinds}
         self.changes += 1
 
 

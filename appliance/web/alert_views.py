@@ -25,6 +25,14 @@ HAPPENED: Mapping[str, str] = {
 }
 
 
+WITHOUT_SEVERITY: Mapping[str, tuple[str, str]] = {
+    "silence": ("moderate", "Silence"),
+    "network": ("moderate", "Network"),
+    "test": ("minor", "Test"),
+}
+"""Kind of alert -> sign and word beside it."""
+
+
 def pages() -> tuple[Page, ...]:
     """The routes."""
     see = Permission.SEE_ALERTS
@@ -57,8 +65,7 @@ def shown(row: Row) -> Mapping[str, object]:
     """An alert in words; what kind of sign stands beside it, and how it stands."""
     severity = Severity(row["severity"]) if row["severity"] and row["kind"] == "capture" else None
     state = "closed" if row["closed_at"] else "taken" if row["acknowledged_at"] else "waiting"
-    sign = severity.value if severity else {"silence": "moderate", "test": "minor"}.get(row["kind"], "minor")
-    words = severity.label if severity else {"silence": "Silence", "test": "Test"}[row["kind"]]
+    sign, words = (severity.value, severity.label) if severity else WITHOUT_SEVERITY[row["kind"]]
     about = row["category"] if row["kind"] != "test" else "The test phrase has come through"
     number = f"{row['captures']} captures" if row["captures"] > 1 else ""
     return {**dict(row), "sign": sign, "sign_words": words, "state": state, "about": about, "number": number}

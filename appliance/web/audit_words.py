@@ -46,6 +46,10 @@ _PHRASES: Mapping[str, str] = {
     "closed an alert": "closed",
     "put on the allow list": "put on the",
     "took off the allow list": "took off the",
+    "chose a web filter list": "added to the lists of the web filter:",
+    "took out a web filter list": "took out of the lists of the web filter:",
+    "accepted a smaller web filter list": "accepted a smaller copy of the web filter list",
+    "went back to the web filter list from before": "went back to the copy before of the web filter list",
 }
 """What was done, as it reads before its subject, where the two words do not read well side by side."""
 _SUBJECTS: Mapping[str, str] = {
@@ -126,7 +130,8 @@ KINDS: tuple[Kind, ...] = (
         "Settings",
         (
             *("changed setting", "undid setting", "setting ended", "took back setting", "put back setting"),
-            "read settings again",
+            *("chose a web filter list", "took out a web filter list", "accepted a smaller web filter list"),
+            *("went back to the web filter list", "read settings again"),
         ),
     ),
     Kind(
@@ -135,7 +140,7 @@ KINDS: tuple[Kind, ...] = (
         (
             *("switched off plugin", "let plugin in again", "removed plugin", "tried delivery", "gave delivery up"),
             *("signed the audit", "restored an identity file", "was shown a new code", "noted the code"),
-            *("downloaded the identity file", "confirmed who keeps the identity file"),
+            *("downloaded the identity file", "confirmed who keeps the identity file", "switched the second authority"),
         ),
     ),
 )

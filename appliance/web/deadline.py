@@ -21,6 +21,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,6 +40,9 @@ ACCEPT_PAUSE_SECONDS = 0.5
 
 ErrorPage = Callable[[web.BaseRequest, int], web.Response]
 """``error_page(request, status)``: what to answer when there is no route to ask, or when a core page failed."""
+
+GREETED: ContextVar[str] = ContextVar("greeted", default="")
+"""The address whose handshake is under way, for whatever chooses a certificate; TLS itself does not tell."""
 
 log = logging.getLogger(__name__)
 
@@ -269,7 +273,7 @@ class Door:
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(ACCEPTS_AT_ONCE):
             try:
-                wire, _address = listener.accept()
+                wire, address = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:  # no file descriptor is left: the others need theirs more than a newcomer
@@ -277,7 +281,7 @@ class Door:
                 self._pause(listener)
                 return
             if self._has_room():
-                greeting = self._loop.create_task(self._greet(wire))
+                greeting = self._loop.create_task(self._greet(wire, str(address[0])))
                 self._greetings[greeting] = self._loop.time()
                 greeting.add_done_callback(partial(self._greeted, wire))
             else:
@@ -291,8 +295,9 @@ class Door:
         if listener in self._listeners:
             self._loop.add_reader(listener, self._accept, listener)
 
-    async def _greet(self, wire: socket.socket) -> None:
+    async def _greet(self, wire: socket.socket, address: str) -> None:
         """Do the handshake, if there is one; ``Connection`` takes over from there."""
+        GREETED.set(address)
         seconds = self.limits.header_seconds if self._ssl else None
         goodbye = GOODBYE_SECONDS if self._ssl else None
         with suppress(OSError):  # ssl.SSLError too: the client left, was too slow, or does not speak TLS

@@ -13,7 +13,7 @@ from appliance.errors import ApplianceError, NotReady, PluginError, PluginOff, R
 from appliance.web.deadline import BareResponse
 from appliance.web.pages import ACTOR, Context, render
 from appliance.web.signing_in_views import sign_in_page, unlock_page
-from appliance.web.sites import site_of
+from appliance.web.sites import ELSEWHERE, site_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class ErrorPages:
         if site == "endpoint":
             words = f"{fault.title}. {fault.what} {fault.todo}".strip()
             return web.json_response({"error": words, "status": status}, status=status)
-        if site == "pupil":
+        if site in ("pupil", ELSEWHERE):
             return render(request, "pupil_error.html", status, missing=status == 404)
         known = request.get(ACTOR) is not None
         shown = {"fault": fault, "detail": detail if known else "", "link": link, "link_words": link_words}

@@ -14,12 +14,13 @@ from aiohttp.typedefs import Handler, Middleware
 
 from appliance.access import JOINING, LOCKED
 from appliance.errors import ApplianceError
-from appliance.hookspecs import Page, Permission, Site
+from appliance.hookspecs import Elsewhere, Page, Permission, Site
+from appliance.net import bracketed
 from appliance.web.assets import CACHEABLE
 from appliance.web.deadline import SlowBody
 from appliance.web.error_pages import ErrorPages
 from appliance.web.pages import ACTOR, COOKIE, SESSION, Context
-from appliance.web.sites import site_of
+from appliance.web.sites import ELSEWHERE, SITES, host_name, site_of
 
 NO_USE = frozenset({Permission.PUBLIC, Permission.SIGNED_IN})
 """What a page does by itself (files, the live stream) does not keep a browser from being locked."""
@@ -57,6 +58,8 @@ SECURITY_HEADERS: Mapping[str, str] = {
     ),
 }
 STRICT_TRANSPORT = "max-age=31536000"
+REFERRER_ELSEWHERE = "same-origin"
+"""Over plain HTTP a form says only by its origin where it comes from, and "no-referrer" would leave that out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +80,39 @@ class Guard:
         self._context = context
         self._routes = routes
         self._errors = errors
-        domain = context.appliance.config.settings.web.domain
+        settings = context.appliance.config.settings.web
+        domain, port = settings.domain, settings.port
+        self._port_suffix = "" if port == 443 else f":{port}"
         self._strict_transport = domain != "localhost" and not domain.endswith(".localhost")
 
     def middlewares(self) -> tuple[Middleware, ...]:
         """Outermost first."""
         return (self.words, self.place, self.identify, self.same_origin, self.permit)
 
+    def plain_middlewares(self) -> tuple[Middleware, ...]:
+        """Outermost first, for plain HTTP, where nobody signs in and no page of ours is shown."""
+        return (self.words, self.place, self.not_here, self.same_origin, self.permit)
+
     # On every answer
 
-    async def add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
+    async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Signal ``on_response_prepare``: runs for every answer that aiohttp sends for a route, errors included."""
-        self.secure(response)
+        self.secure(response, site_of(request, self._context.hosts))
 
-    def secure(self, response: web.StreamResponse) -> None:
-        """Set the headers; what a plugin set otherwise is overwritten."""
+    def secure(self, response: web.StreamResponse, site: Site | Elsewhere | None) -> None:
+        """Set the headers; what a plugin set otherwise is overwritten. ``site``: what the request was for, if anything.
+
+        Under somebody else's name nothing may outlast this one answer: no copy, no cookie, no order to stay with TLS.
+        """
         response.headers.update(SECURITY_HEADERS)
-        if not response.get(CACHEABLE, False):
+        if site == ELSEWHERE:
+            response.headers["Referrer-Policy"] = REFERRER_ELSEWHERE
+            response.headers.popall("Cross-Origin-Opener-Policy")  # over plain HTTP browsers complain of it
+            response.headers.popall("Set-Cookie", None)
+            response.cookies.clear()
+        if site == ELSEWHERE or not response.get(CACHEABLE, False):
             response.headers["Cache-Control"] = "no-store"
-        if self._strict_transport:
+        if self._strict_transport and site in SITES:
             response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
         response.headers.popall("Server", None)
 
@@ -123,6 +140,18 @@ class Guard:
         if (request.content_length or 0) > request.client_max_size:
             raise web.HTTPRequestEntityTooLarge(request.client_max_size)
         return await handler(request)
+
+    @web.middleware
+    async def not_here(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Plain HTTP: our own pages are not here but behind TLS; a form that was sent in the clear is not passed on."""
+        if self._site(request) == ELSEWHERE:
+            return await handler(request)
+        if request.method not in {"GET", "HEAD"}:
+            return self._errors.misdirected()
+        own = host_name(request.headers["Host"])
+        path = request.rel_url.raw_path_qs
+        address = f"https://{bracketed(own)}{self._port_suffix}{path if path.startswith('/') else '/'}"
+        return web.Response(status=308, headers={"Location": address})
 
     @web.middleware
     async def identify(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -173,7 +202,7 @@ class Guard:
             return self._errors.closed(request)
         raise web.HTTPForbidden
 
-    def _site(self, request: web.Request) -> Site | None:
+    def _site(self, request: web.Request) -> Site | Elsewhere | None:
         return site_of(request, self._context.hosts)
 
     def _owner(self, request: web.Request) -> str:

@@ -14,7 +14,7 @@ from appliance.accounts.staff import Account
 from appliance.app import Appliance
 from appliance.captures.reading import Waiting
 from appliance.errors import PluginError, PluginOff
-from appliance.hookspecs import Check, HomeCard, Page, Permission, State
+from appliance.hookspecs import Check, HomeCard, Page, Permission, State, Task
 from appliance.vaults import CAPTURES
 from appliance.web.pages import Context, actor, context_of, render
 
@@ -63,7 +63,7 @@ async def home(request: web.Request) -> web.StreamResponse:
     """The first page after signing in, made for the role of whoever looks."""
     context = context_of(request)
     appliance, who = context.appliance, actor(request)
-    steps = await next_steps(appliance, who)
+    steps = [*await next_steps(appliance, who), *await _tasks(appliance, who)]
     return render(
         request,
         "home.html",
@@ -326,6 +326,23 @@ _STEPS: Mapping[Role | None, Callable[[Appliance, Actor], Awaitable[list[Step]]]
     Role.GOVERNOR: _watching_steps,
     Role.DPO: _watching_steps,
 }
+
+
+async def _tasks(appliance: Appliance, who: Actor) -> list[Step]:
+    """What plugins want to be done; one that cannot say whether it is done stays where it is."""
+    panels = [(owner, task) for owner, task in appliance.plugins.panels(Task) if who.may(task.permission)]
+    done = await asyncio.gather(*(_task_done(appliance, owner, task) for owner, task in panels))
+    return [
+        Step(task.title, task.why, task.link, task.link_words, is_done)
+        for (_, task), is_done in zip(panels, done, strict=True)
+    ]
+
+
+async def _task_done(appliance: Appliance, owner: str, task: Task) -> bool:
+    try:
+        return await appliance.plugins.run(owner, f"task {task.title}", task.done)
+    except (PluginError, PluginOff):
+        return False
 
 
 # Cards

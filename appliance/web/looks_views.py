@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 from aiohttp import web
@@ -25,7 +26,7 @@ def pages() -> tuple[Page, ...]:
 # Before the page of a child
 
 
-async def gate(request: web.Request, person: Row) -> web.StreamResponse | None:
+async def gate(request: web.Request, person: Row | Mapping[str, str]) -> web.StreamResponse | None:
     """What to answer in place of a page about ``person`` (a row with ``id`` and ``name``), or ``None`` to show it.
 
     Called by every page that shows records about one person, once it is known that the actor may see that person::

@@ -21,7 +21,7 @@ from appliance.accounts.sessions import Session
 from appliance.accounts.signing_in import Visitor
 from appliance.clock import now
 from appliance.errors import ApplianceError, Refused
-from appliance.hookspecs import Menu, Permission, Site, State
+from appliance.hookspecs import Menu, Permission, State
 from appliance.sealing import Keys
 from appliance.trust import Authority, ServerCertificate
 from appliance.web.assets import Assets
@@ -216,8 +216,7 @@ def _around(request: web.Request, page: Context) -> dict[str, Any]:
         "actor": found if found is not None and found.may(Permission.USE) else None,
         "texts": page.texts.choose(request.headers.get("Accept-Language", "")),
     }
-    site: Site | None = site_of(request, page.hosts)
-    if site == "staff":
+    if site_of(request, page.hosts) == "staff":
         around |= _around_staff(request, page)
         around["help_path"] = page.help.path_from(request.path, _may_use(request))
     return around

@@ -2,6 +2,9 @@
 
 Routes come from ``Page`` objects alone, the core's own as well as the plugins', so there is no route without a site and
 a permission. Each site has its own routes, reached by its host name only.
+
+Plain HTTP has a door and an application of its own, in which there is nothing but what is shown under other people's
+host names: no slip in a rule about hosts can lead from there to a page of ours.
 """
 
 from __future__ import annotations
@@ -10,15 +13,15 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from aiohttp.web_urldispatcher import MatchedSubAppResource
 
 from appliance.app import Appliance
-from appliance.hookspecs import Check, State
+from appliance.hookspecs import Check, Elsewhere, Site, State
 from appliance.trust import Authority, ServerCertificate
 from appliance.web.assets import Assets
 from appliance.web.deadline import Door, Limits
@@ -26,13 +29,15 @@ from appliance.web.error_pages import ErrorPages
 from appliance.web.guard import Declared, Guard
 from appliance.web.help_texts import Help, LeftOut
 from appliance.web.pages import CONTEXT, Context
-from appliance.web.sites import SITES, Hosts, SiteRule
+from appliance.web.sites import ELSEWHERE, SITES, Hosts, SiteRule
 from appliance.web.templating import make_environment
 from appliance.web.texts import Texts
 from appliance.web.views import core_pages
 
 STOP_SECONDS = 0.5
 """How long an answer that is being made may take to finish when the server stops; twice that at most."""
+PLAIN_SHARE = 5
+"""One connection in so many may be plain HTTP: blocked advertisements must not keep anybody from the pages."""
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +52,12 @@ class WebServer:
         ssl_context: ssl.SSLContext | None,
         authority: Authority,
         certificate: ServerCertificate,
+        plain_sockets: Sequence[socket.socket] = (),
     ) -> None:
+        """``plain_sockets``: where plain HTTP is answered, for host names that are somebody else's."""
         self._appliance = appliance
         self._sockets = sockets
+        self._plain_sockets = plain_sockets
         self._ssl = ssl_context
         settings = appliance.config.settings
         folders = appliance.plugins.folders()
@@ -58,7 +66,7 @@ class WebServer:
             appliance=appliance,
             authority=authority,
             certificate=certificate,
-            hosts=Hosts(settings.web.domain),
+            hosts=Hosts(settings.web.domain, elsewhere=_any_elsewhere(appliance)),
             assets=assets,
             templates=make_environment(folders, assets, settings.school.timezone),
             texts=Texts(),
@@ -69,41 +77,61 @@ class WebServer:
         self._errors = ErrorPages(self._context)
         self._guard = Guard(self._context, self._routes, self._errors)
         self._runner: web.AppRunner | None = None
-        self._door: Door | None = None
+        self._plain_runner: web.AppRunner | None = None
+        self._doors: list[Door] = []
 
     async def start(self) -> None:
         """Serve from now on."""
         settings = self._appliance.config.settings.web
-        self._runner = web.AppRunner(self._application(), shutdown_timeout=STOP_SECONDS)
-        await self._runner.setup()
-        assert self._runner.server is not None
-        limits = Limits(settings.header_seconds, settings.body_seconds, settings.connections)
-        self._door = Door(self._runner.server, limits, self._ssl, self._without_route)
-        self._door.open(self._sockets)
+        most = settings.connections
+        declared = self._declared()
+        self._runner = await self._open(
+            self._application(self._guard.middlewares(), (*SITES, ELSEWHERE), declared), self._sockets, self._ssl, most
+        )
+        if self._plain_sockets:
+            plain = self._application(self._guard.plain_middlewares(), (ELSEWHERE,), declared)
+            self._plain_runner = await self._open(plain, self._plain_sockets, None, max(1, most // PLAIN_SHARE))
         self._appliance.health.add(self._checks)
+
+    async def _open(
+        self, application: web.Application, sockets: Sequence[socket.socket], context: ssl.SSLContext | None, most: int
+    ) -> web.AppRunner:
+        settings = self._appliance.config.settings.web
+        runner = web.AppRunner(application, shutdown_timeout=STOP_SECONDS)
+        await runner.setup()
+        assert runner.server is not None
+        limits = Limits(settings.header_seconds, settings.body_seconds, most)
+        door = Door(runner.server, limits, context, self._without_route)
+        door.open(sockets)
+        self._doors.append(door)
+        return runner
 
     async def stop(self) -> None:
         """Stop within two seconds, whatever clients do. Newcomers wait in the sockets' queues for the next server."""
-        if self._door is None or self._runner is None:
+        if self._runner is None:
             return
-        self._door.stop_accepting()
+        for door in self._doors:
+            door.stop_accepting()
         self._appliance.live.close()
-        await self._runner.cleanup()
-        self._door.abort_all()
+        await asyncio.gather(*(runner.cleanup() for runner in (self._runner, self._plain_runner) if runner))
+        for door in self._doors:
+            door.abort_all()
         await asyncio.sleep(0)  # lets the aborted connections say that they are lost
-        self._door = self._runner = None
+        self._doors = []
+        self._runner = self._plain_runner = None
 
     # Building
 
-    def _application(self) -> web.Application:
+    def _application(
+        self, middlewares: Sequence[Middleware], sites: Sequence[Site | Elsewhere], declared: Sequence[Declared]
+    ) -> web.Application:
         root = web.Application(
-            middlewares=self._guard.middlewares(),
+            middlewares=middlewares,
             client_max_size=self._appliance.config.settings.web.max_body_kib * 1024,
         )
         root[CONTEXT] = self._context
         root.on_response_prepare.append(self._guard.add_headers)
-        declared = self._declared()
-        for site in SITES:
+        for site in sites:
             application = web.Application()
             for route in declared:
                 if route.page.site == site:
@@ -118,9 +146,12 @@ class WebServer:
         core = [Declared("", page) for page in core_pages(self._context.assets)]
         taken = {route.page.path.split("/")[1] for route in core}
         found = list(core)
+        elsewhere = next(_owners_elsewhere(self._appliance), "")
         for owner, page in self._appliance.plugins.pages():
             if page.path.split("/")[1] in taken:
                 self._leave_out(owner, page.path, "the address belongs to the core")
+            elif page.site == ELSEWHERE and owner != elsewhere:
+                self._leave_out(owner, page.path, f"{elsewhere} has the pages under other people's host names already")
             else:
                 found.append(Declared(owner, page))
         return found
@@ -154,8 +185,16 @@ class WebServer:
 
     def _without_route(self, request: web.BaseRequest, status: int) -> web.Response:
         response = self._errors.without_route(request, status)
-        self._guard.secure(response)
+        self._guard.secure(response, None)
         return response
+
+
+def _owners_elsewhere(appliance: Appliance) -> Iterator[str]:
+    return (owner for owner, page in appliance.plugins.pages() if page.site == ELSEWHERE)
+
+
+def _any_elsewhere(appliance: Appliance) -> bool:
+    return any(_owners_elsewhere(appliance))
 
 
 def _help_left_out(found: LeftOut) -> Check:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from appliance.errors import Refused
-from appliance.hookspecs import Check, Page, Permission, Site, State
+from appliance.hookspecs import Check, Elsewhere, Page, Permission, Site, State
 from appliance.migrate import CORE
 from appliance.web import (
     account_views,
@@ -34,6 +34,7 @@ from appliance.web import (
 from appliance.web.applying import applying, applying_page, latest
 from appliance.web.assets import Assets
 from appliance.web.pages import actor, context_of, flash, read_form, redirect, render
+from appliance.web.sites import ELSEWHERE
 
 SOURCES = {
     "bundled": "came with the appliance",
@@ -76,10 +77,11 @@ def core_pages(assets: Assets) -> tuple[Page, ...]:
         *extension_views.pages(),
         *_files("staff", assets),
         *_files("pupil", assets),
+        *_files(ELSEWHERE, assets),
     )
 
 
-def _files(site: Site, assets: Assets) -> tuple[Page, ...]:
+def _files(site: Site | Elsewhere, assets: Assets) -> tuple[Page, ...]:
     return (
         Page(site, "GET", "/static/{name:.+}", assets.serve, Permission.PUBLIC),
         Page(site, "GET", "/favicon.svg", assets.serve_icon, Permission.PUBLIC),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from appliance.api import Appliance, Check, Data, Event, HomeCard, Job, Menu, Page, Worker, hook
+from appliance.api import Appliance, Check, Command, Data, Event, Job, Page, Panel, Worker, hook
 
+from .blockpage.room import BlockPage
+from .blockpage.wiring import others_of
 from .lists.room import Lists
+from .network.room import Network
 from .profiles.room import Profiles
 from .queries.room import Queries
 from .room import Listener, Room
@@ -23,15 +26,17 @@ class Plugin:
     def __init__(self, appliance: Appliance, settings: FilterSettings) -> None:
         self.lists = Lists(appliance, settings)
         self.profiles = Profiles(appliance, settings, self.lists)
-        self.queries = Queries(appliance, settings)
-        self._rooms: Sequence[Room] = (self.lists, self.profiles, self.queries)
+        self.queries = Queries(appliance, settings, self.profiles.clients.who)
+        self.network = Network(appliance, settings, self.queries.store.share_of_busiest)
+        self.blockpage = BlockPage(appliance, settings, others_of(self.profiles))
+        self._rooms: Sequence[Room] = (self.lists, self.profiles, self.queries, self.network, self.blockpage)
 
     @hook
     def register_pages(self) -> list[Page]:
         return [page for room in self._rooms for page in room.pages()]
 
     @hook
-    def register_panels(self) -> list[Menu | HomeCard]:
+    def register_panels(self) -> list[Panel]:
         return [panel for room in self._rooms for panel in room.panels()]
 
     @hook
@@ -49,6 +54,10 @@ class Plugin:
     @hook
     def register_workers(self) -> list[Worker]:
         return [worker for room in self._rooms for worker in room.workers()]
+
+    @hook
+    def register_commands(self) -> list[Command]:
+        return [command for room in self._rooms for command in room.commands()]
 
     @hook
     def register_data(self) -> list[Data]:

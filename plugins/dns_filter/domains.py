@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-import idna
-
 LONGEST_NAME = 253
 """Characters of a name as text: 255 octets on the wire (RFC 1035 section 2.3.4) less the first length and the root."""
 
@@ -58,6 +56,8 @@ def with_parents(name: str) -> Iterator[str]:
 
 
 def _punycode(name: str) -> str:
+    import idna  # noqa: PLC0415 - few lists need it, and the process that reads them is short-lived
+
     try:
         return idna.encode(name, uts46=True, transitional=False).decode("ascii")
     except idna.IDNAError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from appliance.api import Check, Data, Event, HomeCard, Job, Menu, Page, Worker
+from appliance.api import Check, Command, Data, Event, Job, Page, Panel, Worker
 
 Listener = Callable[[Any], Awaitable[None]]
 
@@ -21,8 +21,8 @@ class Room:
         """Routes."""
         return ()
 
-    def panels(self) -> Sequence[Menu | HomeCard]:
-        """Places in the rail and cards of the home page."""
+    def panels(self) -> Sequence[Panel]:
+        """Places in the rail, cards and tasks of the home page."""
         return ()
 
     def listeners(self) -> Mapping[type[Event], Listener]:
@@ -35,6 +35,10 @@ class Room:
 
     def workers(self) -> Sequence[Worker]:
         """Processes of its own."""
+        return ()
+
+    def commands(self) -> Sequence[Command]:
+        """Commands of the command line."""
         return ()
 
     def data(self) -> Sequence[Data]:

@@ -40,6 +40,7 @@ TOLD_ROLES = ("lead", "deputy", "head")
 KINDS = {
     "alert": "Alert",
     "silence": "Something fell silent",
+    "network": "Something on the network",
     "test alert": "Safeguarding test",
     "notice": "There is a notice",
     "signed head": "Signed statement",

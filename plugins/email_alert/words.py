@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from appliance.api import AlertRaised
 
-Kind = Literal["alert", "silence", "test alert", "notice", "signed head", "test mail", "code"]
+Kind = Literal["alert", "silence", "network", "test alert", "notice", "signed head", "test mail", "code"]
 URGENT, SOON, LATER = 0, 1, 2
 POLICY = SMTP.clone(cte_type="7bit")
 SEVERITIES = {"severe": "Severe", "moderate": "Moderate", "minor": "Minor"}
@@ -97,6 +97,8 @@ def alert_letter(event: AlertRaised) -> Letter:
             URGENT,
             at=event.occurred_at,
         )
+    if event.kind == "network":
+        return _network_letter(event, link, waits)
     if event.kind == "test":
         said = ("This is a test of the safeguarding appliance: somebody typed the test phrase on a device.",)
         todo = (
@@ -120,6 +122,21 @@ def alert_letter(event: AlertRaised) -> Letter:
         ),
         URGENT,
         severity=event.severity,
+        at=event.occurred_at,
+    )
+
+
+def _network_letter(event: AlertRaised, link: str, waits: str) -> Letter:
+    """Something on the network goes around the appliance. Which device it is stands on the page alone."""
+    what = plain(event.category)
+    said = (f"The appliance noticed something on the school’s network: {what}.",)
+    return Letter(
+        "network",
+        f"On the school’s network: {what}",
+        (*said, *([waits] if event.step else [])),
+        (("What was seen", what),),
+        link,
+        ("While it goes on, the web filter may not see or block what is opened. Open the page, and tell IT.",),
         at=event.occurred_at,
     )
 

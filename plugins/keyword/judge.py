@@ -40,8 +40,14 @@ class Judge:
         self._policy, self._policy_for_tests = _as_policy(needles), _as_policy([test])
 
     def detect(self, observation: Observation) -> list[Finding]:
-        """What stands in an observation."""
+        """What stands in an observation.
+
+        In the name of a site the words are what stands between dots and hyphens, and only whole ones count, so a county
+        is no term. A phrase lies between two dots: ``week-end.it`` ends in a country, and not in "end it".
+        """
         hits = self._matcher.hits(observation.text, observation.surface)
+        if observation.surface is Surface.NAME:
+            hits = [hit for hit in hits if "." not in observation.text[hit.start : hit.end]]
         found = [_finding(hit, observation.text[hit.start : hit.end]) for hit in hits]
         return sorted(found, key=lambda finding: (finding.severity.rank, finding.start))[:MOST_FINDINGS]
 
@@ -53,13 +59,24 @@ class Judge:
 def _needles(policies: Sequence[Policy]) -> Iterator[Needle[Sought]]:
     for policy in policies:
         for term in policy.terms:
-            sought, surfaces = Sought(policy, term), frozenset(term.surfaces)
+            sought, surfaces = Sought(policy, term), _where(term)
             for number, phrase in enumerate(term.phrases):
                 yield Needle(f"{policy.name}/{term.id}/{number}", phrase, surfaces, sought)
 
 
+def _where(term: Term) -> frozenset[Surface]:
+    """Where a term counts. The name of a site is part of every address there: what counts in these counts in names."""
+    surfaces = frozenset(term.surfaces)
+    return surfaces | {Surface.NAME} if Surface.ADDRESS in surfaces else surfaces
+
+
 def _as_policy(needles: Sequence[Needle[Sought]]) -> dict[str, Any]:
-    listed = [{"id": needle.id, "words": list(needle.words), "surfaces": sorted(needle.surfaces)} for needle in needles]
+    """For browsers, which do not see the names that a device asks for."""
+    listed = [
+        {"id": needle.id, "words": list(needle.words), "surfaces": sorted(surfaces)}
+        for needle in needles
+        if (surfaces := needle.surfaces - {Surface.NAME})
+    ]
     version = hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]
     return {"version": version, "needles": listed}
 

@@ -14,11 +14,14 @@ from appliance.api import (
     Section,
     Severity,
     Surface,
+    Verdict,
     hook,
     setting,
 )
 
 BET = re.compile(r"\b(?:bet|stake|wager)\w{0,4}\s{1,3}[£$€]?(\d{1,6})", re.IGNORECASE)
+
+CASINO = re.compile(r"(?:^|[.-])(?:casino|poker)[.-]")
 
 
 class Plugin:
@@ -56,6 +59,10 @@ class Plugin:
             for found in BET.finditer(observation.text)
             if int(found[1]) >= self.settings.least
         ]
+
+    @hook
+    def dns_verdict(self, name: str, type: str, profile: str) -> Verdict | None:  # noqa: A002 - named by the core
+        return Verdict("A gambling site") if profile == "pupil" and CASINO.search(name) else None
 
     @hook
     async def endpoint_policy(self, device: EndpointDevice) -> dict[str, Any]:

@@ -1,36 +1,31 @@
-"""Reads block lists: hosts files (``0.0.0.0 ads.example tracker.example``) and plain lists with one domain a line.
+"""Reads lists of domains, a megabyte at a time: names as octets with their flags, in batches.
 
 Lists are written by strangers and edited by hand, so one bad line must not cost the rest: it is counted, and the first
-few are kept with their line numbers for the page. Lines come as a stream; a million names are never one string.
+few are kept with their line numbers for the page. It needs the standard library only and runs in a process of its own.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
-from ..domains import NotADomain, normalise
-
-Format = Literal["hosts", "domains"]
+from ..domains import LONGEST_NAME, NotADomain, normalise
+from .dialects import Dialect, Format, NotARule, State, detect, dialects, shown
 
 EXAMPLES_KEPT = 5
 """Rejected lines that are kept for the page."""
 
 LONGEST_LINE = 64 * 1024
-"""Octets read as one line; a file without line ends cannot fill the memory."""
+"""Octets of one line; a file without line ends cannot fill the memory."""
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+CHUNK = 1 << 18
 
-MACHINE_NAMES = frozenset(
-    {
-        *("localhost", "localhost.localdomain", "local", "broadcasthost", "0.0.0.0"),  # noqa: S104 - a name, not a bind
-        *("ip6-localhost", "ip6-loopback", "ip6-localnet", "ip6-mcastprefix"),
-        *("ip6-allnodes", "ip6-allrouters", "ip6-allhosts"),
-    }
-)
-"""What hosts files say of the machine itself; not meant for blocking."""
+_SAMPLE = 1 << 16
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+Batch = tuple[int, list[bytes]]
+"""Flags, and names in lower-case ASCII without final dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,67 +38,97 @@ class Rejected:
 
 @dataclass(slots=True)
 class ListReader:
-    """Reads one list. After ``names`` has ended, ``rejected`` and ``examples`` tell what was left out."""
+    """Reads one list. After ``batches`` has ended, ``rejected`` and ``examples`` tell what was left out.
 
-    format: Format
+    ``format`` becomes the one that was found if it was ``auto``. ``progress`` hears of every chunk's octets.
+    """
+
+    format: Format = "auto"
+    progress: Callable[[int], None] | None = None
+    names: int = 0
     rejected: int = 0
     examples: list[Rejected] = field(default_factory=list)
+    _lines: int = 0
 
-    def names(self, lines: Iterable[bytes]) -> Iterator[str]:
-        """Every domain of the list, normalised, as often as it occurs. Bad lines are counted, never raised."""
-        for number, raw in enumerate(lines, start=1):
+    def batches(self, file: BinaryIO) -> Iterator[Batch]:
+        """Every domain of the list, as often as it occurs. Bad lines are counted, never raised."""
+        known, state = dialects(), State()
+        for chunk in self._chunks(file):
+            if self.format not in known:
+                self.format = detect(chunk[:_SAMPLE], known)  # type: ignore[assignment]  # a key of ``known``
+            for flags, names in self._batches(chunk.lower(), known[self.format], state):
+                self.names += len(names)
+                yield flags, names
+            self._lines += chunk.count(b"\n")
+            if self.progress is not None:
+                self.progress(len(chunk))
+
+    def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
+        """The file in pieces of whole lines, each with its line end."""
+        rest = file.read(len(_BYTE_ORDER_MARK)).removeprefix(_BYTE_ORDER_MARK)
+        while piece := file.read(CHUNK):
+            whole, end, rest = (rest + piece).rpartition(b"\n")
+            if end:
+                yield whole + end
+            if len(rest) > LONGEST_LINE:
+                self._reject(self._lines + 1, f"the line is longer than {LONGEST_LINE} characters")
+                rest = self._after_line(file)
+        if rest:
+            yield rest + b"\n"
+
+    def _after_line(self, file: BinaryIO) -> bytes:
+        """Skip to the end of a line that is too long; what was read of the next one."""
+        while piece := file.read(CHUNK):
+            _, end, rest = piece.partition(b"\n")
+            if end:
+                self._lines += 1
+                return rest
+        return b""
+
+    def _batches(self, chunk: bytes, dialect: Dialect, state: State) -> Iterator[Batch]:
+        *taken, others = zip(*dialect.ordinary.findall(chunk), strict=True)
+        for flags, column in zip(dialect.flags, taken, strict=True):
+            names = list(filter(None, column))
+            if names and len(max(names, key=len)) > LONGEST_NAME:
+                others, names = (True,), [name for name in names if len(name) <= LONGEST_NAME]
+            if names:
+                yield flags, names
+        if any(others):
+            yield from self._one_by_one(chunk, dialect, state)
+
+    def _one_by_one(self, chunk: bytes, dialect: Dialect, state: State) -> Iterator[Batch]:
+        """The lines that the pattern did not take."""
+        line, at = self._lines + 1, 0
+        for match in dialect.ordinary.finditer(chunk):
+            raw = match[len(dialect.flags) + 1]
+            if raw is None:
+                raw = next(filter(None, match.groups()), b"")
+                if len(raw) <= LONGEST_NAME:
+                    continue
+            line += chunk.count(b"\n", at, match.start())
+            at = match.start()
             try:
-                yield from self._line(raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw)
-            except NotADomain as error:
-                self._reject(number, str(error))
+                yield from self._rules(raw, dialect, state)
+            except (NotARule, NotADomain) as error:
+                self._reject(line, str(error))
 
-    def _line(self, raw: bytes) -> Iterator[str]:
+    def _rules(self, raw: bytes, dialect: Dialect, state: State) -> Iterator[Batch]:
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise NotADomain("the line is not UTF-8 text") from error
-        words = text.partition("#")[0].split()
-        if not words or words[0].startswith("!"):
-            return
-        yield from map(_entry, _hosts_names(words) if self.format == "hosts" else _single(words))
+            raise NotARule("the line is not UTF-8 text") from error
+        found = []
+        for flags, word in dialect.rules(text, state):
+            try:
+                found.append((flags, [normalise(word).encode("ascii")]))
+            except NotADomain as error:
+                raise NotADomain(f"{shown(word)} {error}") from error
+        yield from found
 
-    def _reject(self, number: int, why: str) -> None:
+    def _reject(self, line: int, why: str) -> None:
         self.rejected += 1
         if len(self.examples) < EXAMPLES_KEPT:
-            self.examples.append(Rejected(number, why))
+            self.examples.append(Rejected(line, why))
 
 
-def lines_of(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of an open file, none longer than ``LONGEST_LINE``."""
-    return iter(lambda: file.readline(LONGEST_LINE), b"")
-
-
-def _hosts_names(words: list[str]) -> Iterator[str]:
-    """The names of a hosts line whose address leads nowhere. A real address is somebody's server, not a block entry."""
-    try:
-        address = ipaddress.ip_address(words[0].partition("%")[0])
-    except ValueError as error:
-        raise NotADomain(f"{_shown(words[0])} is not an address; lines of a hosts file start with one") from error
-    names = [word for word in words[1:] if word.lower() not in MACHINE_NAMES]
-    if names and not (address.is_unspecified or address.is_loopback):
-        raise NotADomain(f"the address {address} is a real one; only 0.0.0.0, 127.0.0.1, :: and ::1 mean blocking")
-    return iter(names)
-
-
-def _single(words: list[str]) -> Iterator[str]:
-    if len(words) > 1:
-        raise NotADomain(f"there is more than one word after {_shown(words[0])}; is this a hosts file?")
-    return iter(words)
-
-
-def _entry(word: str) -> str:
-    """One name; ``*.example.org`` and ``.example.org`` mean what ``example.org`` means here: it and all below."""
-    try:
-        return normalise(word.removeprefix("*").removeprefix("."))
-    except NotADomain as error:
-        raise NotADomain(f"{_shown(word)} {error}") from error
-
-
-def _shown(word: str) -> str:
-    """A word from a foreign file, quoted and short enough for a page."""
-    return repr(word if len(word) <= 60 else word[:57] + "...")
+__all__ = ["CHUNK", "EXAMPLES_KEPT", "LONGEST_LINE", "Batch", "Format", "ListReader", "Rejected"]

@@ -1,19 +1,23 @@
-"""The lists of the web filter: kept up to date, and shown."""
+"""The lists of the web filter: kept up to date, put together into one table, and shown."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
-from aiohttp import web
-
-from appliance.api import Appliance, Check, Every, Job, NotReady, Page, Permission, State, render
+from appliance.api import Appliance, Check, Data, Every, Job, NotReady, Page, Permission, State, StoreError
 
 from ..room import Room
 from ..settings import Settings
-from .catalogue import Catalogue, ListState
-from .compiled import FOLDER
+from .catalogue import Catalogue, Facts, SourceState
+from .copies import FOLDER
+from .fetching import Fetcher
+from .sources import Spec, handed_over, of_settings
+from .store import Store
+from .views import PATH, Views
 
 WORKER = "dns_filter.dns"
 
@@ -22,70 +26,166 @@ STARTUP_PATIENCE = 5.0
 
 
 class Lists(Room):
-    """Keeps compiled copies beside the worker's snapshot. Whoever needs them sets ``when_changed``."""
+    """Keeps the table of all lists beside the worker's snapshot. Whoever must hear of changes sets ``when_changed``.
 
-    def __init__(self, appliance: Appliance, settings: Settings) -> None:
+    ``fetcher``: how lists are fetched, if not as the settings say.
+    """
+
+    def __init__(self, appliance: Appliance, settings: Settings, fetcher: Fetcher | None = None) -> None:
         self._appliance = appliance
         self._settings = settings
-        self._catalogue: Catalogue | None = None
-        self._compiling: asyncio.Task[None] | None = None
+        self._fetcher = fetcher or Fetcher(
+            settings.lists_proxy, settings.lists_max_mb * 1_000_000, settings.lists_private_hosts
+        )
+        self.store = Store(appliance)
+        self.catalogue: Catalogue | None = None
+        self._views = Views(self, self.store)
+        self._tasks: set[asyncio.Task[None]] = set()
         self.when_changed: Callable[[], Awaitable[None]] = _nothing
 
     def pages(self) -> Sequence[Page]:
-        return [Page("staff", "GET", "/dns_filter/lists", self.page, Permission.OPERATE)]
+        see, operate, views = Permission.SEE_ACTIVITY, Permission.OPERATE, self._views
+        return [
+            Page("staff", "GET", PATH, views.all, see),
+            Page("staff", "GET", "/dns_filter/add_list", views.adding, operate),
+            Page("staff", "POST", "/dns_filter/add_list", views.add, operate),
+            Page("staff", "POST", "/dns_filter/restore_list", views.restore, operate),
+            Page("staff", "GET", PATH + "/{name}", views.one, see),
+            Page("staff", "POST", PATH + "/{name}/accept", views.accept, operate),
+            Page("staff", "POST", PATH + "/{name}/back", views.back, operate),
+            Page("staff", "POST", PATH + "/{name}/look", views.look, operate),
+            Page("staff", "POST", PATH + "/{name}/remove", views.remove, operate),
+        ]
 
     def jobs(self) -> Sequence[Job]:
-        return [Job("lists", Every(timedelta(minutes=5)), self.refresh, limit=timedelta(minutes=30))]
+        return [Job("lists", Every(timedelta(minutes=5)), self.refresh, limit=timedelta(minutes=60))]
+
+    def data(self) -> Sequence[Data]:
+        return self.store.data()
 
     async def startup(self) -> None:
         try:
             folder = self._appliance.workers.folder(WORKER) / FOLDER
-            self._catalogue = Catalogue(self._settings.lists, self._appliance.config.place.resolve, folder)
-            await self._catalogue.open()
-            self._compiling = asyncio.create_task(self.refresh(), name="lists of the web filter")
-            await asyncio.wait({self._compiling}, timeout=STARTUP_PATIENCE)
-            if self._compiling.done():
-                self._compiling.result()
+            catalogue = Catalogue(folder, self._fetcher, self._settings.lists_max_mb)
+            await catalogue.open()
+            catalogue.use(await self._specs())
+            self.catalogue = catalogue
+            first = self._begin(self.refresh(), "lists of the web filter")
+            await asyncio.wait({first}, timeout=STARTUP_PATIENCE)
+            if first.done():
+                first.result()
         except OSError as error:
             raise NotReady(f"The lists cannot be written: {error}.", "Look at the disk.") from error
+        except StoreError as error:
+            raise NotReady(
+                f"The lists that were added on the page cannot be read: {error}", "It is tried again."
+            ) from error
 
     async def shutdown(self) -> None:
-        if self._compiling is not None:
-            self._compiling.cancel()
-            await asyncio.wait({self._compiling})
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def health(self) -> Sequence[Check]:
-        return [_check(state) for state in self.states()]
+        trouble = None if self.catalogue is None else self.catalogue.table_trouble
+        table = (
+            []
+            if trouble is None
+            else [Check("Web filter table", State.BROKEN, f"{trouble.what} {_KEPT}", trouble.todo)]
+        )
+        return [*table, *(_check(state) for state in self.states())]
 
     async def refresh(self) -> None:
         """Read the lists that have changed, and say so."""
-        if self._catalogue is not None:
-            await self._catalogue.refresh()
+        await self._refresh(None, anyway=False)
+
+    async def take_up(self) -> None:
+        """Sources were added or taken out: put that in force, and fetch what is new in the background."""
+        if self.catalogue is None:
+            return
+        before = {state.spec.name for state in self.catalogue.states}
+        self.catalogue.use(await self._specs())
+        new = {state.spec.name for state in self.catalogue.states} - before
+        await self.decided()
+        if new:
+            self._begin(self._refresh(new, anyway=True), "new lists of the web filter")
+
+    async def decided(self) -> None:
+        """Put in force what somebody decided."""
+        if self.catalogue is not None:
+            await self.catalogue.rebuild()
             await self.when_changed()
-            await self._catalogue.tidy()
 
-    def states(self) -> tuple[ListState, ...]:
-        """Every list as it stands; none before the start."""
-        return self._catalogue.states if self._catalogue is not None else ()
+    def look_again(self, name: str) -> None:
+        """Read a source again in the background, due or not."""
+        self._begin(self._refresh({name}, anyway=True), f"web filter list {name}")
 
-    def digests(self) -> dict[str, str]:
-        """List name -> SHA-256 of its compiled copy."""
-        return self._catalogue.digests() if self._catalogue is not None else {}
+    def states(self) -> tuple[SourceState, ...]:
+        """Every source as it stands; none before the start."""
+        return self.catalogue.states if self.catalogue is not None else ()
 
-    async def page(self, request: web.Request) -> web.Response:
-        """The lists, where they come from and what was left out of them."""
-        return render(request, "dns_filter/lists.html", lists=self.states(), profiles=self._settings.profiles)
+    def table(self) -> str:
+        """The SHA-256 of the table in force, beside the snapshot in ``lists/``; ``""`` before there is one."""
+        return self.catalogue.table if self.catalogue is not None else ""
+
+    def facts(self) -> dict[str, Facts]:
+        """List name -> title, category, whether it is locked, how many names."""
+        return self.catalogue.facts() if self.catalogue is not None else {}
+
+    async def _refresh(self, only: set[str] | None, *, anyway: bool) -> None:
+        if self.catalogue is None:
+            return
+        self.catalogue.use(await self._specs())
+        if await self.catalogue.refresh(only, anyway=anyway):
+            await self.when_changed()
+        with suppress(OSError):  # what is left over is deleted the next time
+            await self.catalogue.tidy()
+
+    async def _specs(self) -> list[Spec]:
+        """All sources. Locked lists come last, so that nothing else takes their names."""
+        resolve = self._appliance.config.place.resolve
+        folder = resolve(Path(self._settings.locked_lists))
+        added = [row.spec for row in await self.store.open()]
+        return [*added, *of_settings(self._settings.lists, resolve), *await asyncio.to_thread(_all, folder)]
+
+    def _begin(self, work: Awaitable[None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(_awaited(work), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+_KEPT = "What was in force before stays."
+
+
+def _all(folder: Path) -> list[Spec]:
+    return list(handed_over(folder))
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
 
 
 async def _nothing() -> None:
     """Before anybody needs to hear of changes."""
 
 
-def _check(state: ListState) -> Check:
-    name = f"Web filter list {state.settings.name}"
+def _check(state: SourceState) -> Check:
+    name = f"Web filter list {state.spec.name}"
+    if state.shrank:
+        todo = (
+            "Ask whoever handed it over; a smaller locked list is taken with its SHA-256 only."
+            if state.spec.locked
+            else f"Look at {PATH}/{state.spec.name} and accept it, or leave it."
+        )
+        return Check(
+            name, State.BROKEN, f"It shrank by half or more: {state.shrank} The old copy stays in force.", todo
+        )
     if state.trouble is not None:
-        kept = "The last good copy stays in force." if state.compiled else "Nothing of this list is in force."
+        kept = "The last good copy stays in force." if state.kept.current else "Nothing of this list is in force."
         return Check(name, State.BROKEN, f"{state.trouble.what} {kept}", state.trouble.todo)
-    if state.compiled is None:
+    if state.kept.current is None:
         return Check(name, State.WARNING, "It is being read for the first time.", "Wait a minute.")
-    return Check(name, State.GOOD, f"{state.compiled.names} names.")
+    return Check(name, State.GOOD, f"{state.kept.current.names:,} names.")

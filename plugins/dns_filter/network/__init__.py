@@ -1,1 +1,1 @@
-"""What the box sees on the network: devices, and attempts to go round the filter."""
+"""The network around the filter: who goes around it, which devices are there, and what the filter cannot do."""

@@ -1,22 +1,25 @@
-"""Who gets which profile: the groups of the settings, what a file fixes for them, and what was set on the page."""
+"""Who gets which profile, for the page: groups of networks, groups of the directory, devices and people."""
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from appliance.api import Appliance, Row, Target, TargetKind, stamp
+from appliance.api import Actor, Appliance, Effective, Refused, Row, Target, TargetKind, now
 
-from ..policy import Mode
 from ..settings import Settings
-from ..snapshot import RangePart, resolve_ranges
+from .having import KIND, Having
 
-KIND = "dns_profile"
-"""What profiles are called among everything that can be set per group."""
+__all__ = ["KIND", "Chosen", "GroupRow", "Groups", "networks"]
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+UNSEEN = "Somebody whom you may not see"
 
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """One group as the page shows it.
+    """One group of networks as the page shows it.
 
     ``profile`` applies now, because of ``origin`` (words). ``fixed``: the settings file says so and the page cannot
     change it. ``row_id``: the change made on a page that is in force, ``until``: its end (UTC stamp); ``""`` if none.
@@ -26,85 +29,136 @@ class GroupRow:
     title: str
     addresses: tuple[str, ...]
     profile: str
-    mode: Mode
+    mode: str
     origin: str
     fixed: bool
     row_id: str
     until: str
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A choice for a group of the directory, a device or a person that is in force."""
+
+    what: str
+    title: str
+    profile: str
+    mode: str
+    origin: str
+    row_id: str
+    until: str
+
+
 class Groups:
-    """Reads ``assignments`` for the kind ``dns_profile``, which it declares."""
+    """Reads ``assignments`` for the kind ``dns_profile``. ``modes()`` says what each profile does now."""
 
-    def __init__(self, appliance: Appliance, settings: Settings) -> None:
+    def __init__(
+        self, appliance: Appliance, settings: Settings, having: Having, modes: Callable[[], dict[str, str]]
+    ) -> None:
         self._assignments = appliance.assignments
+        self._directory = appliance.directory
         self._settings = settings
-        self._modes = {profile.name: profile.mode for profile in settings.profiles}
-        self._assignments.declare(
-            kind=KIND, default=settings.default_profile, fixed=settings.profile_of, options=self.profiles
-        )
-
-    @property
-    def profiles(self) -> tuple[str, ...]:
-        """The profiles to choose from."""
-        return tuple(self._modes)
-
-    def ranges(self) -> tuple[RangePart, ...]:
-        """Network -> group and profile, for every network of every group, most specific first."""
-        return resolve_ranges(self._assignments.networks(), self._own_profile, self._settings.default_profile)
+        self._having = having
+        self._modes = modes
 
     async def rows(self) -> list[GroupRow]:
-        """Every group, in the order of the settings."""
-        in_force = await self._in_force()
-        ranges = self.ranges()
+        """Every group of networks, in the order of the settings."""
+        changes = {
+            target.id: row for target, row in self._assignments.in_force(KIND) if target.kind is TargetKind.NETWORKS
+        }
+        modes = self._modes()
         return [
-            self._row(group.name, group.title, group.addresses, ranges, in_force.get(group.name))
+            self._row(group.name, group.title, group.addresses, changes.get(group.name), modes)
             for group in self._assignments.groups
         ]
 
     def default_row(self) -> GroupRow:
         """Every device that is in no group."""
         profile = self._settings.default_profile
-        return GroupRow("", "All other devices", (), profile, self._modes[profile], "the default", True, "", "")
+        return GroupRow("", "All other devices", (), profile, self._modes()[profile], "the default", True, "", "")
+
+    async def chosen(self, actor: Actor) -> list[Chosen]:
+        """Choices for groups of the directory, devices and people, as far as ``actor`` may find them."""
+        modes, found = self._modes(), []
+        for target, row in self._assignments.in_force(KIND):
+            if target.kind is not TargetKind.NETWORKS and row["value"] in modes:
+                what, title = await self._title(actor, target)
+                origin = f"set by {row['author']}: {row['reason']}" if title != UNSEEN else f"set by {row['author']}"
+                found.append(
+                    Chosen(what, title, row["value"], modes[row["value"]], origin, row["id"], row["until"] or "")
+                )
+        return found
+
+    async def _title(self, actor: Actor, target: Target) -> tuple[str, str]:
+        if target.kind is TargetKind.GROUP:
+            group = await self._directory.groups.group(actor, target.id)
+            return "Group", group["name"] if group else UNSEEN
+        if target.kind is TargetKind.DEVICE:
+            device = await self._directory.devices.device(actor, target.id)
+            return "Device", device.row["name"] if device else "A device that you may not see"
+        person = await self._directory.person(actor, target.id)
+        return "Person", person.row["name"] if person else UNSEEN
+
+    async def target(self, actor: Actor, group: str, name: str) -> Target:
+        """Whom a form means: a group (a name of the settings, or ``group:<id>``), else a device or person by name.
+
+        Raises ``Refused`` in words where that is nobody or several.
+        """
+        if not name:
+            kind, _, found = group.partition(":")
+            return Target(TargetKind.GROUP, found) if kind == "group" and found else networks(group)
+        devices = sorted(await self._directory.devices.called(actor, name))
+        people = await self._directory.called(actor, name)
+        targets = [Target(TargetKind.DEVICE, one) for one in devices] + [
+            Target(TargetKind.PERSON, one) for one in people
+        ]
+        if not targets:
+            raise Refused(
+                f"There is no device and nobody called {name!r}.", "Type the whole name, as in the directory."
+            )
+        if len(targets) > 1:
+            raise Refused(f"Several are called {name!r}.", "Use a group with just that one in it.")
+        return targets[0]
+
+    async def refuse_one_for_all(self, target: Target, profile: str) -> None:
+        """Raise ``Refused`` if with this choice everybody had one profile."""
+        self._having.refuse_one_for_all(now(), {target: Effective(profile, "would be", target)})
 
     def _row(
-        self, name: str, title: str, addresses: tuple[str, ...], ranges: tuple[RangePart, ...], change: Row | None
+        self, name: str, title: str, addresses: tuple[str, ...], change: Row | None, modes: dict[str, str]
     ) -> GroupRow:
-        profile, origin = self._profile_and_origin(name, ranges)
+        profile, origin = self._profile_and_origin(name)
         fixed = name in self._settings.profile_of
         return GroupRow(
             name=name,
             title=title or name,
             addresses=addresses,
             profile=profile,
-            mode=self._modes[profile],
+            mode=modes[profile],
             origin=origin,
             fixed=fixed,
             row_id=change["id"] if change is not None and not fixed else "",
             until=(change["until"] or "") if change is not None and not fixed else "",
         )
 
-    def _profile_and_origin(self, group: str, ranges: tuple[RangePart, ...]) -> tuple[str, str]:
-        own = self._assignments.own(KIND, networks(group))
+    def _profile_and_origin(self, group: str) -> tuple[str, str]:
+        own = self._having.set_for(networks(group))
         if own is not None:
             return own.value, own.origin
-        default = self._settings.default_profile
-        around = next((part.profile for part in ranges if part.group == group), default)
-        return (around, "the default") if around == default else (around, "the wider group around it")
-
-    async def _in_force(self) -> dict[str, Row]:
-        """Group -> the newest change made on a page that was neither undone nor has ended."""
-        history = await self._assignments.history(KIND, limit=1000)
-        now = stamp()
-        open_ = [row for row in history if row["undone_at"] is None and (row["until"] is None or row["until"] > now)]
-        return {row["target"]: row for row in reversed(open_)}
-
-    def _own_profile(self, group: str) -> str | None:
-        """What was set for the group itself; ``None`` if it gets what is around it."""
-        own = self._assignments.own(KIND, networks(group))
-        return own.value if own is not None else None
+        pairs = self._assignments.networks()
+        mine = next((network for network, name in pairs if name == group), None)
+        for network, name in pairs:
+            if mine is not None and name != group and _contains(network, mine):
+                around = self._having.set_for(networks(name))
+                if around is not None:
+                    return around.value, "the wider group around it"
+        return self._settings.default_profile, "the default"
 
 
 def networks(group: str) -> Target:
     """A group of networks, as the core's resolver names it."""
     return Target(TargetKind.NETWORKS, group)
+
+
+def _contains(wide: Network, narrow: Network) -> bool:
+    return wide.version == narrow.version and narrow.subnet_of(wide)  # type: ignore[arg-type]

@@ -3,70 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from dataclasses import replace
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from appliance.api import Appliance, Refused, actor, flash, now, read_form, redirect, render
+from appliance.api import Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render
 
-from ..settings import Settings
-from .groups import KIND, Groups, networks
+from .forms import GroupForm, reason_and_end
+from .groups import KIND, Groups
+from .model import Profile
 
-
-@dataclass(frozen=True, slots=True)
-class GroupForm:
-    """What was typed into the form, so that nothing is lost when it is shown again; ``errors`` by field, in words."""
-
-    group: str = ""
-    profile: str = ""
-    reason: str = ""
-    last_day: str = ""
-    errors: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, fields: Mapping[str, str]) -> GroupForm:
-        """From the fields of a form; missing ones are empty."""
-        group, profile, reason, last_day = (
-            fields.get(name, "").strip() for name in ("group", "profile", "reason", "last_day")
-        )
-        return cls(group, profile, reason, last_day)
+__all__ = ["GroupForm", "Views", "look_through"]
 
 
 class Views:
-    """``publish`` puts changes in force."""
+    """``publish`` puts changes in force; ``profiles()`` are the profiles as they are now."""
 
     def __init__(
-        self, appliance: Appliance, settings: Settings, groups: Groups, publish: Callable[[], Awaitable[None]]
+        self,
+        appliance: Appliance,
+        groups: Groups,
+        profiles: Callable[[], list[Profile]],
+        publish: Callable[[], Awaitable[None]],
     ) -> None:
         self._appliance = appliance
-        self._settings = settings
         self._groups = groups
+        self._profiles = profiles
         self._publish = publish
         self._zone = ZoneInfo(appliance.config.settings.school.timezone)
 
     async def groups(self, request: web.Request) -> web.Response:
         """Who gets which profile, and the form to change it."""
-        return await self._groups_page(request, GroupForm())
+        return await self._groups_page(request, GroupForm(profile=request.query.get("profile", "")))
 
     async def assign(self, request: web.Request) -> web.Response:
-        """Give a group a profile. What was typed stays in the form until it is right."""
+        """Give somebody a profile. What was typed stays in the form until it is right."""
         form = GroupForm.of(await read_form(request))
         errors, until = look_through(form, self._zone, now())
         if not errors:
-            try:
-                await self._appliance.assignments.assign(
-                    actor(request).name, KIND, networks(form.group), form.profile, form.reason, until
-                )
-            except Refused as refused:
-                errors = {"form": str(refused)}
+            errors = await self._assign(request, form, until)
         if errors:
             return await self._groups_page(request, replace(form, errors=errors), status=422)
         await self._publish()
-        titles = {row.name: row.title for row in await self._groups.rows()}
-        flash(request, f"{titles[form.group]} now has the profile {form.profile}.")
+        flash(request, f"{await self._whom(request, form)} now has the profile {form.profile}.")
         return redirect("/dns_filter/groups")
+
+    async def _assign(self, request: web.Request, form: GroupForm, until: datetime | None) -> dict[str, str]:
+        who = actor(request)
+        try:
+            target = await self._groups.target(who, form.group, form.name)
+        except Refused as refused:
+            return {"name": str(refused)}
+        try:
+            if form.profile in {one.name for one in self._profiles()}:
+                await self._groups.refuse_one_for_all(target, form.profile)
+            await self._appliance.assignments.assign(who.name, KIND, target, form.profile, form.reason, until)
+        except Refused as refused:
+            return {"form": str(refused)}
+        return {}
+
+    async def _whom(self, request: web.Request, form: GroupForm) -> str:
+        if form.name:
+            return form.name
+        titles = {row.name: row.title for row in await self._groups.rows()}
+        titles |= {f"group:{row['id']}": row["name"] for row in await self._of_directory(request)}
+        return titles.get(form.group, "The group")
 
     async def undo(self, request: web.Request) -> web.Response:
         """Take back a change that was made on the page."""
@@ -79,6 +82,9 @@ class Views:
         flash(request, "The change was undone.")
         return redirect("/dns_filter/groups")
 
+    async def _of_directory(self, request: web.Request) -> list[Mapping[str, str]]:
+        return [dict(row) for row in await self._appliance.directory.groups.all(actor(request))]
+
     async def _groups_page(self, request: web.Request, form: GroupForm, status: int = 200) -> web.Response:
         rows = await self._groups.rows()
         return render(
@@ -86,8 +92,11 @@ class Views:
             "dns_filter/groups.html",
             status,
             rows=[*rows, self._groups.default_row()],
+            chosen=await self._groups.chosen(actor(request)),
             changeable=[row for row in rows if not row.fixed],
-            profiles=self._settings.profiles,
+            of_directory=await self._of_directory(request),
+            profiles=self._profiles(),
+            may_change=actor(request).may(Permission.CHOOSE_SITES),
             form=form,
             today=f"{now().astimezone(self._zone):%Y-%m-%d}",
         )
@@ -95,16 +104,4 @@ class Views:
 
 def look_through(form: GroupForm, zone: ZoneInfo, at: datetime) -> tuple[dict[str, str], datetime | None]:
     """What is wrong with reason and last day, by field, and the moment at which the change ends (``None``: never)."""
-    errors = {}
-    if not form.reason:
-        errors["reason"] = "Say why, so that the next person understands."
-    until = None
-    if form.last_day:
-        try:
-            until = datetime.combine(date.fromisoformat(form.last_day) + timedelta(days=1), time(0), zone)
-        except (ValueError, OverflowError):
-            errors["last_day"] = "Give the last day as year, month and day, such as 2026-11-27, or leave it empty."
-        else:
-            if until <= at:
-                errors["last_day"] = "The last day lies in the past. Choose a later one or leave it empty."
-    return errors, until
+    return reason_and_end(form.reason, form.last_day, zone, at)

@@ -1,34 +1,95 @@
-"""What devices asked for: taken from the worker, kept, and shown."""
+"""What devices asked for: taken from the worker, kept, shown, handed in where it concerns safeguarding, and proved."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import time, timedelta
 from typing import Any
 
-from appliance.api import Appliance, Data, HomeCard, Menu, Page, Permission, Worker
+from appliance.api import (
+    Appliance,
+    Check,
+    Daily,
+    Data,
+    Every,
+    HomeCard,
+    Job,
+    Menu,
+    Page,
+    Permission,
+    Worker,
+    now,
+    stamp,
+)
 
 from .. import worker
+from ..lists import shipped
 from ..room import Room
 from ..settings import Settings
-from .store import TABLE, RowLimit, Store, aggregate
-from .views import TOPIC, Views
+from .checks.addresses import is_test_client
+from .checks.store import KEEP_DAYS, CheckStore
+from .checks.store import TABLE as CHECKS
+from .checks.testing import SelfTest
+from .checks.views import CheckViews
+from .groups import GroupsOfAddresses
+from .noticing.store import TABLE as TOLD
+from .noticing.store import ChoiceStore
+from .noticing.telling import Telling
+from .noticing.views import ToldViews
+from .records import RowLimit, Who, anonymised, counted, nobody_knows, row_of
+from .reports import Reports
+from .store import CHUNK, QUERIES, SITES, Store
+from .views import Views
+from .worker_health import WorkerHealth, health_of, is_health
 
 LIVE_ROWS = 50
 """Rows that open pages get from one batch; a page that stands for a lesson must not drown."""
+MOST_CHUNKS = 100
+"""What one run of the job sums up; the next one comes in a quarter of an hour."""
+EARLIER = timedelta(hours=2)
+"""Rows are summed up that long before their days are over, so that nothing is deleted that was not."""
 
 
 class Queries(Room):
     """Declares the worker, because what it reports ends here."""
 
-    def __init__(self, appliance: Appliance, settings: Settings) -> None:
+    def __init__(self, appliance: Appliance, settings: Settings, who: Who = nobody_knows) -> None:
+        """``who``: who is at an address at this moment."""
         self._appliance = appliance
         self._settings = settings
-        self.store = Store(appliance.activity)
+        self.who = who
+        self._groups = GroupsOfAddresses(appliance.assignments.networks())
+        self.store = Store(appliance.activity, self._is_exempt)
         self.views = Views(appliance, settings, self.store)
+        self.reports = Reports(appliance, settings, self.store, self.views, lambda: self._health)
+        choices = ChoiceStore(appliance)
+        self.telling = Telling(appliance, choices, shipped.categories())
+        self._told = ToldViews(self.telling, choices)
+        self.checks = CheckStore(appliance)
+        self.self_test = SelfTest(appliance, settings, self.checks)
+        self._check_views = CheckViews(appliance, settings, self.checks, self.self_test)
         self._limit = RowLimit()
+        self._health: WorkerHealth | None = None
+
+    def _is_exempt(self, name: str) -> bool:
+        return self._appliance.exempt.matches(name) is not None
 
     def pages(self) -> Sequence[Page]:
-        return [Page("staff", "GET", "/dns_filter", self.views.queries, Permission.SEE_ACTIVITY)]
+        see, switch = Permission.SEE_ACTIVITY, Permission.SWITCH_MONITORING
+        views, reports, checks = self.views, self.reports, self._check_views
+        return [
+            Page("staff", "GET", "/dns_filter", views.queries, see),
+            Page("staff", "GET", "/dns_filter/top", reports.top, see),
+            Page("staff", "GET", "/dns_filter/device", reports.device, see),
+            Page("staff", "GET", "/dns_filter/person", reports.person, see),
+            Page("staff", "GET", "/dns_filter/upstreams", reports.upstreams, see),
+            Page("staff", "GET", "/dns_filter/told", self._told.index, switch),
+            Page("staff", "POST", "/dns_filter/told", self._told.choose, switch),
+            Page("staff", "GET", "/dns_filter/checks", checks.index, see),
+            Page("staff", "POST", "/dns_filter/checks", checks.add, see),
+            Page("staff", "POST", "/dns_filter/checks/run", checks.run, see),
+            Page("staff", "GET", "/dns_filter/checks.csv", checks.file, see),
+        ]
 
     def panels(self) -> Sequence[Menu | HomeCard]:
         return [
@@ -39,22 +100,72 @@ class Queries(Room):
     def workers(self) -> Sequence[Worker]:
         return [Worker("dns", worker.dns, self.receive, ("CAP_NET_BIND_SERVICE",), title="DNS")]
 
+    def jobs(self) -> Sequence[Job]:
+        return [
+            Job("older queries", Every(timedelta(minutes=15)), self.roll_up, limit=timedelta(minutes=10)),
+            Job("test of the filter", Daily(time(6, 30)), self.self_test.every_day, limit=timedelta(minutes=20)),
+        ]
+
     def data(self) -> Sequence[Data]:
         return [
             Data(
-                TABLE,
-                "Which device asked for which name, counted per minute: never a person, never a help-seeking site.",
-                keep_days=self._settings.keep_days,
+                QUERIES,
+                "Which device asked for which name, counted per minute, with the person where one was known: never a "
+                "help-seeking site. Then it becomes a row of the sites.",
+                keep_days=self._settings.full_days,
                 time_column="minute",
                 store="activity",
-            )
+            ),
+            Data(
+                SITES,
+                "Which site a device asked for, with the person where one was known: first, last and how often in each "
+                "quarter of an hour.",
+                keep_days=max(self._settings.keep_days, self._settings.full_days),
+                time_column="quarter",
+                store="activity",
+            ),
+            Data(
+                CHECKS,
+                "Checks of the filter: its own of every day, and those that people have made, with who made them.",
+                keep_days=KEEP_DAYS,
+                time_column="day",
+            ),
+            Data(TOLD, "Of which kinds of sites the safeguarding lead wants to hear, and who chose it."),
         ]
+
+    async def startup(self) -> None:
+        await self.telling.start()
+
+    async def health(self) -> Sequence[Check]:
+        return await self.self_test.checks()
 
     async def receive(self, records: Sequence[Mapping[str, Any]], dropped: int) -> None:
         """Keep what the worker reports and show it on open pages. What it had to drop, the core counts and shows."""
         del dropped
-        rows = aggregate(records, self._limit)
+        for record in filter(is_health, records):
+            self._health = health_of(record, stamp())
+        known = [
+            row_of(record, self.who(record["client"]), self._groups.of(record["client"]))
+            for record in records
+            if self._may_be_kept(record)
+        ]
+        self.telling.take(counted(known))
+        rows = counted(anonymised(self._limit(row), self._settings.log_detail) for row in known)
+        if not rows:
+            return
         await self.store.add(rows)
-        live = self._appliance.live
-        if live.watched:
-            live.publish(TOPIC, [self.views.live_row(row) for row in rows[-LIVE_ROWS:]], Permission.SEE_ACTIVITY)
+        if self._appliance.live.watched:
+            await self.views.publish(rows[-LIVE_ROWS:])
+
+    def _may_be_kept(self, record: Mapping[str, Any]) -> bool:
+        """Never a place of help, whatever the worker says, nor the filter's own test."""
+        if is_health(record) or is_test_client(record["client"]):
+            return False
+        return record["verdict"] != "exempt" and not self._is_exempt(record["name"])
+
+    async def roll_up(self) -> None:
+        """Make rows of sites of those whose days are over, in bounded steps (a job)."""
+        before = stamp(now() - timedelta(days=self._settings.full_days) + EARLIER)
+        for _ in range(MOST_CHUNKS):
+            if await self.store.roll_up(before) < CHUNK:
+                return

@@ -1,59 +1,77 @@
-"""All SQL of this plugin: what devices asked for, one row per minute, client, name, type and verdict."""
+"""All SQL of the log: full rows for some days, then which sites, when first and last, in each quarter of an hour."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from appliance.api import Database
+from appliance.api import Database, Row
 
-TABLE = "dns_filter_queries"
+from .records import STOPPED, QueryRow, minute_of, quarter_of
+from .sites import site_of
 
-ROWS_OF_ONE = 300
-"""Rows of one client and minute; a device that invents names must not fill the disk."""
-
-MINUTES_KNOWN = 3
-"""Minutes of which it is remembered who has how many rows: records come late, but not that late."""
-
-MANY_NAMES = "(many other names)"
-"""The name, with an empty type, under which the rest of that minute is counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueryRow:
-    """Equal queries of one minute. Times are UTC stamps; ``group`` is ``""`` for a client in none."""
-
-    minute: str
-    client: str
-    name: str
-    type: str
-    verdict: str
-    group: str
-    profile: str
-    list: str
-    count: int
-    last_at: str
-    slowest_ms: float
-
-    @property
-    def key(self) -> tuple[str, str, str, str, str]:
-        """What makes queries equal: the primary key of the table."""
-        return (self.minute, self.client, self.name, self.type, self.verdict)
-
-    @property
-    def is_rest(self) -> bool:
-        """Whether it counts names that were too many for rows of their own. No query has an empty type."""
-        return (self.name, self.type) == (MANY_NAMES, "")
+QUERIES, SITES = "dns_filter_queries", "dns_filter_sites"
+CHUNK = 4000
+"""Rows that are summed up in one unit of work."""
+SPARE = 100
+"""Names of a list of the most asked that may be hidden without leaving it short."""
+_STOPPED = "verdict IN ('blocked', 'would block')"
+"""As in the index of the same name, so that SQLite uses it."""
+_COLUMNS = (
+    "minute, client, device, person, claim, client_group, name, type, verdict, why, list, rule, category, profile,"
+    " upstream, count, first_at, last_at, slowest_ms"
+)
+_DEVICE = "CASE WHEN device <> '' THEN device ELSE client END"
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which rows to show; ``""`` shows all. ``who`` is a client's address or the name of a group."""
+    """Which rows to show; what is empty shows all.
+
+    ``who``: an address, or the name of a group; ``devices``: ids of devices that are called so. ``name``: a part of a
+    name. ``device``: a device's id, or the address of one that nobody knows; ``person``: an id.
+    """
 
     verdict: str = ""
     who: str = ""
+    devices: frozenset[str] = frozenset()
+    category: str = ""
+    name: str = ""
+    device: str = ""
+    person: str = ""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything is left out."""
+        return bool(self.verdict or self.who or self.category or self.name)
+
+    def conditions(self) -> tuple[list[str], list[str]]:
+        """For a WHERE clause, with its parameters in order."""
+        sql: list[str] = []
+        values: list[str] = []
+
+        def add(condition: str, *found: str) -> None:
+            sql.append(condition)
+            values.extend(found)
+
+        if self.verdict in STOPPED:
+            add(f"{_STOPPED} AND verdict = ?", self.verdict)
+        elif self.verdict:
+            add("verdict = ?", self.verdict)
+        if self.who:
+            marks = ", ".join("?" * len(self.devices))
+            add(f"(client = ? OR client_group = ? OR device IN ({marks}))", self.who, self.who, *sorted(self.devices))
+        if self.category:
+            add("category = ?", self.category)
+        if self.name:
+            add("instr(name, ?)", self.name.lower())
+        if self.device:
+            add("(device <> '' AND device = ? OR device = '' AND client = ?)", self.device, self.device)
+        if self.person:
+            add("person <> '' AND person = ?", self.person)
+        return sql, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,121 +83,171 @@ class Summary:
     would_block: int
 
 
-@dataclass(slots=True)
-class RowLimit:
-    """Lets ``ROWS_OF_ONE`` rows through for each client and minute; what is more becomes the row of the rest."""
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Something and how often: a name, or a device (its id, or an address); ``of`` is how often of the same in all."""
 
-    _keys: OrderedDict[str, dict[str, set[tuple[str, ...]]]] = field(default_factory=OrderedDict)
-
-    def __call__(self, row: QueryRow) -> QueryRow:
-        """The row itself, or the same query without its name and list."""
-        keys = self._minute(row.minute).setdefault(row.client, set())
-        if row.key not in keys:
-            if len(keys) >= ROWS_OF_ONE:
-                return replace(row, name=MANY_NAMES, type="", list="")
-            keys.add(row.key)
-        return row
-
-    def _minute(self, minute: str) -> dict[str, set[tuple[str, ...]]]:
-        """What is known of a minute. Forgets the one not used for longest: clocks may be set back."""
-        clients = self._keys.setdefault(minute, {})
-        self._keys.move_to_end(minute)
-        if len(self._keys) > MINUTES_KNOWN:
-            self._keys.popitem(last=False)
-        return clients
+    what: str
+    count: int
+    of: int = 0
 
 
-def _as_it_is(row: QueryRow) -> QueryRow:
-    return row
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site on one day (UTC), from what is left of older rows."""
+
+    day: str
+    site: str
+    count: int
+    stopped: int
+    first_at: str
+    last_at: str
+    device: str
 
 
-def aggregate(
-    records: Iterable[Mapping[str, Any]], limit: Callable[[QueryRow], QueryRow] = _as_it_is
-) -> list[QueryRow]:
-    """The worker's records (see ``answering``) as rows, each passed through ``limit``, the latest last."""
-    rows: dict[tuple[str, ...], QueryRow] = {}
-    for record in records:
-        row = limit(_row(record))
-        known = rows.pop(row.key, None)
-        rows[row.key] = row if known is None else _both(known, row)
-    return list(rows.values())
+def _nothing_hidden(name: str) -> bool:
+    del name
+    return False
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The table of queries, in the activity file: best effort, short retention."""
+    """The tables of the log, in the activity file: best effort, short retention.
+
+    ``hidden``: names that may not be shown whatever the tables hold: a place of help that was added to the list later.
+    """
 
     activity: Database
+    hidden: Callable[[str], bool] = field(default=_nothing_hidden)
+
+    # Keeping
 
     async def add(self, rows: Iterable[QueryRow]) -> None:
         """Add rows to what is there, all or none."""
         async with self.activity.transaction() as tx:
             await tx.executemany(
-                "INSERT INTO dns_filter_queries (minute, client, name, type, verdict, client_group, profile, list,"
-                " count, last_at, slowest_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (minute, client, name, type, verdict) DO UPDATE SET"
-                " client_group = excluded.client_group, profile = excluded.profile, list = excluded.list,"
-                " count = count + excluded.count, last_at = max(last_at, excluded.last_at),"
-                " slowest_ms = max(slowest_ms, excluded.slowest_ms)",
-                [(*row.key, row.group, row.profile, row.list, row.count, row.last_at, row.slowest_ms) for row in rows],
+                f"INSERT INTO dns_filter_queries ({_COLUMNS}) VALUES ({', '.join('?' * 19)})"  # noqa: S608
+                " ON CONFLICT (minute, client, name, type, verdict, device, person, client_group, list, rule, category,"
+                " upstream) DO UPDATE SET claim = excluded.claim, why = excluded.why, profile = excluded.profile,"
+                " count = count + excluded.count, first_at = min(first_at, excluded.first_at),"
+                " last_at = max(last_at, excluded.last_at), slowest_ms = max(slowest_ms, excluded.slowest_ms)",
+                [_values(row) for row in rows],
             )
+
+    async def roll_up(self, before: str) -> int:
+        """Sum up the oldest full rows of before a moment (UTC stamp) and delete them; how many there were.
+
+        At most ``CHUNK``: whoever calls asks again until there are fewer.
+        """
+        async with self.activity.transaction() as tx:
+            found = await tx.fetch(
+                f"SELECT {_COLUMNS} FROM dns_filter_queries WHERE minute < ? ORDER BY minute LIMIT ?",  # noqa: S608
+                (minute_of(before), CHUNK),
+            )
+            rows = [_from_table(row) for row in found]
+            await tx.executemany(
+                "INSERT INTO dns_filter_sites (quarter, device, person, site, count, stopped, first_at, last_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (quarter, device, person, site) DO UPDATE SET"
+                " count = count + excluded.count, stopped = stopped + excluded.stopped,"
+                " first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at)",
+                [_summed(row) for row in rows if not self.hidden(row.name)],
+            )
+            await tx.executemany(
+                "DELETE FROM dns_filter_queries WHERE minute = ? AND client = ? AND name = ? AND type = ?"
+                " AND verdict = ? AND device = ? AND person = ? AND client_group = ? AND list = ? AND rule = ?"
+                " AND category = ? AND upstream = ?",
+                [row.key for row in rows],
+            )
+        return len(rows)
+
+    # Reading
 
     async def recent(self, limit: int, filters: Filters, since: str) -> list[QueryRow]:
         """The newest rows since ``since`` (UTC stamp) that the filters let through, newest first."""
-        conditions = ["minute >= :since"]
-        if filters.verdict == "allowed":
-            conditions.append("verdict = 'allowed'")
-        elif filters.verdict:
-            # The first half says nothing new; it is what lets SQLite use the small index.
-            conditions.append("verdict <> 'allowed' AND verdict = :verdict")
-        if filters.who:
-            conditions.append("(client = :who OR client_group = :who)")
+        conditions, values = filters.conditions()
+        where = " AND ".join(["minute >= ?", *conditions])
         found = await self.activity.fetch(
-            f"SELECT * FROM dns_filter_queries WHERE {' AND '.join(conditions)}"  # noqa: S608  (constants of ours)
-            " ORDER BY minute DESC, last_at DESC LIMIT :limit",
-            {"since": minute_of(since), "verdict": filters.verdict, "who": filters.who, "limit": limit},
+            f"SELECT {_COLUMNS} FROM dns_filter_queries WHERE {where}"  # noqa: S608  (conditions of ours)
+            " ORDER BY minute DESC, last_at DESC LIMIT ?",
+            [minute_of(since), *values, limit],
         )
-        return [_from_table(dict(row)) for row in found]
+        return [row for row in map(_from_table, found) if not self.hidden(row.name)]
 
-    async def summary(self, since: str) -> Summary:
+    async def summary(self, since: str, filters: Filters | None = None) -> Summary:
         """Queries since the minute of ``since`` (UTC stamp)."""
+        conditions, values = (filters or Filters()).conditions()
+        where = " AND ".join(["minute >= ?", *conditions])
         found = await self.activity.fetch(
-            "SELECT verdict, sum(count) AS n FROM dns_filter_queries WHERE minute >= ? GROUP BY verdict",
-            (minute_of(since),),
+            f"SELECT verdict, sum(count) AS n FROM dns_filter_queries WHERE {where} GROUP BY verdict",  # noqa: S608
+            [minute_of(since), *values],
         )
         counts = {row["verdict"]: int(row["n"]) for row in found}
         return Summary(sum(counts.values()), counts.get("blocked", 0), counts.get("would block", 0))
 
+    async def share_of_busiest(self, since: str) -> tuple[str, int, int] | None:
+        """The address that asked most since the minute of ``since``, how often, and how often all did."""
+        found = await self.activity.fetch(
+            "SELECT client, sum(count) AS n, sum(sum(count)) OVER () AS of_all FROM dns_filter_queries"
+            " WHERE minute >= ? AND client <> '' GROUP BY client ORDER BY n DESC, client LIMIT 1",
+            (minute_of(since),),
+        )
+        return (found[0]["client"], int(found[0]["n"]), int(found[0]["of_all"])) if found else None
 
-def minute_of(moment: str) -> str:
-    """The stamp of the minute in which the stamp ``moment`` lies."""
-    return moment[: len("2026-11-24T09:30")] + ":00.000Z"
+    async def top_names(
+        self, since: str, limit: int, *, stopped: bool = False, filters: Filters | None = None
+    ) -> list[Counted]:
+        """The names that were asked for most; ``stopped``: that were blocked most, or would have been."""
+        conditions, values = (filters or Filters()).conditions()
+        where = " AND ".join(["minute >= ?", "type <> ''", *([_STOPPED] if stopped else []), *conditions])
+        found = await self.activity.fetch(
+            f"SELECT name, sum(count) AS n FROM dns_filter_queries WHERE {where}"  # noqa: S608
+            " GROUP BY name ORDER BY n DESC, name LIMIT ?",
+            [minute_of(since), *values, limit + SPARE],
+        )
+        shown = (Counted(row["name"], int(row["n"])) for row in found if not self.hidden(row["name"]))
+        return list(islice(shown, limit))
+
+    async def top_devices(self, since: str, limit: int) -> list[Counted]:
+        """The devices for which most was blocked, or would have been; ``of``: all that they asked."""
+        found = await self.activity.fetch(
+            f"SELECT {_DEVICE} AS who, sum(CASE WHEN {_STOPPED} THEN count ELSE 0 END) AS n, sum(count) AS whole"  # noqa: S608
+            " FROM dns_filter_queries WHERE minute >= ? GROUP BY who HAVING n > 0 AND who <> ''"
+            " ORDER BY n DESC, who LIMIT ?",
+            (minute_of(since), limit),
+        )
+        return [Counted(row["who"], int(row["n"]), int(row["whole"])) for row in found]
+
+    async def sites(self, limit: int, *, device: str = "", person: str = "") -> list[Site]:
+        """What is left of older rows of a device or a person, by day and site, the newest day first."""
+        condition, value = ("person <> '' AND person = ?", person) if person else ("device = ?", device)
+        found = await self.activity.fetch(
+            "SELECT substr(quarter, 1, 10) AS day, site, device, sum(count) AS n, sum(stopped) AS stopped,"  # noqa: S608
+            f" min(first_at) AS first_at, max(last_at) AS last_at FROM dns_filter_sites WHERE {condition}"
+            " GROUP BY day, site, device ORDER BY day DESC, n DESC, site LIMIT ?",
+            (value, limit),
+        )
+        return [
+            Site(row["day"], row["site"], row["n"], row["stopped"], row["first_at"], row["last_at"], row["device"])
+            for row in found
+            if not self.hidden(row["site"])
+        ]
 
 
-def _row(record: Mapping[str, Any]) -> QueryRow:
-    return QueryRow(
-        minute=minute_of(record["t"]),
-        client=record["client"],
-        name=record["name"],
-        type=record["type"],
-        verdict=record["verdict"],
-        group=record["group"],
-        profile=record["profile"],
-        list=record["list"],
-        count=1,
-        last_at=record["t"],
-        slowest_ms=float(record["ms"]),
+def _values(row: QueryRow) -> tuple[Any, ...]:
+    return (
+        *(row.minute, row.client, row.device, row.person, row.claim, row.group, row.name, row.type, row.verdict),
+        *(row.why, row.list, row.rule, row.category, row.profile, row.upstream),
+        *(row.count, row.first_at, row.last_at, row.slowest_ms),
     )
 
 
-def _both(earlier: QueryRow, later: QueryRow) -> QueryRow:
-    return replace(
-        later,
-        count=earlier.count + later.count,
-        last_at=max(earlier.last_at, later.last_at),
-        slowest_ms=max(earlier.slowest_ms, later.slowest_ms),
+def _summed(row: QueryRow) -> tuple[Any, ...]:
+    return (
+        *(quarter_of(row.minute), row.device or row.client, row.person, site_of(row.name)),
+        *(row.count, row.count if row.is_stopped else 0, row.first_at, row.last_at),
     )
 
 
-def _from_table(columns: dict[str, Any]) -> QueryRow:
+def _from_table(row: Row) -> QueryRow:
+    columns = dict(row)
     return QueryRow(group=columns.pop("client_group"), **columns)

@@ -14,17 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from dnslib import EDNS0, QTYPE, RR, A, DNSHeader, DNSQuestion, DNSRecord
 
 from appliance import app
+from appliance.access import Role
+from appliance.clock import now
 from appliance.config import Place, check, read_source
 from appliance.containment import Containment, Note
 from appliance.plugin_finder import find_plugins
+from appliance.testing import Client, sign_in_as
+from appliance.trust import Authority, ServerCertificate
+from appliance.web.server import WebServer
 from appliance_plugins.dns_filter import Plugin
-from appliance_plugins.dns_filter.lists.compiled import FOLDER, compile_list, load_names, look_at
-from appliance_plugins.dns_filter.settings import Settings
-from appliance_plugins.dns_filter.snapshot import RangePart, build, clients_of, read
-from appliance_plugins.dns_filter.worker import Service
+from appliance_plugins.dns_filter.answerer.rules import decide
+from appliance_plugins.dns_filter.answerer.table import SUFFIX, Table
+from appliance_plugins.dns_filter.answerer.wire import to_wire
+from appliance_plugins.dns_filter.answerer.world import World
 
 ANSWER = "192.0.2.53"
 PATIENCE = 10.0
@@ -124,40 +130,6 @@ def question(name: str, qtype: str = "A", *, edns: Mapping[str, Any] | None = No
     return query
 
 
-class RecordingContext:
-    """What the worker sees of the main process: a folder of its own, and somebody who listens."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.records: list[Mapping[str, Any]] = []
-        self.words = ""
-        self.is_ready = False
-
-    def report(self, record: Mapping[str, Any]) -> None:
-        self.records.append(record)
-
-    def problem(self, words: str) -> None:
-        self.words = words
-
-    def ready(self) -> None:
-        self.is_ready = True
-
-
-@dataclass
-class Filter:
-    """A running service, and the snapshot that it was given last."""
-
-    service: Service
-    context: RecordingContext
-    port: int
-    snapshot: dict[str, Any]
-
-    async def change(self, **parts: Any) -> None:
-        """Give the service another snapshot, put in force when this returns."""
-        self.snapshot = {**self.snapshot, **parts}
-        await self.service.apply(self.snapshot)
-
-
 @pytest.fixture
 async def start_upstream() -> AsyncIterator[Callable[..., Awaitable[ScriptedUpstream]]]:
     """``await start_upstream(script)``: another name server."""
@@ -246,43 +218,6 @@ def _free_port() -> int:
             return port
 
 
-@pytest.fixture
-def list_file(tmp_path: Path) -> Callable[..., str]:
-    """``list_file("ads.example", ...)``: a compiled list in the worker's folder; returns its SHA-256."""
-
-    def make(*names: str) -> str:
-        source = tmp_path / "source.txt"
-        source.write_text("\n".join(names), encoding="utf-8")
-        return compile_list(look_at(source, "domains"), tmp_path / "worker" / FOLDER, "2026-11-24T09:30:00.000Z").sha256
-
-    return make
-
-
-@pytest.fixture
-async def start_filter(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Filter]]]:
-    """``await start_filter(settings, ...)``: a running filter on loopback."""
-    running = []
-
-    async def start(settings: Mapping[str, Any], **parts: Any) -> Filter:
-        settings = {"listen": ("127.0.0.1",), "port": _free_port(), "upstream_timeout": PATIENCE, **settings}
-        checked = Settings(**settings)
-        ranges = [
-            RangePart(network=network, group=group, profile=profile)
-            for network, group, profile in parts.pop("ranges", [])
-        ]
-        mapping = build(checked, ranges, parts.pop("exempt", ()), parts.pop("lists", {}))
-        context = RecordingContext(tmp_path / "worker")
-        service = Service(context)
-        filter_ = Filter(service, context, checked.port, mapping)
-        running.append(filter_)
-        await filter_.change(**parts)
-        return filter_
-
-    yield start
-    for filter_ in running:
-        filter_.service.server.close()
-
-
 # The plugin in the main process
 
 WORKER = "dns_filter.dns"
@@ -323,14 +258,23 @@ class House:
         path = self.appliance.workers.folder(WORKER) / "snapshot.json"
         return json.loads(path.read_text())  # type: ignore[no-any-return]
 
-    def profile_at(self, address: str) -> str:
-        found = read(self.snapshot())
-        client = clients_of(found, {name: frozenset() for name in found.lists}).find(address)
-        assert client is not None
-        return client.profile.name
+    def world(self) -> World:
+        """What the worker would read."""
+        found = self.snapshot()
+        lists = self.appliance.workers.folder(WORKER) / "lists"
+        return World.of(found, Table.open(lists / f"{found['table']}{SUFFIX}") if found["table"] else None)
 
-    def names_in_force(self) -> frozenset[str]:
-        return load_names(self.appliance.workers.folder(WORKER) / FOLDER, self.snapshot()["lists"]["ads"])
+    def profile_at(self, address: str) -> str:
+        policy, _ = self.world().policy_for(address, now().timestamp())
+        assert policy is not None
+        return policy.profile
+
+    def verdict(self, name: str, address: str) -> str:
+        """What a device hears of a name."""
+        world = self.world()
+        policy, _ = world.policy_for(address, now().timestamp())
+        assert policy is not None
+        return decide(to_wire(name), 1, policy, world).verdict
 
 
 def _settings_in(tmp_path: Path, yaml: str = YAML) -> Path:
@@ -378,3 +322,42 @@ def settings_file(tmp_path: Path) -> Callable[..., Path]:
 def run_house(tmp_path: Path) -> Callable[[Path], AbstractAsyncContextManager[House]]:
     """``async with run_house(config_file)``: an appliance with these settings, on what the last one left."""
     return partial(_running, tmp_path)
+
+
+@dataclass
+class StaffPages:
+    """The staff pages of a ``house`` over plain HTTP, and two who are signed in."""
+
+    port: int
+    it: Client
+    lead: Client
+
+
+@asynccontextmanager
+async def _staff_pages(house: House, folder: Path) -> AsyncIterator[StaffPages]:
+    certificate = ServerCertificate(folder, folder, "12:ab", now(), ("localhost",), (), ())
+    authority = Authority.open(folder / "trust", "localhost", "Example School")
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    server = WebServer(house.appliance, [listening], None, authority, certificate)
+    await server.start()
+    port = listening.getsockname()[1]
+    it = await sign_in_as(house.appliance, port, Role.IT, name="Ida Technician")
+    lead = await sign_in_as(house.appliance, port, Role.LEAD, name="Lea Lead")
+    yield StaffPages(port, it, lead)
+    await server.stop()
+    listening.close()
+
+
+@pytest.fixture
+async def pages(house: House, tmp_path: Path) -> AsyncIterator[StaffPages]:
+    async with _staff_pages(house, tmp_path) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[House, StaffPages]]:
+    """A ``house`` with its ``pages`` for all tests of a module, which run in one loop and clean up what they kept."""
+    folder = tmp_path_factory.mktemp("shared")
+    async with _running(folder, _settings_in(folder)) as house, _staff_pages(house, folder) as pages:
+        yield house, pages

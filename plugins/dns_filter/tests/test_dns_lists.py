@@ -1,36 +1,48 @@
-"""Block lists are read line by line; bad lines are counted and named."""
+"""Every format of lists is read; bad lines are counted and named; what came packed is unpacked within bounds."""
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
+import tarfile
+import zipfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance_plugins.dns_filter.lists.formats import (
-    EXAMPLES_KEPT,
-    LONGEST_LINE,
-    Format,
-    ListReader,
-    Rejected,
-    lines_of,
-)
+from appliance.categories import Categories
+from appliance_plugins.dns_filter.answerer.table import ALLOW, BELOW, EXACT, IMPORTANT
+from appliance_plugins.dns_filter.lists import formats, shipped
+from appliance_plugins.dns_filter.lists.dialects import SPARED, WITH_BELOW, dialects
+from appliance_plugins.dns_filter.lists.formats import EXAMPLES_KEPT, LONGEST_LINE, Format, ListReader, Rejected
+from appliance_plugins.dns_filter.lists.unpacking import Unreadable, parts
+
+MANY = 10_000_000
 
 
-def read(text: bytes, format_: Format) -> tuple[list[str], ListReader]:
+def read(text: bytes | str, format_: Format = "auto") -> tuple[list[tuple[int, str]], ListReader]:
     reader = ListReader(format_)
-    return list(reader.names(lines_of(io.BytesIO(text)))), reader
+    content = text if isinstance(text, bytes) else text.encode()
+    found = [(flags, name.decode()) for flags, names in reader.batches(io.BytesIO(content)) for name in names]
+    return sorted(found, key=lambda each: each[1]), reader
+
+
+def names(text: bytes | str, format_: Format = "auto") -> list[str]:
+    found, reader = read(text, format_)
+    assert reader.rejected == 0, reader.examples
+    assert all(flags == WITH_BELOW for flags, _ in found)
+    return [name for _, name in found]
 
 
 @pytest.mark.parametrize(
-    ("text", "names"),
+    ("text", "found"),
     [
         (b"0.0.0.0 ads.example\n127.0.0.1 b.example\n", ["ads.example", "b.example"]),
-        (
-            b"0.0.0.0\tads.example tracker.example\tthird.example # three\n",
-            ["ads.example", "tracker.example", "third.example"],
-        ),
+        (b"0.0.0.0\tads.example b.example\tc.example # three\n", ["ads.example", "b.example", "c.example"]),
         (b":: ads.example\n::1 b.example\n", ["ads.example", "b.example"]),
         (b"\xef\xbb\xbf0.0.0.0 ads.example\r\n\r\n# comment\r\n   \r\n0.0.0.0 b.example", ["ads.example", "b.example"]),
         (b"127.0.0.1 localhost\n::1 ip6-localhost ip6-loopback\n255.255.255.255 broadcasthost\n", []),
@@ -38,70 +50,325 @@ def read(text: bytes, format_: Format) -> tuple[list[str], ListReader]:
         ("0.0.0.0 bücher.example\n".encode(), ["xn--bcher-kva.example"]),
     ],
 )
-def test_hosts_files(text: bytes, names: list[str]) -> None:
-    found, reader = read(text, "hosts")
-    assert found == names
-    assert reader.rejected == 0
+def test_hosts_files(text: bytes, found: list[str]) -> None:
+    assert names(text, "hosts") == found
 
 
 @pytest.mark.parametrize(
-    ("text", "names"),
+    ("text", "found"),
     [
         (b"ads.example\nB.Example.\n", ["ads.example", "b.example"]),
         (
-            b"\xef\xbb\xbfads.example # why\r\n! adblock comment\r\n\r\n*.wild.example\r\n.dotted.example",
-            ["ads.example", "wild.example", "dotted.example"],
+            b"\xef\xbb\xbfa.example # why\r\n! c\r\n\r\n*.w.example\r\n.z.example",
+            ["a.example", "w.example", "z.example"],
         ),
+        ("BÜCHER.example\n例え.example\n".encode(), ["xn--bcher-kva.example", "xn--r8jz45g.example"]),
         (b"", []),
     ],
 )
-def test_plain_lists(text: bytes, names: list[str]) -> None:
-    found, reader = read(text, "domains")
-    assert found == names
+def test_plain_lists(text: bytes, found: list[str]) -> None:
+    assert names(text, "domains") == found
+
+
+def test_settings_of_dnsmasq() -> None:
+    text = """# Title: a list
+address=/a.example/
+address=/b.example/0.0.0.0
+address=/b6.example/::
+server=/c.example/
+local=/d.example/e.example/
+address=/own.example/10.1.1.1
+server=/ad.school.example/10.0.0.1
+port=53
+"""
+    found, reader = read(text)
+    assert reader.format == "dnsmasq"
+    assert [name for _, name in found] == [f"{name}.example" for name in ("a", "b", "b6", "c", "d", "e")]
+    assert [each.line for each in reader.examples] == [7, 8, 9]
+    assert "leads somewhere" in reader.examples[0].why
+    assert "'10.0.0.1'" in reader.examples[1].why
+
+
+def test_a_response_policy_zone() -> None:
+    text = """$TTL 300
+@ IN SOA rpz.example. hostmaster.example. (
+    1 3600 ; serial
+    600 86400 300 )
+  IN NS localhost.
+both.example CNAME .
+*.both.example 60 IN CNAME .
+nodata.example IN CNAME *.
+ok.both.example CNAME rpz-passthru.
+walled.example CNAME portal.example.
+own.example A 10.0.0.1
+32.1.2.0.192.rpz-ip CNAME .
+"""
+    found, reader = read(text)
+    assert reader.format == "rpz"
+    assert set(found) == {
+        (EXACT, "both.example"), (BELOW, "both.example"), (EXACT, "nodata.example"), (EXACT | ALLOW, "ok.both.example"),
+    }  # fmt: skip
+    assert [each.line for each in reader.examples] == [10, 11, 12]
+    assert "portal.example" in reader.examples[0].why
+    assert "about addresses" in reader.examples[2].why
+
+
+@pytest.mark.parametrize("head", ["$ORIGIN rpz.school.\n", "rpz.school. 60 IN SOA a. b. 1 2 3 4 5\n"])
+def test_owners_of_a_zone_may_end_in_its_name(head: str) -> None:
+    found, reader = read(f"{head}a.example.rpz.school. CNAME .\n*.b.example.rpz.school. 60 IN CNAME .\n", "rpz")
+    assert found == [(EXACT, "a.example"), (BELOW, "b.example")]
     assert reader.rejected == 0
 
 
+def test_filters_of_ad_blockers() -> None:
+    text = """[Adblock Plus]
+! Title: filters
+||a.example^
+@@||ok.a.example^
+||i.example^$important
+||d.example^$denyallow=x.d.example|y.d.example
+|exact.example^
+plain.example
+||all.example^$all
+0.0.0.0 hosts.example
+||*.w.example^
+example.com##.advert
+||e.example/banner
+||f*.example^
+/banner[0-9]+/
+||z.example^$third-party
+"""
+    found, reader = read(text)
+    assert reader.format == "adblock"
+    assert set(found) == {
+        (WITH_BELOW, "a.example"), (WITH_BELOW | ALLOW, "ok.a.example"), (WITH_BELOW | IMPORTANT, "i.example"),
+        (WITH_BELOW, "d.example"), (WITH_BELOW | ALLOW | SPARED, "x.d.example"), (EXACT, "exact.example"),
+        (WITH_BELOW | ALLOW | SPARED, "y.d.example"), (WITH_BELOW, "plain.example"), (WITH_BELOW, "all.example"),
+        (WITH_BELOW, "hosts.example"), (WITH_BELOW, "w.example"),
+    }  # fmt: skip
+    assert reader.rejected == 5
+    words = [each.why for each in reader.examples]
+    assert "hides a part of pages" in words[0]
+    assert all("whole names only" in each for each in words[1:4])
+    assert "'$third-party'" in words[4]
+
+
 @pytest.mark.parametrize(
-    ("text", "format_", "rejected"),
+    ("text", "format_"),
     [
-        (b"ads.example\n", "hosts", "'ads.example' is not an address"),
-        (b"10.0.0.5 intranet.example\n", "hosts", "10.0.0.5 is a real one"),
-        (b"0.0.0.0 com\n", "hosts", "'com' is a single word"),
-        (b"0.0.0.0 ads.example\n", "domains", "more than one word after '0.0.0.0'"),
-        (b"com\n", "domains", "'com' is a single word"),
-        (b"||ads.example^\n", "domains", "which no domain name has"),
-        (b"\xff\xfea\x00\n", "domains", "not UTF-8"),
-        (b"x" * 200 + b"\n", "domains", "xxx...'"),
+        (b"# c\n0.0.0.0 a.example\n0.0.0.0 b.example\n", "hosts"),
+        (b"a.example\nb.example\n", "domains"),
+        (b"*.a.example\n*.b.example\n", "domains"),
+        (b"! c\n||a.example^\n", "adblock"),
+        (b"# c\nlocal=/a.example/\n", "dnsmasq"),
+        (b"$TTL 60\na.example CNAME .\n", "rpz"),
+        (b"", "domains"),
+        (b"nothing that anybody knows\n", "domains"),
     ],
 )
-def test_a_bad_line_says_what_is_wrong(text: bytes, format_: Format, rejected: str) -> None:
-    found, reader = read(text, format_)
-    assert found == []
-    assert reader.rejected == 1
-    assert rejected in reader.examples[0].why
+def test_the_format_is_found_out(text: bytes, format_: str) -> None:
+    _, reader = read(text)
+    assert reader.format == (format_ if text else "auto")
 
 
-def test_bad_lines_are_counted_and_the_first_kept_with_their_numbers() -> None:
-    found, reader = read(b"ok.example\n" + b"nonsense\n" * 10 + b"last.example\n", "domains")
-    assert found == ["ok.example", "last.example"]
-    assert reader.rejected == 10
-    assert [example.line for example in reader.examples] == list(range(2, 2 + EXAMPLES_KEPT))
-    assert isinstance(reader.examples[0], Rejected)
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"com", "'com' is a single word, which would stand for a whole top-level domain"),
+        (b"1.2.3.4", "'1.2.3.4' is a number or an address, not a name"),
+        (b"a example", "there is more than one word after 'a'; is this a hosts file?"),
+        (b"a..example", "'a..example' has an empty part between two dots"),
+        (b"\xff.example", "the line is not UTF-8 text"),
+        (b"a/b.example", "'a/b.example' holds '/', which no domain name has"),
+        (b"x" * 64 + b".example", f"'{'x' * 57}...' has a part longer than 63 characters"),
+        (b"x." * 125 + b"example", f"'{'x.' * 28}x...' is longer than 253 characters"),
+    ],
+)
+def test_bad_lines_are_counted_and_named(line: bytes, why: str) -> None:
+    found, reader = read(b"a.example\n# comment\n" + line + b"\nb.example\n", "domains")
+    assert [name for _, name in found] == ["a.example", "b.example"]
+    assert (reader.rejected, reader.examples) == (1, [Rejected(3, why)])
 
 
-def test_names_before_a_bad_word_of_a_line_count() -> None:
-    found, reader = read(b"0.0.0.0 good.example bad_\xc3\xbc..example late.example\n", "hosts")
-    assert found == ["good.example"]
-    assert reader.rejected == 1
+def test_only_the_first_bad_lines_are_kept() -> None:
+    _, reader = read("bad\n" * 100, "domains")
+    assert reader.rejected == 100
+    assert [each.line for each in reader.examples] == [*range(1, EXAMPLES_KEPT + 1)]
 
 
-def test_a_file_without_line_ends_is_read_in_pieces() -> None:
-    pieces = list(lines_of(io.BytesIO(b"x" * (LONGEST_LINE * 2 + 1))))
-    assert [len(piece) for piece in pieces] == [LONGEST_LINE, LONGEST_LINE, 1]
+def test_a_real_address_is_no_block_entry() -> None:
+    found, reader = read(b"93.184.216.34 www.example\n0.0.0.0 a.example\nexample a.example\n", "hosts")
+    assert [name for _, name in found] == ["a.example"]
+    assert [each.line for each in reader.examples] == [1, 3]
 
 
-@given(st.binary(max_size=400), st.sampled_from(["hosts", "domains"]))
-def test_no_file_makes_the_reader_fail(content: bytes, format_: Format) -> None:
+def test_lines_keep_their_numbers_over_all_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "CHUNK", 64)
+    lines = [b"com" if number % 10 == 9 else b"n%d.example" % number for number in range(1, 41)]
+    found, reader = read(b"\n".join(lines), "domains")
+    assert len(found) == 36
+    assert [each.line for each in reader.examples] == [9, 19, 29, 39]
+
+
+def test_a_file_without_line_ends_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "CHUNK", 4096)
+    found, reader = read(b"a.example\n" + b"x" * (LONGEST_LINE * 3) + b"\nb.example\n", "domains")
+    assert [name for _, name in found] == ["a.example", "b.example"]
+    assert reader.examples == [Rejected(2, f"the line is longer than {LONGEST_LINE} characters")]
+
+
+@given(st.binary(max_size=400), st.sampled_from(sorted(dialects())))
+def test_no_file_can_end_the_reading(content: bytes, format_: Format) -> None:
     found, reader = read(content, format_)
-    assert all("." in name and name == name.lower() for name in found)
-    assert len(reader.examples) == min(reader.rejected, EXAMPLES_KEPT)
+    assert all(len(name) <= 253 and "." in name and name == name.lower() for _, name in found)
+    assert reader.names == len(found)
+
+
+@given(st.lists(st.from_regex(r"[a-z0-9_-]{1,10}(\.[a-z0-9-]{1,8}){0,2}\.[a-z0-9-]{1,5}", fullmatch=True), max_size=20))
+def test_the_pattern_and_the_words_agree(found: list[str]) -> None:
+    """Names that the fast pattern takes are those that are right by the rules for names."""
+    fast, reader = read("\n".join(found), "domains")
+    slow, slow_reader = read("\n".join(f"{name} #" + "\t" for name in found).replace("#\t", "\u00a0#"), "domains")
+    assert (sorted(fast), reader.rejected) == (sorted(slow), slow_reader.rejected)
+
+
+# What came packed
+
+TEXT = b"a.example\nb.example\n"
+
+
+def opened(path: Path, *, folders: bool = False, limit: int = MANY) -> dict[str, bytes | None]:
+    return {part.folder: None if part.file is None else part.file.read() for part in parts(path, folders, limit)}
+
+
+def zipped(*files: str) -> bytes:
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in files:
+                archive.writestr(name, TEXT)
+        return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content", [TEXT, gzip.compress(TEXT), bz2.compress(TEXT), lzma.compress(TEXT), zipped("l.txt")]
+)
+def test_packed_lists(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "list").write_bytes(content)
+    assert opened(tmp_path / "list") == {"": TEXT}
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_what_unpacks_without_end_is_stopped(tmp_path: Path, pack: object) -> None:
+    (tmp_path / "bomb").write_bytes(pack(bytes(3_000_000)))  # type: ignore[operator]
+    with pytest.raises(Unreadable, match="more than 1 MB"):
+        opened(tmp_path / "bomb", limit=1_000_000)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(TEXT)[:-9], b"\x1f\x8bnonsense", bz2.compress(TEXT)[:20], b"PK\x03\x04nonsense", zipped("a", "b")],
+)
+def test_what_is_damaged_is_said_in_words(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "list").write_bytes(content)
+    with pytest.raises(Unreadable):
+        opened(tmp_path / "list")
+
+
+def toulouse(folder: Path) -> Path:
+    for category, kind, text in (
+        ("adult", "domains", b"x.example\n"), ("adult", "urls", b"y.example/page\n"), ("games", "domains", b"g.example\n"),
+    ):  # fmt: skip
+        (folder / category).mkdir(parents=True, exist_ok=True)
+        (folder / category / kind).write_bytes(text)
+    (folder / "porn").symlink_to("adult")
+    (folder / "README").write_text("hello")
+    return folder
+
+
+def test_the_layout_of_toulouse_as_a_folder(tmp_path: Path) -> None:
+    found = [(part.folder, part.file and part.file.read()) for part in parts(toulouse(tmp_path / "b"), True, MANY)]
+    assert found == [("adult", b"x.example\n"), ("adult", None), ("games", b"g.example\n")]
+
+
+def test_the_layout_of_toulouse_as_an_archive(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "b.tar.gz", "w:gz") as archive:
+        archive.add(toulouse(tmp_path / "blacklists"), "blacklists")
+    found = [(part.folder, part.file and part.file.read()) for part in parts(tmp_path / "b.tar.gz", True, MANY)]
+    assert sorted(found, key=str) == [("adult", None), ("adult", b"x.example\n"), ("games", b"g.example\n")]
+
+
+def test_an_archive_cannot_reach_outside_itself(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "b.tar", "w") as archive:
+        member = tarfile.TarInfo("../../adult/domains")
+        member.size = len(TEXT)
+        archive.addfile(member, io.BytesIO(TEXT))
+        link = tarfile.TarInfo("secret/domains")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    before = sorted(tmp_path.parent.iterdir())
+    assert opened(tmp_path / "b.tar", folders=True) == {"adult": TEXT}
+    assert sorted(tmp_path.parent.iterdir()) == before
+
+
+def test_folders_and_archives_without_lists_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with tarfile.open(tmp_path / "b.tar", "w"):
+        pass
+    (tmp_path / "one").write_bytes(TEXT)
+    for path in ("empty", "one", "missing"):
+        with pytest.raises(Unreadable):
+            opened(tmp_path / path, folders=True)
+
+
+# Our own data
+
+
+def test_categories_name_categories_of_captures_that_there_are() -> None:
+    known = {each.key for each in Categories.load(Path("/nonexistent/categories.yaml")).all()}
+    named = {each.safeguarding for each in shipped.categories().values() if each.safeguarding}
+    assert named <= known
+    assert len(named) > 5
+    folders = [folder for each in shipped.categories().values() for folder in each.ut1]
+    assert len(folders) == len(set(folders))
+
+
+def test_every_known_source_feeds_a_category_and_is_fetched_over_https() -> None:
+    for source in shipped.sources():
+        assert source.category in shipped.categories(), source
+
+
+def test_safe_search_covers_every_engine_and_all_names_of_youtube() -> None:
+    strict, moderate, off = (shipped.safesearch(choice) for choice in ("strict", "moderate", "off"))  # type: ignore[arg-type]
+    youtube = {
+        "www.youtube.com",
+        "m.youtube.com",
+        "youtubei.googleapis.com",
+        "youtube.googleapis.com",
+        "www.youtube-nocookie.com",
+    }
+    assert {name for name in strict if name not in off} == youtube
+    assert {strict[name] for name in youtube} == {"restrict.youtube.com"}
+    assert {moderate[name] for name in youtube} == {"restrictmoderate.youtube.com"}
+    google = [name for name in off if name.startswith("www.google.")]
+    assert len(google) > 185
+    assert {off[name] for name in google} == {"forcesafesearch.google.com"}
+    for name in ("www.google.co.uk", "www.bing.com", "duckduckgo.com", "search.brave.com", "api.qwant.com", "yandex.ru",
+                 "www.ecosia.org", "www.google.com"):  # fmt: skip
+        assert name in off
+    assert not set(strict) & set(strict.values())  # an engine's safe name is led nowhere else
+
+
+def test_ways_around_never_name_a_search_engine_or_a_helpline() -> None:
+    around = set(shipped.bypass().domains)
+    assert {"use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com"} == set(shipped.bypass().canaries)
+    assert "dns.google" in around
+    wide = {"google.com", "cloudflare.com", "icloud.com", "apple.com", "microsoft.com", "opera.com", "quad9.net"}
+    assert not around & wide
+    for service in shipped.services():
+        assert not set(service.domains) & wide, service.key
+
+
+def test_services_have_one_switch_each() -> None:
+    keys = [service.key for service in shipped.services()]
+    assert len(keys) == len(set(keys)) > 60
+    assert {"youtube", "tiktok", "snapchat", "roblox", "chatgpt", "character_ai", "whatsapp", "discord"} <= set(keys)

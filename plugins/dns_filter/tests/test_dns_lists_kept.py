@@ -1,177 +1,289 @@
-"""Compiled lists: made once, kept when the source goes, checked when they are loaded."""
+"""Copies of lists are kept: compiled in a process of its own, held back when they shrink, gone back to, and locked."""
 
 from __future__ import annotations
 
+import os
+import tarfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from appliance_plugins.dns_filter.lists.catalogue import Catalogue
-from appliance_plugins.dns_filter.lists.compiled import (
-    ListUnreadable,
-    compile_list,
-    forget_others,
-    load_names,
-    look_at,
-    read_index,
-    write_index,
-)
-from appliance_plugins.dns_filter.settings import ListSettings
+from appliance.errors import Refused
+from appliance_plugins.dns_filter.answerer.table import ALLOW, SUFFIX, Table, wire
+from appliance_plugins.dns_filter.lists import child
+from appliance_plugins.dns_filter.lists.catalogue import Catalogue, SourceState
+from appliance_plugins.dns_filter.lists.copies import FEW, INDEX, ListUnreadable
+from appliance_plugins.dns_filter.lists.dialects import WITH_BELOW
+from appliance_plugins.dns_filter.lists.fetching import Fetcher
+from appliance_plugins.dns_filter.lists.sources import Spec, handed_over
 
-WHEN = "2026-11-24T09:30:00.000Z"
+
+class Kept:
+    """A catalogue in a folder, and the files of its lists."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sources = folder / "etc"
+        self.sources.mkdir(exist_ok=True)
+        self.catalogue = self.new()
+
+    def new(self) -> Catalogue:
+        return Catalogue(self.folder / "lists", Fetcher("", 1000, ()), 1)
+
+    def write(self, name: str, *names: str) -> Path:
+        path = self.sources / name
+        path.write_text("\n".join(names))
+        os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))  # another moment, even on a coarse clock
+        return path
+
+    async def use(self, *specs: Spec) -> None:
+        await self.catalogue.open()
+        self.catalogue.use(specs)
+        await self.catalogue.refresh()
+
+    async def restart(self, *specs: Spec) -> None:
+        self.catalogue = self.new()
+        await self.use(*specs)
+
+    def state(self, name: str) -> SourceState:
+        return next(state for state in self.catalogue.states if state.spec.name == name)
+
+    def names(self, name: str) -> list[tuple[str, int]]:
+        """What the table in force says of a name."""
+        table = Table.open(self.folder / "lists" / (self.catalogue.table + SUFFIX))
+        try:
+            return sorted(table.sets[table.find(wire(name))])
+        finally:
+            table.close()
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    path = tmp_path / "ads.txt"
-    path.write_text("b.example\nnonsense\na.example\nB.example\n")
-    return path
+def kept(tmp_path: Path) -> Kept:
+    return Kept(tmp_path)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "compiled"
+def spec(path: Path, name: str = "ads", **fields: object) -> Spec:
+    return replace(Spec(name, "settings", path=path), **fields)  # type: ignore[arg-type]
 
 
-def catalogue(source: Path, folder: Path) -> Catalogue:
-    return Catalogue([ListSettings(name="ads", file=Path(source.name))], lambda path: source.parent / path, folder)
+def many(count: int, start: int = 0) -> Sequence[str]:
+    return [f"n{number}.example" for number in range(start, start + count)]
 
 
-def names_in_force(found: Catalogue, folder: Path) -> frozenset[str]:
-    return load_names(folder, found.digests()["ads"])
+async def test_lists_become_one_table_with_ways_around_built_in(kept: Kept) -> None:
+    ads = kept.write("ads.txt", "ads.example", "both.example", "nonsense")
+    games = kept.write("games.txt", "||both.example^", "@@||ok.both.example^")
+    await kept.use(spec(ads, category="advertising"), spec(games, "games", category="games"))
+    assert kept.names("ads.example") == [("ads", WITH_BELOW)]
+    assert kept.names("both.example") == [("ads", WITH_BELOW), ("games", WITH_BELOW)]
+    assert kept.names("ok.both.example") == [("games", WITH_BELOW | ALLOW)]
+    assert kept.names("dns.google") == [("bypass", WITH_BELOW)]
+    assert kept.names("other.example") == []
+    facts = kept.catalogue.facts()
+    assert (facts["ads"].category, facts["ads"].names, facts["ads"].locked) == ("advertising", 2, False)
+    assert facts["bypass"].category == "bypass"
+    (only,) = kept.state("ads").kept.current.lists  # type: ignore[union-attr]
+    assert (only.format, only.rejected) == ("domains", 1)
 
 
-def test_a_list_is_compiled_and_loaded(source: Path, folder: Path) -> None:
-    compiled = compile_list(look_at(source, "domains"), folder, WHEN)
-    assert (compiled.names, compiled.rejected, compiled.examples[0].line, compiled.read_at) == (2, 1, 2, WHEN)
-    assert load_names(folder, compiled.sha256) == {"a.example", "b.example"}
-    assert [path.name for path in folder.iterdir()] == [f"{compiled.sha256}.names"]
-    assert (folder / f"{compiled.sha256}.names").stat().st_mode & 0o777 == 0o640
+async def test_an_exception_of_one_rule_gives_way_to_another_rule(kept: Kept) -> None:
+    path = kept.write("a.txt", "||d.example^$denyallow=x.d.example|y.d.example", "||x.d.example^")
+    await kept.use(spec(path))
+    assert kept.names("x.d.example") == [("ads", WITH_BELOW)]
+    assert kept.names("y.d.example") == [("ads", WITH_BELOW | ALLOW)]
 
 
-def test_the_same_names_in_another_order_are_the_same_list(source: Path, folder: Path) -> None:
-    first = compile_list(look_at(source, "domains"), folder, WHEN)
-    source.write_text("a.example # first\r\nb.example\r\n")
-    assert compile_list(look_at(source, "domains"), folder, WHEN).sha256 == first.sha256
+async def test_what_has_not_changed_is_not_read_again_even_after_a_restart(kept: Kept) -> None:
+    path = kept.write("ads.txt", "a.example")
+    await kept.use(spec(path))
+    table = kept.catalogue.table
+    first = kept.state("ads").kept.current
+    await kept.restart(spec(path))
+    assert kept.catalogue.table == table
+    assert kept.state("ads").kept.current == first
+    kept.write("ads.txt", "b.example")
+    assert await kept.catalogue.refresh()
+    assert kept.catalogue.table != table
+    assert kept.names("a.example") == []
 
 
-def test_an_empty_list_is_a_list(source: Path, folder: Path) -> None:
-    source.write_text("# nothing yet\n")
-    assert load_names(folder, compile_list(look_at(source, "domains"), folder, WHEN).sha256) == frozenset()
-
-
-@pytest.mark.parametrize("content", ["<!doctype html>\n<title>404</title>\n", "0.0.0.0 ads.example\n", "\x00\x01"])
-def test_a_file_without_one_domain_is_no_list(source: Path, folder: Path, content: str) -> None:
-    source.write_text(content)
-    with pytest.raises(ListUnreadable, match=r"is no list in the format 'domains': line 1"):
-        compile_list(look_at(source, "domains"), folder, WHEN)
-    assert not folder.exists()
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ListUnreadable, match=r"gone\.txt cannot be read: No such file"):
-        look_at(tmp_path / "gone.txt", "domains")
-
-
-def test_a_folder_is_no_list(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(ListUnreadable, match="Is a directory"):
-        compile_list(look_at(tmp_path, "domains"), folder, WHEN)
-
-
-def test_a_copy_that_cannot_be_written_is_named(source: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ListUnreadable, match="cannot be written"):
-        compile_list(look_at(source, "domains"), tmp_path / "file", WHEN)
-
-
-def test_damage_is_noticed(source: Path, folder: Path) -> None:
-    digest = compile_list(look_at(source, "domains"), folder, WHEN).sha256
-    path = folder / f"{digest}.names"
-    path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(ListUnreadable, match="damaged"):
-        load_names(folder, digest)
+async def test_a_list_that_cannot_be_read_keeps_its_last_good_copy(kept: Kept) -> None:
+    path = kept.write("ads.txt", "a.example")
+    await kept.use(spec(path))
+    path.write_text("<!doctype html>\n<p>Not found</p>\n")
+    await kept.catalogue.refresh()
+    assert "is no list in the format" in kept.state("ads").trouble.what  # type: ignore[union-attr]
+    assert kept.names("a.example") == [("ads", WITH_BELOW)]
     path.unlink()
-    with pytest.raises(ListUnreadable, match="cannot be read"):
-        load_names(folder, digest)
+    await kept.catalogue.refresh()
+    assert "No such file" in kept.state("ads").trouble.what  # type: ignore[union-attr]
+    assert kept.names("a.example") == [("ads", WITH_BELOW)]
+    kept.write("ads.txt", "b.example")
+    await kept.catalogue.refresh()
+    assert kept.state("ads").trouble is None
+    assert kept.names("b.example") == [("ads", WITH_BELOW)]
 
 
-def test_the_index_knows_what_is_still_there(source: Path, folder: Path) -> None:
-    compiled = compile_list(look_at(source, "domains"), folder, WHEN)
-    write_index(folder, {"ads": compiled})
-    assert read_index(folder) == {"ads": compiled}
-    forget_others(folder, {compiled.sha256})
-    assert read_index(folder) == {"ads": compiled}
-    forget_others(folder, ())
-    assert read_index(folder) == {}
+async def test_a_list_that_shrinks_by_half_is_held_back_until_somebody_accepts_it(kept: Kept) -> None:
+    path = kept.write("ads.txt", *many(FEW * 2))
+    await kept.use(spec(path))
+    kept.write("ads.txt", *many(FEW))
+    await kept.catalogue.refresh()
+    assert kept.state("ads").shrank == "ads would have 100 names instead of 200."
+    assert kept.names(f"n{FEW + 5}.example") == [("ads", WITH_BELOW)]
+    await kept.restart(spec(path))  # what is held back survives a restart, and is not read again and again
+    assert kept.state("ads").shrank
+    kept.catalogue.accept("ads")
+    assert await kept.catalogue.rebuild()
+    assert kept.names(f"n{FEW + 5}.example") == []
+    assert kept.state("ads").shrank == ""
+    with pytest.raises(Refused):
+        kept.catalogue.accept("ads")
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"ads": {"sha256": 3}}', "[]"])
-def test_a_damaged_index_is_none(folder: Path, content: str) -> None:
-    folder.mkdir()
-    (folder / "index.json").write_text(content)
-    assert read_index(folder) == {}
+async def test_a_short_list_may_be_edited_by_hand(kept: Kept) -> None:
+    path = kept.write("ads.txt", *many(FEW - 1))
+    await kept.use(spec(path))
+    kept.write("ads.txt", "a.example")
+    await kept.catalogue.refresh()
+    assert kept.state("ads").shrank == ""
+    assert kept.names("n1.example") == []
 
 
-async def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(source: Path, folder: Path) -> None:
-    lists = catalogue(source, folder)
-    await lists.open()
-    await lists.refresh()
-    first = lists.states[0].compiled
-    await lists.refresh()
-    assert lists.states[0].compiled is first
-    source.write_text("new.example\n")
-    await lists.refresh()
-    assert names_in_force(lists, folder) == {"new.example"}
+async def test_somebody_goes_back_to_the_copy_before(kept: Kept) -> None:
+    path = kept.write("ads.txt", "a.example")
+    await kept.use(spec(path))
+    with pytest.raises(Refused):
+        kept.catalogue.go_back("ads")
+    kept.write("ads.txt", "b.example")
+    await kept.catalogue.refresh()
+    kept.catalogue.go_back("ads")
+    await kept.catalogue.rebuild()
+    assert (kept.names("a.example"), kept.names("b.example")) == ([("ads", WITH_BELOW)], [])
+    await kept.catalogue.refresh()  # the copy that was refused does not come back by itself
+    assert kept.names("b.example") == []
+    kept.write("ads.txt", "c.example")
+    await kept.catalogue.refresh()
+    assert kept.names("c.example") == [("ads", WITH_BELOW)]
 
 
-@pytest.mark.parametrize("restarted", [False, True])
-@pytest.mark.parametrize("damage", ["gone", "not a list"])
-async def test_the_last_good_copy_stays(source: Path, folder: Path, damage: str, restarted: bool) -> None:
-    lists = catalogue(source, folder)
-    await lists.open()
-    await lists.refresh()
-    if damage == "gone":
-        source.unlink()
-    else:
-        source.write_text("<html>\n")
-    if restarted:
-        lists = catalogue(source, folder)
-        await lists.open()
-    await lists.refresh()
-    assert lists.states[0].trouble is not None
-    assert source.name in lists.states[0].trouble.what
-    assert names_in_force(lists, folder) == {"a.example", "b.example"}
-    source.write_text("back.example\n")
-    await lists.refresh()
-    assert lists.states[0].trouble is None
-    assert names_in_force(lists, folder) == {"back.example"}
+async def test_the_layout_of_toulouse_becomes_a_list_for_each_folder(kept: Kept) -> None:
+    for folder, name in (("adult", "x.example"), ("agressif", "h.example"), ("astrology", "s.example")):
+        (kept.sources / folder).mkdir()
+        (kept.sources / folder / "domains").write_text(f"{name}\n")
+        (kept.sources / folder / "urls").write_text(f"{name}/page\n")
+    with tarfile.open(kept.folder / "ut1.tar.gz", "w:gz") as archive:
+        archive.add(kept.sources, "blacklists")
+    await kept.use(spec(kept.sources, "ut1", format="ut1"), spec(kept.folder / "ut1.tar.gz", "packed", format="ut1"))
+    assert kept.names("x.example") == [("packed-adult", WITH_BELOW), ("ut1-adult", WITH_BELOW)]
+    facts = kept.catalogue.facts()
+    assert [facts[f"ut1-{name}"].category for name in ("adult", "agressif", "astrology")] == ["adult", "hate", "other"]
+    assert kept.state("ut1").kept.current.ignored == 3  # type: ignore[union-attr]
 
 
-async def test_a_list_that_was_never_good_has_nothing_in_force(source: Path, folder: Path) -> None:
-    source.unlink()
-    lists = catalogue(source, folder)
-    await lists.open()
-    await lists.refresh()
-    assert lists.digests() == {}
-    assert lists.states[0].trouble is not None
+async def test_a_checksum_must_fit(kept: Kept) -> None:
+    path = kept.write("ads.txt", "a.example")
+    await kept.use(spec(path, sha256="0" * 64))
+    assert "has the SHA-256" in kept.state("ads").trouble.what  # type: ignore[union-attr]
+    assert kept.names("a.example") == []
 
 
-async def test_a_lost_copy_is_made_again(source: Path, folder: Path) -> None:
-    lists = catalogue(source, folder)
-    await lists.open()
-    await lists.refresh()
-    forget_others(folder, ())
-    await lists.refresh()
-    assert names_in_force(lists, folder) == {"a.example", "b.example"}
+async def test_files_that_nobody_needs_any_more_are_deleted(kept: Kept) -> None:
+    path = kept.write("ads.txt", "a.example")
+    await kept.use(spec(path))
+    for name in ("b.example", "c.example", "d.example"):
+        kept.write("ads.txt", name)
+        await kept.catalogue.refresh()
+        await kept.catalogue.tidy()
+    left = sorted(each.suffix for each in (kept.folder / "lists").iterdir())
+    assert left == [".digests", ".digests", ".json", ".table", ".table"]  # this one and the one before
 
 
-async def test_old_copies_go_one_change_later(source: Path, folder: Path) -> None:
-    lists = catalogue(source, folder)
-    await lists.open()
-    kept = []
-    for name in ("one", "two", "three"):
-        source.write_text(f"{name}.example\n" * (len(kept) + 1))
-        await lists.refresh()
-        await lists.tidy()
-        kept.append(lists.digests()["ads"])
-    assert {path.stem for path in folder.glob("*.names")} == set(kept[1:])
+async def test_a_damaged_index_only_costs_another_reading(kept: Kept) -> None:
+    path = kept.write("ads.txt", "a.example")
+    await kept.use(spec(path))
+    (kept.folder / "lists" / INDEX).write_text("{nonsense")
+    await kept.restart(spec(path))
+    assert kept.names("a.example") == [("ads", WITH_BELOW)]
+
+
+# Locked lists
+
+
+async def test_a_locked_list_stays_when_its_line_its_file_or_its_lock_goes(kept: Kept) -> None:
+    path = kept.write("abuse.txt", "abuse.example", "nonsense")
+    locked = spec(path, "abuse", locked=True, category="child_abuse")
+    await kept.use(locked)
+    assert kept.state("abuse").kept.current.lists[0].examples == ()  # type: ignore[union-attr]
+    for specs in ((), (replace(locked, locked=False),)):
+        await kept.restart(*specs)
+        assert kept.names("abuse.example") == [("abuse", WITH_BELOW)]
+        assert kept.catalogue.facts()["abuse"].locked
+        assert kept.catalogue.facts()["abuse"].category == "child_abuse"
+    path.unlink()
+    await kept.restart(locked)
+    assert kept.names("abuse.example") == [("abuse", WITH_BELOW)]
+    await kept.restart()
+    assert "is gone" in kept.state("abuse").trouble.what  # type: ignore[union-attr]
+
+
+async def test_a_locked_list_is_replaced_by_a_newer_one_but_never_on_a_page(kept: Kept) -> None:
+    path = kept.write("abuse.txt", "a.example", "b.example")
+    locked = spec(path, "abuse", locked=True)
+    await kept.use(locked)
+    kept.write("abuse.txt", "b.example", "c.example")
+    await kept.catalogue.refresh()
+    assert kept.names("c.example") == [("abuse", WITH_BELOW)]
+    with pytest.raises(Refused, match="locked"):
+        kept.catalogue.go_back("abuse")
+    kept.write("abuse.txt", "c.example")
+    await kept.catalogue.refresh()
+    assert kept.state("abuse").shrank  # however few names it has
+    with pytest.raises(Refused, match="locked"):
+        kept.catalogue.accept("abuse")
+
+
+async def test_no_list_speaks_in_the_name_of_a_locked_one(kept: Kept) -> None:
+    (kept.sources / "iwf").mkdir()
+    (kept.sources / "iwf" / "domains").write_text("||x.example^\n@@||abuse.example^\n")
+    abuse = kept.write("abuse.txt", "abuse.example")
+    await kept.use(
+        spec(kept.sources, "locked", format="ut1"), spec(abuse, "locked-iwf", locked=True),
+    )  # fmt: skip
+    assert kept.names("abuse.example") == [("locked-iwf", WITH_BELOW)]
+    assert kept.catalogue.facts()["locked-iwf"].locked
+
+
+def test_lists_that_are_handed_over_say_by_whom_and_belong_to_root(tmp_path: Path) -> None:
+    assert list(handed_over(tmp_path / "missing")) == []
+    for name in ("iwf.txt", "loose.txt", "alone.txt"):
+        (tmp_path / name).write_text("a.example\n")
+    about = "title: Abuse images\nprovider: Example Filtering Ltd\ncategory: child_abuse\n"
+    (tmp_path / "iwf.yaml").write_text(about)
+    (tmp_path / "loose.yaml").write_text(about)
+    for path in tmp_path.iterdir():
+        path.chmod(0o644)
+    (tmp_path / "loose.txt").chmod(0o666)
+    found = {each.name: each for each in handed_over(tmp_path)}
+    good = found["locked-iwf"]
+    assert (good.title, good.provider, good.category, good.locked) == (
+        "Abuse images", "Example Filtering Ltd", "child_abuse", True,
+    )  # fmt: skip
+    assert good.trouble is None
+    assert "changed by others than root" in str(found["locked-loose"].trouble)
+    assert "Put a file alone.yaml" in str(found["locked-alone"].trouble)
+
+
+# The process
+
+
+async def test_the_process_says_how_far_it_is_and_why_it_ended(tmp_path: Path) -> None:
+    heard: list[tuple[int, int]] = []
+    task = {"do": "compile", "source": "/nonexistent", "folder": str(tmp_path), "format": "auto", "limit": 10}
+    with pytest.raises(ListUnreadable, match="No such file"):
+        await child.run(task, lambda octets, names: heard.append((octets, names)))
+    with pytest.raises(ListUnreadable, match="ended before it was done"):
+        await child.run({"do": "compile"}, lambda *far: None)
+    assert heard == []

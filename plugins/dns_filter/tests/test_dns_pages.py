@@ -14,14 +14,13 @@ import aiohttp
 import pytest
 
 from appliance.access import Role
-from appliance.clock import now, stamp
+from appliance.clock import now
 from appliance.testing import sign_in_as
 from appliance.trust import Authority, ServerCertificate
 from appliance.web.pages import COOKIE
 from appliance.web.server import WebServer
 from appliance_plugins.dns_filter.profiles.groups import KIND
 from appliance_plugins.dns_filter.profiles.views import GroupForm, look_through
-from appliance_plugins.dns_filter.queries.store import MANY_NAMES, ROWS_OF_ONE, aggregate
 
 LONDON = ZoneInfo("Europe/London")
 
@@ -62,53 +61,6 @@ async def browser(house: Any, tmp_path: Path) -> AsyncIterator[Browser]:
         yield Browser(session, f"http://127.0.0.1:{port}")
     await server.stop()
     listening.close()
-
-
-def record(**parts: Any) -> dict[str, Any]:
-    return {
-        "t": stamp(), "client": "10.7.0.1", "group": "year7", "name": "ads.example", "type": "A",
-        "verdict": "blocked", "list": "ads", "profile": "pupil", "ms": 1.0, **parts,
-    }  # fmt: skip
-
-
-async def test_an_empty_page_says_what_to_do(browser: Browser) -> None:
-    page = await browser.get("/dns_filter")
-    assert "dig @127.0.0.1 -p 5300 www.example.org" in page
-    assert 'data-live-list="dns_filter.queries"' in page
-
-
-async def test_the_rest_of_many_names_is_shown_plainly(house: Any, browser: Browser) -> None:
-    second = stamp().removesuffix("Z")[:-3]
-    records = [record(t=f"{second}{number:03}Z", name=f"x{number}.example") for number in range(ROWS_OF_ONE + 42)]
-    await house.plugin.queries.receive(records, 0)
-    page = await browser.get("/dns_filter")
-    assert f'{MANY_NAMES} <br><span class="muted">after {ROWS_OF_ONE} in this minute</span>' in page
-    assert '<td data-label="Times" class="number">42</td>' in page
-    assert f"more than {ROWS_OF_ONE} names in one minute" in page
-
-
-async def test_queries_are_shown_and_filtered(house: Any, browser: Browser) -> None:
-    await house.plugin.queries.store.add(
-        aggregate([record(), record(name="news.example", verdict="allowed", client="10.9.0.1", group="office")])
-    )
-    page = await browser.get("/dns_filter")
-    assert "ads.example" in page
-    assert "news.example" in page
-    assert "</svg>Blocked</span>" in page
-    for query in ("verdict=blocked", "who=10.7.0.1", "who=year7", "verdict=blocked&who=year7"):
-        page = await browser.get(f"/dns_filter?{query}")
-        assert "ads.example" in page
-        assert "news.example" not in page
-        assert "data-live-list" not in page
-    assert "Nothing like this" in await browser.get("/dns_filter?who=nobody")
-    assert "news.example" in await browser.get("/dns_filter?verdict=nonsense")
-
-
-async def test_a_name_cannot_become_markup(house: Any, browser: Browser) -> None:
-    await house.plugin.queries.store.add(aggregate([record(name="<b>x</b>.example")]))
-    page = await browser.get("/dns_filter?who=%3Cscript%3E")
-    assert "<script>" not in page
-    assert "&lt;b&gt;x&lt;/b&gt;.example" in await browser.get("/dns_filter")
 
 
 async def test_a_group_is_given_a_profile_and_it_is_undone(house: Any, browser: Browser) -> None:
@@ -157,12 +109,6 @@ def test_the_last_day_ends_at_the_schools_midnight() -> None:
     assert "last_day" in look_through(form, LONDON, until)[0]
 
 
-async def test_a_row_of_another_day_says_so(house: Any) -> None:
-    (today, earlier) = aggregate([record(), record(t=stamp(now() - timedelta(days=3)))])
-    assert len(house.plugin.queries.views.live_row(today)["time"]) == len("09:30:00")
-    assert len(house.plugin.queries.views.live_row(earlier)["time"]) == len("Tue 09:30:00")
-
-
 async def test_lists_show_what_was_left_out(house: Any, browser: Browser) -> None:
     page = await browser.get("/dns_filter/lists")
     assert "lists/ads.txt" in page
@@ -173,13 +119,3 @@ async def test_lists_show_what_was_left_out(house: Any, browser: Browser) -> Non
     page = await browser.get("/dns_filter/lists")
     assert "ads.txt cannot be read" in page
     assert "The last good copy stays in force" in page
-
-
-async def test_the_card_is_on_the_home_page(house: Any, browser: Browser) -> None:
-    assert "No device has asked in the last hour" in await browser.get("/")
-    rows = aggregate([record()] * 1234 + [record(verdict="would block", profile="staff")])
-    await house.plugin.queries.store.add(rows)
-    page = await browser.get("/")
-    assert "1,235" in page
-    assert "1,234" in page
-    assert "This card could not be made" not in page

@@ -14,8 +14,9 @@ from appliance.clock import now, stamp
 from appliance.errors import Refused
 from appliance.hookspecs import HomeCard, Permission, State
 from appliance_plugins.dns_filter.profiles.groups import KIND, networks
+from appliance_plugins.dns_filter.queries.records import ROWS_OF_ONE
 from appliance_plugins.dns_filter.queries.room import LIVE_ROWS
-from appliance_plugins.dns_filter.queries.store import ROWS_OF_ONE, Filters
+from appliance_plugins.dns_filter.queries.store import Filters
 from appliance_plugins.dns_filter.queries.views import TOPIC
 
 PATIENCE = 10.0

@@ -95,6 +95,10 @@ def test_a_mail_says_when_its_link_opens_outside() -> None:
     [
         ({"kind": "test"}, "Safeguarding test"),
         ({"kind": "silence", "category": "DNS", "severity": ""}, "The safeguarding appliance fell silent: DNS"),
+        (
+            {"kind": "network", "category": "A second router", "severity": ""},
+            "On the school’s network: A second router",
+        ),
         ({"severity": "moderate"}, "Safeguarding alert: Moderate, Suicide"),
         ({"step": 2}, "Safeguarding alert: Severe, Suicide (nobody has taken it yet)"),
     ],
@@ -102,10 +106,10 @@ def test_a_mail_says_when_its_link_opens_outside() -> None:
 def test_each_kind_has_its_own_subject(parts: dict[str, object], subject: str) -> None:
     letter = alert_letter(alert(**parts))
     assert mail_of(letter)["Subject"] == subject
-    assert ("Importance" in mail_of(letter)) == (parts.get("kind") != "test")
+    assert ("Importance" in mail_of(letter)) == (parts.get("kind") not in ("test", "network"))
 
 
-@pytest.mark.parametrize("kind", ["test", "silence", "capture"])
+@pytest.mark.parametrize("kind", ["test", "silence", "network", "capture"])
 def test_one_that_goes_on_says_that_nobody_has_taken_it(kind: str) -> None:
     assert "Nobody has taken this alert yet" in body(mail_of(alert_letter(alert(kind=kind, step=1))))
 

@@ -73,7 +73,8 @@ def test_a_supplied_term_is_found_in_each_of_its_words_and_places(policy: Policy
         for surface in Surface:
             text = f"Well, {phrase.upper()}."
             terms = [finding.term for finding in seen(text, surface)]
-            assert (f"{policy.name}/{term.id}" in terms) == (surface in term.surfaces), phrase
+            place = Surface.ADDRESS if surface is Surface.NAME else surface  # a name is part of an address
+            assert (f"{policy.name}/{term.id}" in terms) == (place in term.surfaces), phrase
 
 
 def test_some_terms_are_looked_for_in_what_is_read() -> None:

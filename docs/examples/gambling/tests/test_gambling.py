@@ -54,3 +54,10 @@ def test_the_browser_notices_what_the_box_finds(tmp_path: Path) -> None:
     )
     ran = subprocess.run(["node", str(script)], capture_output=True, check=True, text=True)
     assert json.loads(ran.stdout) == [["bet £20", "bet 2", "staked 500"], []]
+
+
+async def test_a_casino_is_blocked_for_pupils_alone(running: Running) -> None:
+    blocks = running.appliance.plugins._registered["gambling"].plugin.dns_verdict
+    assert blocks("www.best-casino.example", "A", "pupil") is not None
+    assert blocks("www.best-casino.example", "A", "staff") is None
+    assert blocks("www.occasion.example", "A", "pupil") is None

@@ -1,0 +1,274 @@
+"""Answers queries: from what is ready where it can, through the resolver where it must.
+
+Everything happens in one thread. The way of a packet that has an answer ready is ``_drain`` alone, and every line of
+it is paid for each query; what is rarer stands in functions of its own.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .batches import BATCH, NAME_SLOT, SLOT, Batches
+from .log import LogWriter
+from .reactor import Loop
+from .ready import FOR_EVER, SECONDS, Answer, Ready, key_of, split
+from .resolving import SILENCE, Made, Resolver
+from .world import Policy, World
+
+ROUNDS: Final = 8
+"""Batches that one socket may have before the others' turn."""
+
+CLIENTS: Final = 10_000
+"""Addresses that are remembered; then all are looked up anew. Whoever may ask can invent source addresses."""
+
+TICKS_A_SECOND: Final = 4
+LOG_MOST: Final = 3 * 8192
+
+Wall = Callable[[], float]
+
+
+class Client:
+    """One address that asks: what it gets ready answers from, and how many more queries it may send now."""
+
+    __slots__ = ("left", "policy", "ready", "text", "until")
+
+    def __init__(self, text: str, policy: Policy | None, ready: dict[bytes, Answer], left: float, until: float) -> None:
+        self.text = text
+        self.policy = policy
+        self.ready = ready
+        self.left = left
+        self.until = until
+
+
+class _Clients(dict[bytes, Client]):
+    """Finds a client by its address as the socket has it (struct in_addr, struct in6_addr)."""
+
+    def __init__(self, make: Callable[[bytes], Client]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, address: bytes) -> Client:
+        if len(self) >= CLIENTS:
+            self.clear()
+        client = self[address] = self._make(address)
+        return client
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A query whose answer comes later. Called with the answer, once."""
+
+    answerer: Answerer
+    udp: socket.socket
+    sender: bytes
+    packet: bytes
+    client: Client
+
+    def __call__(self, made: Made | None) -> None:
+        if made is not None and made.tail:
+            self.answerer.deliver(self, made)
+
+
+class Answerer:
+    """The sockets, the clients and the ready answers of one process. ``wall`` is the time of day in Unix seconds."""
+
+    def __init__(self, loop: Loop, resolver: Resolver, world: World, log: LogWriter, wall: Wall) -> None:
+        self._loop = loop
+        self._resolver = resolver
+        self._world = world
+        self._log_writer = log
+        self._wall = wall
+        self._ready = Ready()
+        self._clients = _Clients(self._find)
+        self._log: list[Any] = []
+        self._sockets: dict[int, tuple[socket.socket, Batches]] = {}
+        self.too_many = 0
+        """Queries of clients that sent more than they may."""
+        loop.later(1 / TICKS_A_SECOND, self._tick)
+
+    # What is changed from outside
+
+    def use(self, world: World) -> None:
+        """Answer by these rules from the next packet on."""
+        self._world = world
+        self._resolver.use(world)
+        self._ready.forget_policies()
+        self._clients.clear()
+
+    def listen(self, udp: socket.socket) -> None:
+        """Answer what comes in at a socket that is bound."""
+        batches = Batches(udp)
+        self._sockets[udp.fileno()] = (udp, batches)
+        self._loop.watch(udp.fileno(), self._drain(udp, batches))
+
+    def close(self, fd: int) -> None:
+        """Listen on a socket no more."""
+        udp, _ = self._sockets.pop(fd)
+        self._loop.unwatch(fd)
+        udp.close()
+
+    def answer_stream(self, packet: bytes, address: bytes, done: Callable[[bytes], None]) -> None:
+        """Answer a query that came over TCP from ``address`` (struct in_addr or in6_addr); empty: not at all."""
+        client = self._clients[address]
+        if client.policy is None:
+            done(b"")
+            return
+
+        def finished(made: Made | None) -> None:
+            if made is None or not made.tail:
+                done(b"")
+                return
+            self._note(client, packet, made)
+            done(packet[:2] + made.tail)
+
+        made = self._resolver.resolve(packet, client.policy, client.text, None, finished)
+        if made is not None:
+            finished(made)
+
+    # The way of a packet
+
+    def _drain(self, udp: socket.socket, batches: Batches) -> Callable[[], None]:
+        """The function that answers what waits at a socket. Names are bound here, because looking them up costs."""
+        receive, send = batches.receive, batches.send
+        packets, senders, lengths = batches.packets, batches.senders, batches.lengths
+        answers, answer_lengths = batches.answers, batches.answer_lengths
+        first, last = (4, 8) if udp.family == socket.AF_INET else (8, 24)  # of the address in the socket address
+        slots = tuple(
+            (slot, slot * SLOT, slot * NAME_SLOT + first, slot * NAME_SLOT + last, slot * Batches.LENGTH_STEP + 14)
+            for slot in range(BATCH)
+        )
+        clients, ready, log = self._clients, self._ready, self._log
+
+        def drain() -> None:  # noqa: PLR0912 - the way of every query: no calls
+            for _ in range(ROUNDS):
+                received = receive()
+                if not received:
+                    break
+                tick = ready.tick
+                begin = 0
+                for slot, at, address_at, address_end, length_at in slots[:received]:
+                    packet = packets[at : at + lengths[length_at]]
+                    client = clients[senders[address_at:address_end]]
+                    left = client.left = client.left - 1
+                    if left < 0:
+                        answer = None
+                        self.too_many += 1
+                    else:
+                        try:
+                            answer = client.ready[packet[2:]]
+                            if answer[4] < tick:
+                                answer = self._miss(packet, client, udp, senders, slot)
+                        except KeyError:
+                            answer = self._miss(packet, client, udp, senders, slot)
+                    if answer is None:
+                        if slot > begin:
+                            send(begin, slot - begin)
+                        begin = slot + 1
+                        continue
+                    head, rest, cut, note, _ = answer
+                    question = packet[12:cut]
+                    octets = packet[:2] + head + question + rest
+                    length = len(octets)
+                    answers[at : at + length] = octets
+                    answer_lengths[slot * 2] = length
+                    if note is not None:
+                        log.append(client)
+                        log.append(question)
+                        log.append(note)
+                if received > begin:
+                    send(begin, received - begin)
+                if len(log) >= LOG_MOST:
+                    self._hand_over()
+                if received < BATCH:
+                    break
+
+        return drain
+
+    def _miss(self, packet: bytes, client: Client, udp: socket.socket, senders: Any, slot: int) -> Answer | None:
+        """The answer to a packet that has none ready under its own octets; ``None``: not now, or not in pieces."""
+        policy = client.policy
+        if policy is None:
+            return None
+        key = key_of(packet)
+        answer = client.ready.get(key)
+        if answer is not None and answer[4] >= self._ready.tick:
+            return answer
+        ticket = Ticket(self, udp, senders[slot * NAME_SLOT : slot * NAME_SLOT + 28], packet, client)
+        made = self._resolver.resolve(packet, policy, client.text, 0, ticket)
+        if made is None:
+            return None
+        note = None if made.note is None else self._log_writer.number(made.note)
+        until = (
+            FOR_EVER
+            if made.seconds >= FOR_EVER
+            else self._ready.tick + int(min(made.seconds, SECONDS) * TICKS_A_SECOND)
+        )
+        answer = split(packet, made.tail, note, until)
+        if answer is None:
+            ticket(made)
+        elif made.seconds > 0:
+            self._ready.keep(client.ready, key, answer)
+        return answer
+
+    def deliver(self, ticket: Ticket, made: Made) -> None:
+        """Send an answer that could not go with its batch."""
+        self._note(ticket.client, ticket.packet, made)
+        with suppress(OSError):  # the socket was closed, or the device's network is gone: it asks again
+            ticket.udp.sendto(ticket.packet[:2] + made.tail, _socket_address(ticket.udp, ticket.sender, ticket.client))
+
+    def _note(self, client: Client, packet: bytes, made: Made) -> None:
+        if made.note is not None:
+            end = packet.find(0, 12) + 5
+            self._log += (client, packet[12:end], self._log_writer.number(made.note))
+
+    # Clients
+
+    def _find(self, address: bytes) -> Client:
+        family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
+        text = socket.inet_ntop(family, address)
+        policy, until = self._world.policy_for(text, self._wall())
+        if policy is None:
+            return Client(text, None, {}, 0.0, until)
+        return Client(text, policy, self._ready.of(policy.key), self._world.burst, until)
+
+    def _tick(self) -> None:
+        """Time has passed: answers age, clients may ask again, rules end, the log is handed over."""
+        self._loop.later(1 / TICKS_A_SECOND, self._tick)
+        self._ready.tick += 1
+        self._refill()
+        if self._log:
+            self._hand_over()
+
+    def _refill(self) -> None:
+        more, most, wall = self._world.per_second / TICKS_A_SECOND, self._world.burst, self._wall()
+        over = []
+        for address, client in self._clients.items():
+            if client.until <= wall:
+                over.append(address)
+            elif client.left < most and client.policy is not None:
+                client.left = min(most, max(client.left, 0.0) + more)
+        for address in over:
+            del self._clients[address]
+
+    def _hand_over(self) -> None:
+        self._log_writer.write(self._log)
+        self._log.clear()  # in place: the drains hold it
+        if self._log_writer.is_full:
+            self._log_writer.forget()
+            self._ready.forget()  # they hold numbers of notes
+
+
+def _socket_address(udp: socket.socket, sender: bytes, client: Client) -> tuple[Any, ...]:
+    (port,) = struct.unpack_from("!H", sender, 2)
+    if udp.family == socket.AF_INET:
+        return client.text, port
+    (scope,) = struct.unpack_from("=I", sender, 24)
+    return client.text, port, 0, scope
+
+
+__all__ = ["SILENCE", "Answerer", "Client"]

@@ -1,0 +1,88 @@
+"""Ready answers: what the very same packet got a moment ago, without reading it again.
+
+An answer is kept in pieces, around the question that the packet itself brings::
+
+    id of the packet | head | question of the packet | rest
+
+so one entry serves every id and every spelling (draft-vixie-dnsext-dns0x20), and blocked names, whose answers differ in
+nothing but the question, share their pieces. The key is the packet without its id, the name in lower case: type, flags
+and EDNS size are in it, so nothing has to be read to know that it is the same question.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ENTRIES: Final = 120_000
+"""Answers of all policies together; about 200 octets each."""
+
+SECONDS: Final = 10
+"""How long an answer from upstream is ready at most: by so much its TTL may be too high."""
+
+FOR_EVER: Final = 1 << 62
+PLAIN_OPT: Final = 11
+"""Octets of an OPT record without options."""
+
+Answer = tuple[bytes, bytes, "int | None", "int | None", int]
+"""Head, rest, where the question ends in the packet (``None``: at its end), number of the note, until which tick."""
+
+Policies = dict[str, dict[bytes, Answer]]
+
+
+class Ready:
+    """The answers of each policy. ``tick`` counts on as time passes."""
+
+    def __init__(self) -> None:
+        self.tick = 0
+        self._policies: Policies = {}
+        self._entries = 0
+        self._shared: dict[bytes, bytes] = {}
+
+    def of(self, policy: str) -> dict[bytes, Answer]:
+        """Where the answers of a policy are; the same object until ``forget``."""
+        return self._policies.setdefault(policy, {})
+
+    def forget(self) -> None:
+        """Everything: other rules apply, or there is no room."""
+        for answers in self._policies.values():
+            answers.clear()  # in place: clients hold them
+        self._entries = 0
+        self._shared.clear()
+
+    def forget_policies(self) -> None:
+        """Everything, and whose it was."""
+        self.forget()
+        self._policies = {}
+
+    def keep(self, answers: dict[bytes, Answer], key: bytes, answer: Answer) -> None:
+        """Have an answer ready. When there is no room everything goes: what is asked often comes back at once."""
+        if self._entries >= ENTRIES:
+            self.forget()
+        head, rest, cut, note, until = answer
+        share = self._shared.setdefault
+        answers[key] = (share(head, head), share(rest, rest) if until == FOR_EVER else rest, cut, note, until)
+        self._entries += 1
+
+
+def key_of(packet: bytes) -> bytes:
+    """The packet without its id, its name in lower case.
+
+    Only the name: in lower case, the type HTTPS (65) would be another one. A zero inside a label ends it early, which
+    only means that such a name has no answer ready in another spelling.
+    """
+    end = packet.find(0, 12)
+    return packet[2:12] + packet[12:end].lower() + packet[end:] if end > 0 else packet[2:]
+
+
+def split(packet: bytes, tail: bytes, note: int | None, until: int) -> Answer | None:
+    """A whole answer (without its id) in pieces, or ``None`` if it does not repeat the question of the packet."""
+    end = packet.find(0, 12) + 5
+    if end < 17:
+        return None
+    length = end - 12
+    if tail[10 : 10 + length] != packet[12:end]:
+        return None
+    behind = len(packet) - end
+    if behind not in (0, PLAIN_OPT):
+        return None
+    return tail[:10], tail[10 + length :], -PLAIN_OPT if behind else None, note, until

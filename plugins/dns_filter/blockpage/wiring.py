@@ -1,0 +1,53 @@
+"""What this room asks, answered by the room of profiles: decided as the process that answers decides."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from appliance.api import Actor, Transaction, now
+
+from ..answerer.rules import Decision, decide
+from ..answerer.wire import to_wire
+from ..answerer.world import Policy
+from ..profiles.clients import plain
+from ..profiles.room import Profiles
+from .others import Others
+
+_A = 1
+"""The type of the query that a browser sends for a page."""
+
+
+def others_of(profiles: Profiles) -> Others:
+    """The other rooms, for the page about blocked sites."""
+    publishing = profiles.publishing
+
+    def policy_of(address: str) -> Policy | None:
+        return publishing.world().policy_for(plain(address), now().timestamp())[0]
+
+    def why(host: str, address: str) -> Decision | None:
+        policy = policy_of(address)
+        return decide(to_wire(host), _A, policy, publishing.world()) if policy is not None else None
+
+    def profile_of(address: str) -> str:
+        policy = policy_of(address)
+        return policy.profile if policy is not None else ""
+
+    async def allow(
+        tx: Transaction, actor: Actor, domain: str, profile: str, reason: str, until: datetime | None
+    ) -> str:
+        tx.after_commit.append(publishing.soon)
+        return await profiles.allow_within(tx, actor.name, domain, profile, reason, until)
+
+    def profile_title(name: str) -> str:
+        return next((one.title for one in publishing.profiles() if one.name == name), name)
+
+    return Others(
+        why=why,
+        profile_of=profile_of,
+        device_of=lambda address: profiles.clients.who(address).device or "",
+        allow=allow,
+        list_title=lambda name: publishing.choices.title(f"list:{name}"),
+        category_title=lambda key: publishing.choices.title(f"category:{key}"),
+        service_title=lambda key: publishing.choices.title(f"service:{key}"),
+        profile_title=profile_title,
+    )

@@ -1,0 +1,163 @@
+"""Alerts about the network: one for each device that goes around the filter, however often it does so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from datetime import timedelta
+
+from appliance.api import Appliance, Row, Transaction, now, stamp
+
+from .known import Known
+from .store import Attempt, Guide, Store
+from .words import AROUND, MANY_AROUND, about_device, about_guide, about_many, others_of, times
+
+ALERTS_OF_THEIR_OWN = 10
+"""Devices that have an alert of their own at the same time; the others share one, so that no mailbox drowns."""
+QUIET_AFTER = timedelta(days=1)
+SAY_MORE_AFTER = timedelta(minutes=10)
+"""An open alert says how often by now no oftener than this."""
+MANY = "many devices"
+
+
+class Telling:
+    """``name_of``: what a device is called. ``told``: a moment as pages write it. ``own``: name servers to be asked."""
+
+    def __init__(
+        self,
+        appliance: Appliance,
+        store: Store,
+        known: Known,
+        alert_after: int,
+        name_of: Callable[[str], str],
+        told: Callable[[str], str],
+        own: Callable[[], Collection[str]],
+    ) -> None:
+        self._alerts = appliance.alerts
+        self._store = store
+        self._known = known
+        self._alert_after = alert_after
+        self._name_of = name_of
+        self._told = told
+        self._own = own
+
+    async def of_devices(self, new: Iterable[Attempt]) -> None:
+        """After these were added: open an alert for each device, or say more in the one that is open."""
+        by_device: dict[str, list[Attempt]] = {}
+        for one in new:
+            by_device.setdefault(one.who, []).append(one)
+        decisions = await self._store.decisions()
+        since = stamp(now() - QUIET_AFTER)
+        for who, latest in by_device.items():
+            attempts = await self._store.attempts(since, who)
+            if subject_of(who) in decisions or sum(one.count for one in attempts) < self._alert_after:
+                continue
+            async with self._store.records.transaction() as tx:
+                await self._of_device(tx, who, attempts, latest)
+
+    async def _of_device(self, tx: Transaction, who: str, attempts: list[Attempt], latest: list[Attempt]) -> None:
+        subject, alerts = subject_of(who), await self._open(tx)
+        first = min((one.first_at for one in attempts), default=stamp())
+        words = about_device(self._name_of(who), attempts, self._known, self._told(first))
+        if subject in alerts:
+            is_new = [one for one in latest if one.first_at >= alerts[subject]["last_at"] and _is_first(one, attempts)]
+            await self._say_more(tx, subject, alerts[subject], words, is_new)
+        elif sum(name.startswith("device ") for name in alerts) < ALERTS_OF_THEIR_OWN:
+            await self._begin(tx, subject, AROUND, words)
+        else:
+            await self._of_many(tx, who, alerts)
+
+    async def _say_more(self, tx: Transaction, subject: str, alert: Row, words: str, is_new: list[Attempt]) -> None:
+        if not is_new and alert["last_at"] > stamp(now() - SAY_MORE_AFTER):
+            return
+        added = "; ".join(f"It took another way: {one.to}, {times(one.count)}" for one in is_new)
+        await self._alerts.change_within(tx, alert["alert_id"], words, added=f"{added}." if added else "")
+        await self._store.keep_alert(tx, subject, alert["alert_id"], stamp())
+
+    async def _of_many(self, tx: Transaction, who: str, alerts: dict[str, Row]) -> None:
+        since = stamp(now() - QUIET_AFTER)
+        decisions = await self._store.decisions()
+        without = {
+            one.who
+            for one in await self._store.attempts(since)
+            if subject_of(one.who) not in alerts and subject_of(one.who) not in decisions
+        } | {who}
+        words = about_many(len(without))
+        if MANY not in alerts:
+            await self._begin(tx, MANY, MANY_AROUND, words)
+        elif alerts[MANY]["last_at"] <= stamp(now() - SAY_MORE_AFTER):
+            await self._alerts.change_within(tx, alerts[MANY]["alert_id"], words, added="")
+            await self._store.keep_alert(tx, MANY, alerts[MANY]["alert_id"], stamp())
+
+    async def of_guides(self) -> None:
+        """Whether anybody sends devices elsewhere: open an alert, say what it says now, or close it."""
+        decisions = await self._store.decisions()
+        guides = await self._store.guides(stamp(now() - QUIET_AFTER))
+        async with self._store.records.transaction() as tx:
+            alerts = await self._open(tx)
+            for guide in guides:
+                trouble = trouble_with(guide, guides, decisions, self._own(), self._known)
+                alert = alerts.get(guide.subject)
+                if trouble is None and alert is not None:
+                    await self._end(tx, guide.subject, alert, "It is as it should be now.")
+                elif trouble is not None and alert is None:
+                    await self._begin(tx, guide.subject, *trouble)
+
+    async def end_what_is_over(self) -> None:
+        """Close the alerts about what has not been seen for a day (a job)."""
+        since = stamp(now() - QUIET_AFTER)
+        seen = {subject_of(one.who) for one in await self._store.attempts(since)}
+        seen |= {guide.subject for guide in await self._store.guides(since)}
+        async with self._store.records.transaction() as tx:
+            alerts = await self._open(tx)
+            still = MANY if any(subject.startswith("device ") and subject not in alerts for subject in seen) else ""
+            for subject, alert in alerts.items():
+                if subject not in seen and subject != still:
+                    await self._end(tx, subject, alert, "Nothing of it was seen for a day.")
+
+    async def end_within(self, tx: Transaction, subject: str, words: str) -> None:
+        """Close the alert about a subject, if one is open: IT has said what it is."""
+        alert = (await self._open(tx)).get(subject)
+        if alert is not None:
+            await self._end(tx, subject, alert, words)
+
+    async def _open(self, tx: Transaction) -> dict[str, Row]:
+        """The alerts that are open. One that was deleted or closed elsewhere is forgotten."""
+        found = {}
+        for subject, row in (await self._store.alerts(tx)).items():
+            if await self._alerts.is_open_within(tx, row["alert_id"]):
+                found[subject] = row
+            else:
+                await self._store.forget_alert(tx, subject)
+        return found
+
+    async def _begin(self, tx: Transaction, subject: str, category: str, words: str) -> None:
+        alert = await self._alerts.open_within(tx, kind="network", category=category, words=words)
+        await self._store.keep_alert(tx, subject, alert, stamp())
+
+    async def _end(self, tx: Transaction, subject: str, alert: Row, words: str) -> None:
+        await self._alerts.close_within(tx, alert["alert_id"], words)
+        await self._store.forget_alert(tx, subject)
+
+
+def subject_of(who: str) -> str:
+    """How decisions and alerts name a device."""
+    return f"device {who}"
+
+
+def trouble_with(
+    guide: Guide, guides: Iterable[Guide], decisions: Collection[str], own: Collection[str], known: Known
+) -> tuple[str, str] | None:
+    """Category and words if a DHCP server or router leads devices elsewhere, or is one too many.
+
+    One that IT has called its own may still announce another name server; that is no less a way around the filter.
+    """
+    others = others_of(guide, own)
+    one_is_ours = any(other.kind == guide.kind and other.subject in decisions for other in guides)
+    if others or (one_is_ours and guide.subject not in decisions):
+        return about_guide(guide, others, known)
+    return None
+
+
+def _is_first(new: Attempt, attempts: Iterable[Attempt]) -> bool:
+    """Whether a way was not taken before this."""
+    return any((one.way, one.to) == (new.way, new.to) and one.first_at == new.first_at for one in attempts)

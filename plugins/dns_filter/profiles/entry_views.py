@@ -1,0 +1,101 @@
+"""The page of the school's own entries: sites that are allowed or blocked, whatever lists say."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from appliance.api import Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render, stamp
+
+from ..answerer.table import wire
+from .entries import read_domain, refusal, warnings
+from .forms import EntryForm, reason_and_end
+from .publishing import Publishing
+
+
+class EntryViews:
+    """``publish`` puts changes in force."""
+
+    def __init__(self, appliance: Appliance, publishing: Publishing, publish: Callable[[], Awaitable[None]]) -> None:
+        self._appliance = appliance
+        self._publishing = publishing
+        self._publish = publish
+        self._zone = ZoneInfo(appliance.config.settings.school.timezone)
+
+    async def entries(self, request: web.Request) -> web.Response:
+        """What is in force, what is over, and the form; ``?domain=`` comes from a list of queries."""
+        return await self._page(request, EntryForm.of(request.query))
+
+    async def add(self, request: web.Request) -> web.Response:
+        """Allow or block a site. A broad one is asked about once more."""
+        form = EntryForm.of(await read_form(request))
+        errors, until = reason_and_end(form.reason, form.last_day, self._zone, now())
+        domain, wrong = read_domain(form.domain)
+        if wrong:
+            errors["domain"] = wrong
+        elif refused := refusal(form.action, domain, set(self._appliance.exempt.hosts())):
+            errors["domain"] = refused
+        if form.profile and form.profile not in {one.name for one in self._publishing.profiles()}:
+            errors["profile"] = "There is no such profile any more. Choose another one."
+        told = tuple(self.warnings(form.action, domain)) if domain and "domain" not in errors else ()
+        if told and not form.sure and not errors:
+            return await self._page(request, replace(form, warnings=told), status=422)
+        if not errors:
+            try:
+                who = actor(request).name
+                await self._publishing.store.add_entry(who, form.action, domain, form.profile, form.reason, until)
+            except Refused as refused_:
+                errors["form"] = str(refused_)
+        if errors:
+            return await self._page(request, replace(form, errors=errors, warnings=told), status=422)
+        await self._publish()
+        flash(request, f"{domain} is now {'allowed' if form.action == 'allow' else 'blocked'}.")
+        return redirect("/dns_filter/entries")
+
+    async def undo(self, request: web.Request) -> web.Response:
+        """Take an entry back."""
+        fields = await read_form(request)
+        try:
+            row = await self._publishing.store.undo_entry(actor(request).name, fields.get("id", ""))
+        except Refused as refused:
+            return await self._page(request, EntryForm(errors={"form": str(refused)}), status=422)
+        await self._publish()
+        flash(request, f"The entry for {row['domain']} was undone.")
+        return redirect("/dns_filter/entries")
+
+    def warnings(self, action: str, domain: str) -> list[str]:
+        """What somebody should know before this entry is made."""
+        return warnings(action, domain, self._locked(domain), self._appliance.exempt.hosts())
+
+    def _locked(self, domain: str) -> list[str]:
+        """Titles of the locked lists that name a domain or something above it."""
+        locked = {one.name: one.title or one.name for one in self._publishing.choices.lists if one.locked}
+        table = self._publishing.table() if locked else None
+        if table is None:
+            return []
+        found = set()
+        name = wire(domain)
+        while name != b"\0":
+            for listed, _ in table.sets[table.find(name)] if table.find(name) else ():
+                found.add(listed)
+            name = name[name[0] + 1 :]
+        return [title for listed, title in locked.items() if listed in found]
+
+    async def _page(self, request: web.Request, form: EntryForm, status: int = 200) -> web.Response:
+        store, moment = self._publishing.store, stamp()
+        in_force = [one for one in store.in_force.entries if one.until is None or one.until > moment]
+        return render(
+            request,
+            "dns_filter/entries.html",
+            status,
+            entries=list(reversed(in_force)),
+            over=[dict(row) for row in await store.over()],
+            profiles=self._publishing.profiles(),
+            titles={one.name: one.title for one in self._publishing.profiles()},
+            may_change=actor(request).may(Permission.CHOOSE_SITES),
+            form=form,
+            today=f"{now().astimezone(self._zone):%Y-%m-%d}",
+        )

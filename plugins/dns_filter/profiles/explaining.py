@@ -1,0 +1,115 @@
+"""Explains by what is in force: finds for whom it is asked, decides as the DNS worker does, and says why."""
+
+from __future__ import annotations
+
+import ipaddress
+from zoneinfo import ZoneInfo
+
+from appliance.api import Actor, Appliance, Effective, Permission, Refused, Target, TargetKind, now, stamp
+
+from ..answerer.rules import decide
+from ..answerer.wire import to_wire
+from ..answerer.world import Policy, World
+from ..settings import Settings
+from .clients import Who, plain
+from .entries import read_domain
+from .explain import Asker, Explanation, explain, on_clock, origins
+from .policies import Policies
+from .publishing import Publishing
+
+A = 1
+COMMAND_LINE = Actor("the command line", frozenset({Permission.MANAGE_PEOPLE}))
+WHOM = "Give the address of a device, its name in the directory, a group, or a profile."
+
+
+class Explaining:
+    """``explain`` is the only way in."""
+
+    def __init__(self, appliance: Appliance, settings: Settings, publishing: Publishing) -> None:
+        self._appliance = appliance
+        self._settings = settings
+        self._publishing = publishing
+        self._zone = ZoneInfo(appliance.config.settings.school.timezone)
+
+    async def explain(self, actor: Actor, name: str, client: str) -> Explanation:
+        """What ``client`` would get for a name, and why. Raises ``Refused`` in words for what cannot be explained."""
+        domain, wrong = read_domain(name)
+        if wrong:
+            raise Refused(wrong)
+        await self._publishing.publish()
+        world = self._publishing.world()
+        asker, policy = await self._find(actor, client.strip() or self._settings.default_profile, world)
+        decision = decide(to_wire(domain), A, policy, world)
+        force, choices = self._publishing.store.in_force, self._publishing.choices
+        return explain(domain, decision, policy, asker, force, choices, stamp(), on_clock(self._zone))
+
+    async def _find(self, actor: Actor, client: str, world: World) -> tuple[Asker, Policy]:
+        try:
+            return self._of_address(plain(str(ipaddress.ip_address(client.partition("%")[0]))), world)
+        except ValueError:
+            pass
+        profiles = {one.name: one.title for one in self._publishing.profiles()}
+        for name, title in profiles.items():
+            if client.casefold() in (name.casefold(), title.casefold()):
+                return Asker("Whoever has this profile", title, "you asked for it"), self._policy(name, world)
+        target, words = await self._target(actor, client)
+        effective = self._of_target(target)
+        asker = Asker(words, profiles[effective.value], effective.origin)
+        return asker, self._policy(effective.value, world)
+
+    def _of_address(self, address: str, world: World) -> tuple[Asker, Policy]:
+        publishing, at = self._publishing, now()
+        policy, _ = world.policy_for(address, at.timestamp())
+        if policy is None:
+            raise Refused(
+                f"{address} gets no answer at all: it lies in none of the networks that may ask.",
+                "They are in the settings file, under plugins.dns_filter.allow_from.",
+            )
+        behind = publishing.clients.known().get(address) or [Who(None, None, "")]
+        found = [publishing.having.profile_of(who.person, who.device, address, at) for who in behind]
+        origin = origins([(one.value, one.origin, _is_personal(one)) for one in found])
+        titles = {one.name: one.title for one in publishing.profiles()}
+        extra = tuple(
+            f"Another part of the appliance wants something else for it: {one.why or 'it does not say why'}."
+            for one in publishing.overlays.of(address)
+        )
+        return Asker(f"The device at {address}", titles[policy.profile], origin, extra), policy
+
+    async def _target(self, actor: Actor, client: str) -> tuple[Target, str]:
+        for group in self._appliance.config.settings.groups:
+            if client.casefold() in (group.name.casefold(), group.title.casefold()):
+                return Target(TargetKind.NETWORKS, group.name), f"A device of {group.title or group.name}"
+        for row in await self._appliance.directory.groups.all(actor):
+            if row["name"].casefold() == client.casefold():
+                return Target(TargetKind.GROUP, row["id"]), f"Whoever is in {row['name']}"
+        devices = await self._appliance.directory.devices.called(actor, client)
+        if len(devices) == 1:
+            return Target(TargetKind.DEVICE, next(iter(devices))), f"The device {client}"
+        why = f"Several devices are called {client!r}." if devices else f"Nothing here is called {client!r}."
+        raise Refused(why, WHOM)
+
+    def _of_target(self, target: Target) -> Effective:
+        having, at = self._publishing.having, now()
+        if target.kind is TargetKind.DEVICE:
+            return having.profile_of(None, target.id, None, at)
+        own = having.set_for(target)
+        if own is not None:
+            return own
+        if target.kind is TargetKind.NETWORKS:
+            for network, group in having.networks():
+                if group == target.id:
+                    return having.profile_of(None, None, network.partition("/")[0], at)
+        return having.profile_of(None, None, None, at)
+
+    def _policy(self, profile: str, world: World) -> Policy:
+        """The policy of a profile at this moment, without what other plugins want for single devices."""
+        policies = Policies(self._publishing.basis(), stamp(), self._publishing.having.rank)
+        key = policies.chain(lambda _: (profile, None))[0][0]
+        found = world.policies.get(key)
+        if found is None:
+            raise Refused("What applies has just changed.", "Try again.")
+        return found
+
+
+def _is_personal(effective: Effective) -> bool:
+    return effective.target is not None and effective.target.kind is TargetKind.PERSON

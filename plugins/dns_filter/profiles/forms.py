@@ -1,0 +1,66 @@
+"""Forms of these pages: what was typed, so that nothing is lost when a form is shown again, and its last day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class GroupForm:
+    """``group`` or ``name``: for whom; ``errors`` by field, in words."""
+
+    group: str = ""
+    profile: str = ""
+    reason: str = ""
+    last_day: str = ""
+    name: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str]) -> GroupForm:
+        """From the fields of a form; missing ones are empty."""
+        names = ("group", "profile", "reason", "last_day", "name")
+        group, profile, reason, last_day, name = (fields.get(key, "").strip() for key in names)
+        return cls(group, profile, reason, last_day, name)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryForm:
+    """A site to allow or block. ``sure``: the warnings were read."""
+
+    domain: str = ""
+    action: str = "allow"
+    profile: str = ""
+    reason: str = ""
+    last_day: str = ""
+    sure: bool = False
+    errors: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str]) -> EntryForm:
+        """From the fields of a form or of an address."""
+        domain, action, profile, reason, last_day = (
+            fields.get(key, "").strip() for key in ("domain", "action", "profile", "reason", "last_day")
+        )
+        return cls(domain, action or "allow", profile, reason, last_day, fields.get("sure") == "yes")
+
+
+def reason_and_end(reason: str, last_day: str, zone: ZoneInfo, at: datetime) -> tuple[dict[str, str], datetime | None]:
+    """What is wrong with reason and last day, by field, and the moment at which a change ends (``None``: never)."""
+    errors = {}
+    if not reason.strip():
+        errors["reason"] = "Say why, so that the next person understands."
+    until = None
+    if last_day:
+        try:
+            until = datetime.combine(date.fromisoformat(last_day) + timedelta(days=1), time(0), zone)
+        except (ValueError, OverflowError):
+            errors["last_day"] = "Give the last day as year, month and day, such as 2026-11-27, or leave it empty."
+        else:
+            if until <= at:
+                errors["last_day"] = "The last day lies in the past. Choose a later one or leave it empty."
+    return errors, until

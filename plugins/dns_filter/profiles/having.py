@@ -1,0 +1,99 @@
+"""Who has which profile: what was set for people, devices and groups, and what people have by what they are.
+
+The core's resolver decides (``appliance.assignments``): the person's own, the device's own, groups of the directory,
+then networks. Where it knows nothing closer than a network, what somebody is in the directory counts too: a pupil or a
+guest who sits in a room with a milder profile keeps the stricter one, and staff get theirs where nothing is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from appliance.api import Appliance, Effective, Refused, Target, TargetKind
+
+from ..settings import Settings
+from .model import Profile, mildest_first
+
+KIND = "dns_profile"
+"""What profiles are called among everything that can be set for somebody."""
+
+_KEEP_THE_STRICTER = frozenset({"pupil", "guest"})
+KINDS_IN_WORDS = {"pupil": "pupils", "staff": "staff", "governor": "governors", "guest": "guests"}
+
+
+class Having:
+    """``declare`` before use, and again when profiles have changed: their order says which of several is strictest."""
+
+    def __init__(self, appliance: Appliance, settings: Settings) -> None:
+        self._assignments = appliance.assignments
+        self._directory = appliance.directory
+        self._settings = settings
+        self._order: dict[str, int] = {}
+
+    def declare(self, profiles: Iterable[Profile]) -> None:
+        """Say which profiles there are."""
+        names = [profile.name for profile in mildest_first(profiles)]
+        self._order = {name: place for place, name in enumerate(names)}
+        self._assignments.declare(
+            kind=KIND,
+            default=self._settings.default_profile,
+            fixed=self._settings.profile_of,
+            options=names,
+            targets=tuple(TargetKind),
+        )
+
+    def rank(self, profile: str) -> int:
+        """Greater: stricter. A name that is not known is strictest of all."""
+        return self._order.get(profile, len(self._order))
+
+    def profile_of(
+        self,
+        person: str | None,
+        device: str | None,
+        address: str | None,
+        at: datetime,
+        supposing: dict[Target, Effective | None] | None = None,
+    ) -> Effective:
+        """The profile of somebody on a device at an address, as far as each is known, and why."""
+        found = self._assignments.effective(
+            KIND, person=person, device=device, address=address, at=at, supposing=supposing
+        )
+        kind = self._directory.kind_of_person(person) if person is not None else None
+        if kind is None or (found.target is not None and found.target.kind is not TargetKind.NETWORKS):
+            return found
+        own = self._settings.profile_of_person(kind)
+        by_kind = Effective(own, f"what {KINDS_IN_WORDS[kind]} have", None, found.until)
+        if found.target is None:
+            return by_kind
+        stricter = kind in _KEEP_THE_STRICTER and self.rank(own) > self.rank(found.value)
+        return by_kind if stricter else found
+
+    def refuse_one_for_all(self, at: datetime, supposing: dict[Target, Effective | None]) -> None:
+        """Raise ``Refused`` if everybody would have one and the same profile after a change."""
+        if len(self._in_use(at, {})) > 1 and len(names := self._in_use(at, supposing)) == 1:
+            raise Refused(
+                f"Then everybody would have the profile {next(iter(names))}. One profile for all is not allowed.",
+                "Let pupils and staff have different ones.",
+            )
+
+    def _in_use(self, at: datetime, supposing: dict[Target, Effective | None]) -> set[str]:
+        """Profiles that somebody has: unknown devices, every network, every person, and kinds of people to come."""
+        kinds = self._directory.kinds_of_people()
+        found = {self._settings.profile_of_person(kind) for kind in ("pupil", "staff") if kind not in kinds.values()}
+        found.add(self.profile_of(None, None, None, at, supposing).value)
+        for network, _ in self._assignments.networks():
+            found.add(self.profile_of(None, None, str(network.network_address), at, supposing).value)
+        for person in kinds:
+            found.add(self.profile_of(person, None, None, at, supposing).value)
+            if len(found) > 1:
+                break
+        return found
+
+    def set_for(self, target: Target) -> Effective | None:
+        """What was set for this target itself."""
+        return self._assignments.own(KIND, target)
+
+    def networks(self) -> Sequence[tuple[str, str]]:
+        """Every network of every group of the settings, the most specific first, with the name of its group."""
+        return [(str(network), group) for network, group in self._assignments.networks()]

@@ -1,0 +1,236 @@
+"""The pages of profiles: all side by side, and one with its switches, its history and its pause."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from appliance.api import Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render, stamp
+
+from .forms import reason_and_end
+from .model import CHOICES, Choices, Profile
+from .policies import switched_on
+from .publishing import Publishing
+
+PAUSES = (5, 15, 60)
+"""Minutes that somebody may pause a profile."""
+DO_THIS: Mapping[str, Mapping[str, str]] = {
+    "mode": {"watch": "Trial run: block nothing, note what would be blocked", "block": "Block", "off": "Block nothing"},
+    "youtube": {"off": "Everything", "moderate": "Moderate", "strict": "Strict"},
+    "answer": {
+        "page": "A page that says why",
+        "nxdomain": "There is no such site",
+        "refused": "The question is refused",
+        "address": "The address in the settings file",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """One switch as the page shows it."""
+
+    name: str
+    title: str
+    value: str
+    about: str
+    fixed: bool
+
+
+class ProfileViews:
+    """``publish`` puts changes in force."""
+
+    def __init__(self, appliance: Appliance, publishing: Publishing, publish: Callable[[], Awaitable[None]]) -> None:
+        self._appliance = appliance
+        self._publishing = publishing
+        self._publish = publish
+        self._zone = ZoneInfo(appliance.config.settings.school.timezone)
+
+    async def all(self, request: web.Request) -> web.Response:
+        """The profiles side by side, in plain words."""
+        moment, force = stamp(), self._publishing.store.in_force
+        profiles = self._publishing.profiles()
+        return render(
+            request,
+            "dns_filter/profiles.html",
+            profiles=profiles,
+            pauses={one.name: force.pause_of(one.name, moment) for one in profiles},
+            plain={one.name: in_plain_words(one, self._publishing.choices) for one in profiles},
+            empty=self._empty_categories(),
+            may_change=actor(request).may(Permission.CHOOSE_SITES),
+            minutes=PAUSES,
+            errors={},
+        )
+
+    def _empty_categories(self) -> frozenset[str]:
+        choices = self._publishing.choices
+        return frozenset(one.key for one in choices.categories) - {one.category for one in choices.lists}
+
+    async def one(self, request: web.Request) -> web.Response:
+        """One profile."""
+        return await self._page(request, self._profile(request))
+
+    async def change(self, request: web.Request) -> web.Response:
+        """Set the switches that are other than before."""
+        profile, fields = self._profile(request), await read_form(request)
+        reason, last_day = fields.get("reason", "").strip(), fields.get("last_day", "").strip()
+        errors, until = reason_and_end(reason, last_day, self._zone, now())
+        wanted = wanted_switches(fields, profile, self._publishing.choices)
+        if not wanted:
+            errors = {"form": "Nothing was changed: every switch is as it was."}
+        if not errors:
+            try:
+                store = self._publishing.store
+                await store.change(actor(request).name, profile.name, wanted, reason, until)
+            except Refused as refused:
+                errors = {"form": str(refused)}
+        if errors:
+            return await self._page(request, profile, errors, fields, status=422)
+        await self._publish()
+        flash(request, f"{profile.title}: changed. It is in force.")
+        return redirect(f"/dns_filter/profiles/{profile.name}")
+
+    async def undo(self, request: web.Request) -> web.Response:
+        """Take one change back."""
+        profile, fields = self._profile(request), await read_form(request)
+        try:
+            await self._publishing.store.undo_change(actor(request).name, fields.get("id", ""))
+        except Refused as refused:
+            return await self._page(request, profile, {"form": str(refused)}, status=422)
+        await self._publish()
+        flash(request, "The change was undone.")
+        return redirect(f"/dns_filter/profiles/{profile.name}")
+
+    async def pause(self, request: web.Request) -> web.Response:
+        """Pause a profile for some minutes, or end its pause."""
+        profile, fields, who = self._profile(request), await read_form(request), actor(request)
+        store = self._publishing.store
+        try:
+            if fields.get("do") == "resume":
+                await store.resume(who.name, profile.name)
+                words = f"{profile.title}: the pause is over."
+            else:
+                minutes = next((one for one in PAUSES if str(one) == fields.get("minutes")), 0)
+                if not minutes:
+                    raise Refused("Choose for how many minutes.")
+                reason = fields.get("reason", "").strip()
+                await store.pause(who.name, who.account, profile.name, profile.title, minutes, reason)
+                words = f"{profile.title}: paused for {minutes} minutes. Locked lists go on."
+        except Refused as refused:
+            return await self._page(request, profile, {"pause_reason": str(refused)}, fields, status=422)
+        await self._publish()
+        flash(request, words)
+        return redirect(f"/dns_filter/profiles/{profile.name}")
+
+    def _profile(self, request: web.Request) -> Profile:
+        name = request.match_info["name"]
+        found = next((one for one in self._publishing.profiles() if one.name == name), None)
+        if found is None:
+            raise web.HTTPNotFound
+        return found
+
+    async def _page(
+        self,
+        request: web.Request,
+        profile: Profile,
+        errors: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+        status: int = 200,
+    ) -> web.Response:
+        store, choices, moment = self._publishing.store, self._publishing.choices, stamp()
+        history = [dict(row) for row in await store.history(profile.name)]
+        origin = self._appliance.config.origin("plugins.dns_filter.profiles")
+        return render(
+            request,
+            "dns_filter/profile.html",
+            status,
+            profile=profile,
+            pause=store.in_force.pause_of(profile.name, moment),
+            categories=switches(profile, "category", [(one.key, one.title, one.about) for one in choices.categories]),
+            services=service_groups(profile, choices),
+            lists=switches(
+                profile, "list", [(one.name, one.title or one.name, "") for one in choices.lists if not one.locked]
+            ),
+            locked=[one for one in choices.lists if one.locked],
+            single=single_switches(profile),
+            empty=self._empty_categories(),
+            in_force={one.id for one in store.in_force.changes_of(profile.name, moment)},
+            history=[
+                {**row, "title": choices.title(row["switch"]), "words": said(row["switch"], row["value"])}
+                for row in history
+            ],
+            origin=origin,
+            may_change=actor(request).may(Permission.CHOOSE_SITES),
+            typed=fields or {},
+            minutes=PAUSES,
+            errors=errors or {},
+            today=f"{now().astimezone(self._zone):%Y-%m-%d}",
+        )
+
+
+def switches(profile: Profile, kind: str, found: Sequence[tuple[str, str, str]]) -> list[Switch]:
+    """Switches of one kind: key, title and words about each."""
+    return [
+        Switch(f"{kind}:{key}", title, profile.has(f"{kind}:{key}"), about, profile.fixes(f"{kind}:{key}"))
+        for key, title, about in found
+    ]
+
+
+def service_groups(profile: Profile, choices: Choices) -> list[tuple[str, list[Switch]]]:
+    """Services under their headings, in the order of their file."""
+    grouped = groupby(sorted(choices.services, key=lambda one: _place(choices, one.group)), key=lambda one: one.group)
+    return [
+        (group, switches(profile, "service", [(one.key, one.title, one.note) for one in found]))
+        for group, found in grouped
+    ]
+
+
+def _place(choices: Choices, group: str) -> int:
+    return [one.group for one in choices.services].index(group)
+
+
+def single_switches(profile: Profile) -> list[tuple[Switch, list[tuple[str, str]]]]:
+    """Switches with a value of their own, and what each may be set to: (value, words)."""
+    found = []
+    for name, values in CHOICES.items():
+        words = DO_THIS.get(name, {"on": "On", "off": "Off"})
+        value = profile.has(name)
+        shown = [*values, *([] if value in values else [value])]
+        switch = Switch(name, Choices().title(name), value, "", profile.fixes(name))
+        found.append((switch, [(one, words[one]) for one in shown]))
+    return found
+
+
+def wanted_switches(fields: Mapping[str, str], profile: Profile, choices: Choices) -> dict[str, str]:
+    """What a form sets to something else than it is. A box that is not ticked is not sent: ``shown`` names them all."""
+    wanted = {}
+    for name in [*fields.get("shown", "").split(), *(one for one in CHOICES if one in fields)]:
+        value = ("on" if fields.get(name) == "on" else "off") if ":" in name else fields[name]
+        if value != profile.has(name) and not profile.fixes(name) and choices.knows(name, value):
+            wanted[name] = value
+    return wanted
+
+
+def said(switch: str, value: str) -> str:
+    """A value in words."""
+    kind = switch.partition(":")[0]
+    if kind in ("category", "service", "list"):
+        return "blocked" if value == "on" else "not blocked"
+    return DO_THIS.get(kind, {"on": "On", "off": "Off"}).get(value, value)
+
+
+def in_plain_words(profile: Profile, choices: Choices) -> dict[str, Any]:
+    """What a profile does, for a table of all of them."""
+    names = [one.title or one.name for one in choices.lists if switched_on(profile, one.name, one.category)]
+    return {
+        "categories": [one.title for one in choices.categories if one.key in profile.categories],
+        "services": [one.title for one in choices.services if one.key in profile.services],
+        "lists": names,
+        "youtube": DO_THIS["youtube"][profile.youtube],
+        "answer": DO_THIS["answer"][profile.answer],
+    }

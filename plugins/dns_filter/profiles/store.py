@@ -1,0 +1,273 @@
+"""Everything that pages have set about profiles: switches, entries and pauses, in memory too for all who ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from appliance.api import Appliance, Data, Refused, Role, Row, Transaction, new_id, now, stamp
+
+from .entries import Entry
+from .model import Change
+
+_LEADS = (Role.LEAD, Role.DEPUTY)
+CHANGES, ENTRIES, PAUSES = "dns_filter_profile_changes", "dns_filter_entries", "dns_filter_pauses"
+_OPEN_CHANGES = (
+    "SELECT id, profile, switch, value, author, reason, set_at, until FROM dns_filter_profile_changes"
+    " WHERE undone_at IS NULL AND (until IS NULL OR until > ?) ORDER BY set_at, id"
+)
+_OPEN_ENTRIES = (
+    "SELECT id, action, domain, profile, author, reason, made_at, until FROM dns_filter_entries"
+    " WHERE undone_at IS NULL AND (until IS NULL OR until > ?) ORDER BY made_at, id"
+)
+_OPEN_PAUSES = (
+    "SELECT id, profile, author, reason, began_at, until FROM dns_filter_pauses"
+    " WHERE ended_at IS NULL AND until > ? ORDER BY began_at, id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Minutes in which a profile blocks nothing but locked lists."""
+
+    id: str
+    profile: str
+    author: str
+    reason: str
+    began_at: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What was set and is neither undone nor over; each thing carries its end, the oldest comes first."""
+
+    changes: tuple[Change, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    pauses: Mapping[str, Pause] = field(default_factory=dict)
+
+    def changes_of(self, profile: str, at: str) -> list[Change]:
+        """The changes of a profile at a moment (a stamp)."""
+        return [one for one in self.changes if one.profile == profile and (one.until is None or one.until > at)]
+
+    def entries_of(self, profile: str, at: str) -> list[Entry]:
+        """The entries that count for a profile at a moment."""
+        return [one for one in self.entries if one.profile in ("", profile) and (one.until is None or one.until > at)]
+
+    def pause_of(self, profile: str, at: str) -> Pause | None:
+        """The pause of a profile at a moment."""
+        found = self.pauses.get(profile)
+        return found if found is not None and found.until > at else None
+
+    def ends_of(self, profile: str, at: str) -> list[str]:
+        """The moments after ``at`` at which something of a profile ends, in order."""
+        ends = {one.until for one in self.changes if one.profile == profile}
+        ends |= {one.until for one in self.entries if one.profile in ("", profile)}
+        pause = self.pause_of(profile, at)
+        return sorted(end for end in ends | {pause.until if pause else None} if end is not None and end > at)
+
+
+class Store:
+    """Reads and writes. ``start`` before use; ``in_force`` is as new as the last commit."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        self._records = appliance.records
+        self._audit = appliance.audit
+        self._notices = appliance.notices
+        self.in_force = InForce()
+
+    @staticmethod
+    def data() -> Sequence[Data]:
+        """What the tables hold."""
+        return [
+            Data(CHANGES, "What pages changed about web filter profiles, by whom and why."),
+            Data(ENTRIES, "Sites that the school allows or blocks itself, by whom and why."),
+            Data(PAUSES, "When a web filter profile was paused, by whom and why."),
+        ]
+
+    async def start(self) -> None:
+        """Read what is in force."""
+        moment = stamp()
+        self._take(
+            await self._records.fetch(_OPEN_CHANGES, (moment,)),
+            await self._records.fetch(_OPEN_ENTRIES, (moment,)),
+            await self._records.fetch(_OPEN_PAUSES, (moment,)),
+        )
+
+    def _take(self, changes: Sequence[Row], entries: Sequence[Row], pauses: Sequence[Row]) -> None:
+        self.in_force = InForce(
+            tuple(Change(**dict(row)) for row in changes),
+            tuple(Entry(**dict(row)) for row in entries),
+            {row["profile"]: Pause(**dict(row)) for row in pauses},
+        )
+
+    async def _take_after_commit(self, tx: Transaction) -> None:
+        moment = (stamp(),)
+        rows = [await tx.fetch(sql, moment) for sql in (_OPEN_CHANGES, _OPEN_ENTRIES, _OPEN_PAUSES)]
+        tx.after_commit.append(lambda: self._take(*rows))
+
+    async def began_at(self) -> str:
+        """When these profiles came to this box (a stamp): the first week is counted from there."""
+        row = await self._records.fetch_one(
+            "SELECT min(applied_at) AS began FROM migrations WHERE owner = 'dns_filter'"
+        )
+        return str(row["began"] or "") if row else ""
+
+    # Switches of profiles
+
+    async def change(
+        self, actor: str, profile: str, switches: Mapping[str, str], reason: str, until: datetime | None
+    ) -> None:
+        """Set switches of a profile, all with one reason."""
+        _must_say_why(reason)
+        _must_lie_ahead(until)
+        ends, moment = stamp(until) if until else None, stamp()
+        async with self._records.transaction() as tx:
+            await tx.executemany(
+                "INSERT INTO dns_filter_profile_changes (id, profile, switch, value, author, reason, set_at, until)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [(new_id(), profile, switch, value, actor, reason, moment, ends) for switch, value in switches.items()],
+            )
+            detail = {**switches, "until": ends, "reason": reason}
+            await self._audit.record(tx, actor, "changed a web filter profile", f"profile {profile}", detail)
+            await self._take_after_commit(tx)
+
+    async def undo_change(self, actor: str, change_id: str) -> Row:
+        """Take one switch back: what was set before it, or what the profile came with, applies again."""
+        async with self._records.transaction() as tx:
+            row = await _open(tx, CHANGES, change_id)
+            await tx.execute(
+                "UPDATE dns_filter_profile_changes SET undone_at = ?, undone_by = ? WHERE id = ?",
+                (stamp(), actor, change_id),
+            )
+            detail = {row["switch"]: row["value"]}
+            await self._audit.record(
+                tx, actor, "undid a change of a web filter profile", f"profile {row['profile']}", detail
+            )
+            await self._take_after_commit(tx)
+        return row
+
+    async def history(self, profile: str, limit: int = 100) -> list[Row]:
+        """What was changed about a profile, newest first, undone and ended ones included."""
+        return await self._records.fetch(
+            "SELECT * FROM dns_filter_profile_changes WHERE profile = ? ORDER BY set_at DESC, id DESC LIMIT ?",
+            (profile, limit),
+        )
+
+    # Entries
+
+    async def add_entry(
+        self, actor: str, action: str, domain: str, profile: str, reason: str, until: datetime | None
+    ) -> str:
+        """Make an entry; returns its id. Whether it may be made is decided before (``entries.refusal``)."""
+        async with self._records.transaction() as tx:
+            return await self.add_entry_within(tx, actor, action, domain, profile, reason, until)
+
+    async def add_entry_within(
+        self,
+        tx: Transaction,
+        actor: str,
+        action: str,
+        domain: str,
+        profile: str,
+        reason: str,
+        until: datetime | None,
+    ) -> str:
+        """``add_entry`` as a part of a unit of work that keeps more."""
+        _must_say_why(reason)
+        _must_lie_ahead(until)
+        same = await tx.fetch_one(
+            "SELECT 1 FROM dns_filter_entries WHERE action = ? AND domain = ? AND profile = ? AND undone_at IS NULL"
+            " AND (until IS NULL OR until > ?)",
+            (action, domain, profile, stamp()),
+        )
+        if same is not None:
+            raise Refused(f"There is an entry already that does this for {domain}.", "Look below; undo that one first.")
+        entry_id, ends = new_id(), stamp(until) if until else None
+        await tx.execute(
+            "INSERT INTO dns_filter_entries (id, action, domain, profile, author, reason, made_at, until)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (entry_id, action, domain, profile, actor, reason, stamp(), ends),
+        )
+        detail = {"profile": profile or "all profiles", "until": ends, "reason": reason}
+        await self._audit.record(tx, actor, f"chose to {action} a site", domain, detail)
+        await self._take_after_commit(tx)
+        return entry_id
+
+    async def undo_entry(self, actor: str, entry_id: str) -> Row:
+        """Take an entry back."""
+        async with self._records.transaction() as tx:
+            row = await _open(tx, ENTRIES, entry_id)
+            await tx.execute(
+                "UPDATE dns_filter_entries SET undone_at = ?, undone_by = ? WHERE id = ?", (stamp(), actor, entry_id)
+            )
+            detail = {"profile": row["profile"] or "all profiles"}
+            await self._audit.record(tx, actor, f"undid to {row['action']} a site", row["domain"], detail)
+            await self._take_after_commit(tx)
+        return row
+
+    async def over(self, limit: int = 50) -> list[Row]:
+        """Entries that were undone or came to their end, the newest first."""
+        return await self._records.fetch(
+            "SELECT * FROM dns_filter_entries WHERE undone_at IS NOT NULL OR until <= ?"
+            " ORDER BY made_at DESC, id DESC LIMIT ?",
+            (stamp(), limit),
+        )
+
+    # Pauses
+
+    async def pause(self, actor: str, account: str, profile: str, title: str, minutes: int, reason: str) -> Pause:
+        """Block nothing for some minutes but what locked lists name; the leads are told."""
+        _must_say_why(reason)
+        began = now()
+        until = stamp(began + timedelta(minutes=minutes))
+        pause = Pause(new_id(), profile, actor, reason, stamp(began), until)
+        async with self._records.transaction() as tx:
+            await self._end_open(tx, actor, profile)
+            await tx.execute(
+                "INSERT INTO dns_filter_pauses (id, profile, author, reason, began_at, until)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (pause.id, profile, actor, reason, pause.began_at, until),
+            )
+            detail = {"minutes": minutes, "reason": reason}
+            await self._audit.record(tx, actor, "paused a web filter profile", f"profile {profile}", detail)
+            words = f"{actor} paused the web filter for {title} for {minutes} minutes. Locked lists go on."
+            await self._notices.tell(
+                tx, words=words, kind="web filter", link="/dns_filter/profiles", roles=_LEADS, without=(account,)
+            )
+            await self._take_after_commit(tx)
+        return pause
+
+    async def resume(self, actor: str, profile: str) -> None:
+        """End a pause before its time."""
+        async with self._records.transaction() as tx:
+            if not await self._end_open(tx, actor, profile):
+                raise Refused("This profile is not paused any more.", "Load the page again.")
+            await self._audit.record(tx, actor, "resumed a web filter profile", f"profile {profile}")
+            await self._take_after_commit(tx)
+
+    @staticmethod
+    async def _end_open(tx: Transaction, actor: str, profile: str) -> int:
+        return await tx.execute(
+            "UPDATE dns_filter_pauses SET ended_at = ?, ended_by = ?"
+            " WHERE profile = ? AND ended_at IS NULL AND until > ?",
+            (stamp(), actor, profile, stamp()),
+        )
+
+
+def _must_say_why(reason: str) -> None:
+    if not reason.strip():
+        raise Refused("Say why, so that the next person understands.")
+
+
+def _must_lie_ahead(until: datetime | None) -> None:
+    if until is not None and until <= now():
+        raise Refused("The end lies in the past.", "Choose a later time or leave it empty.")
+
+
+async def _open(tx: Transaction, table: str, row_id: str) -> Row:
+    row = await tx.fetch_one(f"SELECT * FROM {table} WHERE id = ? AND undone_at IS NULL", (row_id,))  # noqa: S608 - ours
+    if row is None:
+        raise Refused("This was undone already.", "Load the page again.")
+    return row

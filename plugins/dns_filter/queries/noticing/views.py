@@ -1,0 +1,44 @@
+"""The page on which the safeguarding lead chooses of which kinds of sites she hears, and how."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from appliance.api import actor, flash, read_form, redirect, render
+
+from .store import ChoiceStore, Told
+from .telling import Telling
+
+
+class ToldViews:
+    """Reads and changes the choices."""
+
+    def __init__(self, telling: Telling, store: ChoiceStore) -> None:
+        self._telling = telling
+        self._store = store
+
+    async def index(self, request: web.Request) -> web.Response:
+        """Each kind of site that concerns safeguarding, with what becomes of it."""
+        telling = self._telling
+        return render(
+            request,
+            "dns_filter/told.html",
+            kinds=[
+                (each, telling.told(each.key), telling.choices.get(each.key)) for each in telling.categories.values()
+            ],
+            choices=[(one.value, one.words) for one in Told],
+        )
+
+    async def choose(self, request: web.Request) -> web.StreamResponse:
+        """Keep what is other than before."""
+        form, telling = await read_form(request), self._telling
+        wanted = {
+            key: Told(form[key])
+            for key in telling.categories
+            if form.get(key) in list(Told) and Told(form[key]) is not telling.told(key)
+        }
+        if wanted:
+            await self._store.choose(actor(request), wanted)
+            await telling.start()
+            flash(request, "It is kept. It counts from now on.")
+        return redirect("/dns_filter/told")

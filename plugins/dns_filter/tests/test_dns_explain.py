@@ -1,0 +1,116 @@
+"""Why a device would get what it gets: every step in words, nobody's name, and nothing about places of help."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from appliance.access import Actor, Permission
+from appliance.api import Refused, Target, TargetKind, now
+from appliance.people.devices import DeviceDetails
+from appliance.people.directory import Details
+from appliance.plugin_commands import run_words
+from appliance_plugins.dns_filter.profiles.explaining import COMMAND_LINE
+from appliance_plugins.dns_filter.profiles.having import KIND
+
+KEEPER = Actor("Ida", frozenset({Permission.MANAGE_PEOPLE}))
+
+
+async def explained(house: Any, name: str, client: str = "") -> tuple[str, str]:
+    found = await house.plugin.profiles.explaining.explain(COMMAND_LINE, name, client)
+    return found.heading, " ".join(found.steps)
+
+
+async def test_a_name_of_which_nothing_is_said_is_open(house: Any) -> None:
+    heading, steps = await explained(house, "https://www.fine.example/page", "10.7.0.5")
+    assert heading == "Open"
+    assert "The device at 10.7.0.5 has the profile Pupils: the default." in steps
+    assert "no service and no entry of the school names it" in steps
+
+
+async def test_a_place_of_help_is_never_touched_and_nothing_more_is_said(house: Any) -> None:
+    await house.plugin.profiles.store.pause("Jo", "", "pupil", "Pupils", 5, "Fire drill")
+    heading, steps = await explained(house, "www.help.example", "10.7.0.5")
+    assert heading == "Never touched"
+    assert (
+        steps == "Places where pupils look for help are open for everybody. They are never blocked, listed or counted."
+    )
+
+
+async def test_an_entry_says_who_made_it_why_and_until_when(house: Any) -> None:
+    until = datetime(2099, 1, 2, 0, tzinfo=UTC)
+    await house.plugin.profiles.store.add_entry("Jo", "block", "bad.example", "pupil", "Bullying", until)
+    heading, steps = await explained(house, "www.bad.example", "pupil")
+    assert heading == "Blocked"
+    assert (
+        "An entry of the school blocks bad.example with everything below it: Bullying (Jo, until 02 January 2099"
+        in steps
+    )
+    assert "led to the page that says why" in steps or "no such site" in steps
+    assert (await explained(house, "www.bad.example", "Staff"))[0] == "Open"
+
+
+async def test_a_service_a_pause_and_a_trial_run_are_said(house: Any) -> None:
+    store = house.plugin.profiles.store
+    await store.change("Jo", "staff", {"service:tiktok": "on"}, "A test", None)
+    heading, steps = await explained(house, "www.tiktok.com", "office")
+    assert heading == "Open now; blocked once the trial run is over"
+    assert "It belongs to TikTok, which this profile blocks" in steps
+    assert "A device of office has the profile Staff: the settings file" in steps
+    await store.change("Jo", "staff", {"mode": "block"}, "A test", None)
+    assert (await explained(house, "www.tiktok.com", "10.9.0.1"))[0] == "Blocked"
+    await store.pause("Jo", "", "staff", "Staff", 5, "Fire drill")
+    heading, steps = await explained(house, "www.tiktok.com", "10.9.0.1")
+    assert heading == "Open"
+    assert "Jo paused this profile until" in steps
+    assert "Fire drill" in steps
+
+
+async def test_safe_search_and_canaries_are_said(house: Any) -> None:
+    assert await explained(house, "www.google.com", "guest") == (
+        "Open, with safe results",
+        "Whoever has this profile has the profile Guests: you asked for it. This profile is on a trial run: it blocks "
+        "nothing and notes what it would have blocked. It is answered by forcesafesearch.google.com, so that results "
+        "are safe.",
+    )
+    assert "Browsers ask for use-application-dns.net" in (await explained(house, "use-application-dns.net"))[1]
+
+
+async def test_a_device_and_a_group_are_found_by_their_names_and_people_are_not(house: Any) -> None:
+    directory, assignments = house.appliance.directory, house.appliance.assignments
+    device = await directory.devices.add(KEEPER, DeviceDetails("Laptop 1"))
+    group = await directory.groups.make(KEEPER, "form", "7A")
+    pupil = await directory.add(KEEPER, Details("pupil", "Bea Pupil"))
+    until = now() + timedelta(days=1)
+    for kind, target in ((TargetKind.DEVICE, device), (TargetKind.GROUP, group)):
+        await assignments.assign("Jo", KIND, Target(kind, target), "exam", "Mock exams", until)
+    for name in ("Laptop 1", "7a"):
+        assert "has the profile Exam: set by Jo: Mock exams." in (await explained(house, "fine.example", name))[1]
+    with pytest.raises(Refused, match="Nothing here is called 'Bea Pupil'"):
+        await explained(house, "fine.example", "Bea Pupil")
+    house.plugin.profiles.clients.sightings = lambda: {"10.7.0.9": device}
+    await directory.devices.give(KEEPER, device, pupil)
+    await assignments.undo(
+        "Jo", KIND, next(row["id"] for target, row in assignments.in_force(KIND) if target.id == device)
+    )
+    await assignments.assign("Jo", KIND, Target(TargetKind.PERSON, pupil), "exam", "Bea looked for it", None)
+    steps = (await explained(house, "fine.example", "10.7.0.9"))[1]
+    assert "has the profile Exam: somebody chose so for who is signed in there." in steps
+    assert "Bea" not in steps
+
+
+async def test_what_cannot_be_explained_is_said(house: Any) -> None:
+    for name, client, words in (
+        ("co.uk", "", "very many sites share"),
+        ("fine.example", "203.0.113.9", "gets no answer at all"),
+        ("fine.example", "nothing like it", "Nothing here is called"),
+    ):
+        with pytest.raises(Refused, match=words):
+            await explained(house, name, client)
+
+
+async def test_the_command_line_prints_the_same(house: Any) -> None:
+    words = await run_words(house.appliance.plugins, ["dns", "explain", "www.help.example", "--client", "10.7.0.5"])
+    assert words.startswith("www.help.example: Never touched\n  1. Places where pupils look for help")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +31,8 @@ from appliance.alerts.presenting import QUIET_FOR
 from appliance.captures.statuses import Status
 from appliance.errors import Refused
 from appliance.hookspecs import State
+from appliance.loading import resource
+from appliance.migrate import read_folder, statements
 
 EVERYONE = ("everyone", "")
 PATIENCE = timedelta(minutes=15)
@@ -470,6 +474,8 @@ async def test_an_open_page_is_told_nothing_but_kind_and_severity(team: Team) ->
 
 
 def test_an_alert_has_no_name_in_it_whatever_it_is_about() -> None:
+    network = {"id": "1", "kind": "network", "severity": "", "category": "A second router", "words": "Of Ada’s laptop."}
+    assert message_of(network)["words"] == "On the school’s network: A second router"  # type: ignore[arg-type]
     silence = {"id": "1", "kind": "silence", "severity": "", "category": "DNS", "words": "It does not answer."}
     assert message_of(silence)["words"] == "The appliance fell silent: DNS"  # type: ignore[arg-type]
     test = {"id": "1", "kind": "test", "severity": "severe", "category": "Test", "words": ""}
@@ -526,3 +532,43 @@ async def test_a_clock_that_was_ahead_keeps_nobody_quiet_for_days(team: Team) ->
     assert school.alerts.presenting.until(lead.account) is None
     await school.alerts.escalate()
     assert not await school.records.fetch("SELECT 1 FROM alert_quiet")
+
+
+# An older store
+
+
+def test_alerts_of_before_are_kept_when_their_table_is_written_anew() -> None:
+    """Migration 0012 takes the tables of alerts apart; what stood in them, and what guards them, is still there."""
+    folder = resource("migrations")
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as store:
+        store.execute("PRAGMA foreign_keys = ON")
+
+        def apply(numbers: range) -> None:
+            for migration in read_folder(folder):
+                if migration.number in numbers:
+                    store.execute("BEGIN")
+                    for statement in statements(migration.sql):
+                        store.execute(statement)
+                    store.execute("COMMIT")
+
+        def schema() -> dict[str, str]:
+            rows = store.execute("SELECT name, sql FROM sqlite_schema WHERE tbl_name LIKE 'alert%' AND sql IS NOT NULL")
+            return {name: sql.replace('"', "") for name, sql in rows}
+
+        apply(range(1, 12))
+        store.execute(
+            "INSERT INTO alerts (id, kind, severity, category, opened_at, step_at)"
+            " VALUES ('a', 'silence', '', 'DNS', 't', 't')"
+        )
+        store.execute("INSERT INTO alert_steps (alert_id, number, at, what) VALUES ('a', 1, 't', 'opened')")
+        before, rows = schema(), store.execute("SELECT * FROM alerts").fetchall()
+        apply(range(12, 13))
+        after = schema()
+        assert after.pop("alerts").replace(", 'network'", "") == before.pop("alerts")
+        assert after == before
+        assert store.execute("SELECT * FROM alerts").fetchall() == rows
+        assert store.execute("SELECT alert_id, what FROM alert_steps").fetchall() == [("a", "opened")]
+        with pytest.raises(sqlite3.IntegrityError, match="cannot be taken away"):
+            store.execute("DELETE FROM alert_steps")
+        store.execute("DELETE FROM alerts")
+        assert store.execute("SELECT count(*) FROM alert_steps").fetchone() == (0,)

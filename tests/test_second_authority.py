@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from appliance import second_authority
 from appliance.access import PERMISSIONS, Actor, Role
 from appliance.audit import Audit
 from appliance.bus import Bus
@@ -28,7 +29,7 @@ from appliance.live import Live
 from appliance.loading import resource
 from appliance.migrate import CORE, migrate
 from appliance.notices import Notices
-from appliance.second_authority import AT_ONCE, KEPT, LEAF_LIFE, LIFE, SecondAuthority
+from appliance.second_authority import AT_ONCE, LEAF_LIFE, LIFE, SecondAuthority
 from appliance.trust import Authority, ssl_context
 from appliance.web.deadline import GREETED, BareResponse, Door, Limits
 
@@ -195,7 +196,8 @@ async def test_it_vouches_for_whoever_is_blocked_and_nobody_else(world: World) -
     assert authority.context_for(BLOCKED, "127.0.0.1") is None
 
 
-async def test_new_names_all_the_time_are_bounded(world: World) -> None:
+async def test_new_names_all_the_time_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(second_authority, "KEPT", 70)
     authority = await on(world)
     authority.ask(lambda _host, _address: True)
     made = [authority.context_for(f"a{number}.example", "127.0.0.1") for number in range(AT_ONCE + 5)]
@@ -203,10 +205,10 @@ async def test_new_names_all_the_time_are_bounded(world: World) -> None:
     assert authority.context_for("a0.example", "127.0.0.1") is made[0]  # what there is costs nothing
     world.clock.ticks += 1
     assert authority.context_for("fresh.example", "127.0.0.1") is not None
-    for number in range(KEPT + 10):
+    for number in range(15):
         world.clock.ticks += 1
         authority.context_for(f"b{number}.example", "127.0.0.1")
-    assert len(authority._leaves) == KEPT
+    assert len(authority._leaves) == 70
 
 
 async def test_what_it_signs_is_made_anew_before_it_ends_and_the_authority_ends_itself(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -40,6 +41,7 @@ class Plugin:
             Page("elsewhere", "POST", "/form", self.form, Permission.PUBLIC),
             Page("elsewhere", "GET", "/{anything:.*}", self.blocked, Permission.PUBLIC),
             Page("staff", "GET", "/blocks/secret", self.secret, Permission.PUBLIC),
+            Page("staff", "GET", "/blocks/on", self.on, Permission.PUBLIC),
         ]
 
     async def blocked(self, request):
@@ -51,10 +53,15 @@ class Plugin:
     async def form(self, request):
         return web.json_response(await read_form(request))
 
+    async def on(self, request):
+        self.appliance.second_authority.ask(lambda host, address: address == "127.0.0.1")
+        await self.appliance.second_authority.on(Actor("Ida", frozenset({Permission.OPERATE})), "a test", "/blocks")
+        return web.Response(text="on")
+
     async def secret(self, request):
         return web.Response(text="a page of ours")
 '''
-SECOND = PLUGIN.replace("/blocks/secret", "/second/secret").replace("is blocked", "is mine")
+SECOND = PLUGIN.replace('"/blocks/', '"/second/').replace("is blocked", "is mine")
 FOREIGN = "blocked.example"
 
 
@@ -245,7 +252,7 @@ async def test_elsewhere_is_there_only_when_somebody_has_pages_for_it() -> None:
     assert Hosts("box.internal", elsewhere=True).is_elsewhere("BLOCKED.Example.:80")
 
 
-async def test_a_held_port_keeps_nobody_from_the_pages_and_another_one_is_taken_while_it_runs(
+async def test_a_whole_box_goes_on_with_a_held_port_takes_another_one_and_answers_over_tls(
     tmp_path: Path, start_box: Callable[[Home], Box]
 ) -> None:
     (tmp_path / "home").mkdir(mode=0o755)
@@ -267,3 +274,13 @@ async def test_a_held_port_keeps_nobody_from_the_pages_and_another_one_is_taken_
     _, headers, _ = await ask(free, "staff.localhost", "/sign-in")
     assert headers["Location"] == f"https://staff.localhost:{home.web_port}/sign-in"
     assert "Plain HTTP" not in box.cli("status").stdout
+
+    assert (await box.get("/blocks/on")).text == "on"
+    trusted = ssl.create_default_context(cafile=home.state / "trust" / "second" / "certificate.pem")
+    async with (
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+        session.get(
+            f"https://127.0.0.1:{home.web_port}/x", headers={"Host": FOREIGN}, ssl=trusted, server_hostname=FOREIGN
+        ) as answer,
+    ):
+        assert await answer.text() == f"{FOREIGN} is blocked"

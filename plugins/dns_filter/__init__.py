@@ -28,6 +28,7 @@ class Plugin:
         self.profiles = Profiles(appliance, settings, self.lists)
         self.queries = Queries(appliance, settings, self.profiles.clients.who)
         self.network = Network(appliance, settings, self.queries.store.share_of_busiest)
+        self.profiles.clients.sightings, self.profiles.clients.device_at = self.network.sightings, self.network.device_at
         self.blockpage = BlockPage(appliance, settings, others_of(self.profiles))
         self._rooms: Sequence[Room] = (self.lists, self.profiles, self.queries, self.network, self.blockpage)
 

@@ -15,8 +15,8 @@ from appliance.api import Section, Wrong, WrongSettings, setting
 
 from .domains import NotADomain, normalise
 from .lists.list_settings import ListSettings, ProxyText
-from .network.settings import SnifferSettings
 from .lists.shipped import categories, services
+from .network.settings import SnifferSettings
 from .profiles.upstreams import local_record, local_records, upstream, zone
 
 BUILT_IN = ("pupil", "staff", "guest")
@@ -186,8 +186,8 @@ class Settings(Section):
         "Domains outside of `zones` that may have private addresses. Other names that lead into the school's own "
         "network are not answered.",
     )
-    rate: RateSettings = Field(default_factory=RateSettings)
-    cache: CacheSettings = Field(default_factory=CacheSettings)
+    rate: RateSettings = Field(default_factory=RateSettings, description="How much one device may ask over UDP.")
+    cache: CacheSettings = Field(default_factory=CacheSettings, description="What is remembered of answers.")
     sniffer: SnifferSettings = Field(default_factory=SnifferSettings)
     processes: int = setting(1, "Processes that answer. More than one helps on a box with cores to spare.", ge=1, le=16)
     block_ttl: int = setting(

@@ -128,6 +128,7 @@ class Answerer:
 
         made = self._resolver.resolve(packet, client.policy, client.text, None, finished)
         if made is not None:
+            assert isinstance(made, Made), "only over UDP there are answers in pieces"
             finished(made)
 
     # The way of a packet
@@ -202,6 +203,11 @@ class Answerer:
         made = self._resolver.resolve(packet, policy, client.text, 0, ticket)
         if made is None:
             return None
+        if isinstance(made, tuple):
+            head, rest, cut, why = made
+            answer = (head, rest, cut, self._log_writer.number(why), FOR_EVER)
+            self._ready.keep(client.ready, key, answer)
+            return answer
         note = None if made.note is None else self._log_writer.number(made.note)
         until = (
             FOR_EVER

@@ -51,6 +51,9 @@ class Made:
 
 
 SILENCE: Final = Made(b"", None, 0.0)
+Pieces = tuple[bytes, bytes, "int | None", Note]
+"""What stands before and behind the packet's own question in the answer to a blocked name, where that question ends in
+the packet (``None``: at its end), and the note. Good for the very same packet as long as the rules are."""
 Done = Callable[[Made | None], None]
 
 
@@ -140,6 +143,12 @@ def _look_inside(asked: Asked, world: World, entry: Entry) -> tuple[str, str, st
 
 def blocked(packet: bytes, end: int, shape: int, policy: Policy, note: Note | None, seconds: float) -> Made:
     """The answer for a blocked name, as the policy wants it."""
+    before, behind = blocked_pieces(packet, end, shape, policy)
+    return Made(before + packet[12 : end + 4] + behind, note, seconds)
+
+
+def blocked_pieces(packet: bytes, end: int, shape: int, policy: Policy) -> tuple[bytes, bytes]:
+    """What stands before and behind the question in the answer for a blocked name."""
     key = shape << 2
     if policy.answer in ("page", "address"):
         qtype = packet[end : end + 2]
@@ -147,7 +156,7 @@ def blocked(packet: bytes, end: int, shape: int, policy: Policy, note: Note | No
     pieces = policy.pieces.get(key)
     if pieces is None:
         pieces = policy.pieces[key] = _blocked_pieces(policy, shape, key & 3)
-    return Made(pieces[0] + packet[12 : end + 4] + pieces[1], note, seconds)
+    return pieces
 
 
 def nothing(asked: Asked, rcode: int) -> Made:

@@ -9,13 +9,12 @@ RFC 1035, RFC 2308 (negative answers), RFC 8482 (ANY), RFC 8767 (stale answers),
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Final
 
 from .answers import Answers, Entry
 from .asking import Asking, Group, Reactor
-from .giving import OWN_HELD, SILENCE, Asked, Done, Made, blocked, give, note_of, nothing
+from .giving import OWN_HELD, SILENCE, Asked, Done, Made, Pieces, blocked, blocked_pieces, give, note_of, nothing
 from .notes import CACHE
 from .places import Place
 from .records import digest, through
@@ -29,9 +28,11 @@ from .wire import (
     EDE_OTHER,
     EDE_STALE,
     EDE_STALE_NXDOMAIN,
+    EDNS,
     HEADER,
     NOERROR,
     NXDOMAIN,
+    OPT_OCTETS,
     SERVFAIL,
     SERVICE_TYPES,
     SHAPES,
@@ -103,10 +104,13 @@ class Resolver:
         self._upstreams.use([world.upstreams, *(zone.servers for zone in world.zones.values())], world.timeout)
         self._group = self._upstreams.group(world.upstreams)
 
-    def resolve(self, packet: bytes, policy: Policy, client: str, limit: int | None, done: Done) -> Made | None:
+    def resolve(
+        self, packet: bytes, policy: Policy, client: str, limit: int | None, done: Done
+    ) -> Made | Pieces | None:
         """The answer, or ``None`` and ``done`` is called with it later, once. ``limit``: ``None`` over TCP.
 
-        Never raises because of the packet.
+        A blocked name that was asked for in the usual way over UDP is answered in pieces, which saves putting them
+        together. Never raises because of the packet.
         """
         query = read(packet)
         if isinstance(query, bytes):
@@ -120,7 +124,10 @@ class Resolver:
             verdict, why, listed, rule, category, _ = judged[0]
             labels = judged[1]
             note = (verdict, why, listed, rule if labels < 0 else labels, category, policy.profile, "", 0.0)
-            return blocked(packet, end, shape, policy, note, math.inf if plain else 0.0)
+            if plain:
+                before, behind = blocked_pieces(packet, end, shape, policy)
+                return before, behind, -OPT_OCTETS if shape & EDNS else None, note
+            return blocked(packet, end, shape, policy, note, 0.0)
         asked = Asked(packet, end, shape, size, plain, name, policy, client, done, judged, self._now())
         if policy.verdicts and judged[0][1] != "entry" and judged[0][0] in ("allowed", "rewritten"):
             return self._ask_plugins(asked)

@@ -51,7 +51,7 @@ LONGEST_LABEL: Final = 63
 SILENCE: Final = b""
 
 _OPT_START: Final = b"\0\0\x29"
-_OPT_OCTETS: Final = 11
+OPT_OCTETS: Final = 11
 _RECORD: Final = struct.Struct("!HHIH")
 _OPTION: Final = struct.Struct("!HH")
 _TRANSFERS: Final = frozenset({b"\0\xfb", b"\0\xfc"})
@@ -158,7 +158,7 @@ def read(packet: bytes) -> Query | bytes:  # noqa: PLR0911 - one for each way a 
             return _error(packet, FORMERR)
         if shape & EDNS:
             at = end + 4
-            if packet[at : at + 3] != _OPT_START or packet[at + 6] or len(packet) != at + _OPT_OCTETS or packet[-1]:
+            if packet[at : at + 3] != _OPT_START or packet[at + 6] or len(packet) != at + OPT_OCTETS or packet[-1]:
                 return _read_unusual(packet)
             size = packet[at + 3] << 8 | packet[at + 4]
             size = PLAIN_UDP_SIZE if size < PLAIN_UDP_SIZE else UDP_SIZE if size > UDP_SIZE else size

@@ -21,7 +21,7 @@ from appliance.api import ApplianceError, Refused, now, parse, stamp
 from ..answerer.table import BELOW, EXACT
 from ..queries.checks.addresses import TEST_NAMES, probe_name
 from . import child
-from .copies import Copy, Index, Kept, Layer, ListUnreadable, OneList, read_index, shrunk, tidy, write_index
+from .copies import Copy, Index, Kept, Layer, ListUnreadable, OneList, only_whole, read_index, shrunk, tidy, write_index
 from .fetching import Fetcher, Known
 from .formats import Rejected
 from .shipped import BYPASS, OTHER, bypass, categories
@@ -156,6 +156,7 @@ class Catalogue:
                 done = await child.run(task, _unheard)
             except ListUnreadable as trouble:
                 self.table_trouble = trouble
+                self._index = await asyncio.to_thread(only_whole, self._folder, self._index)  # read the rest again
                 return False
             self.table_trouble = None
             counts = {str(name): int(count) for name, count in done["lists"].items()}
@@ -167,8 +168,9 @@ class Catalogue:
 
     async def tidy(self) -> None:
         """Delete what neither this nor the last call needed: the worker may still read the table before."""
-        await asyncio.to_thread(tidy, self._folder, self._index, self._tables_before)
-        self._tables_before = frozenset({self._index.table})
+        async with self._refreshing, self._building:  # what is being made is not in the index yet
+            await asyncio.to_thread(tidy, self._folder, self._index, self._tables_before)
+            self._tables_before = frozenset({self._index.table})
 
     # What somebody decides on the page. Each raises ``Refused``; ``rebuild`` puts it in force.
 

@@ -63,6 +63,9 @@ def digests_of(names: Iterable[bytes]) -> bytes:
         if len(labels) == 2:
             first, last = labels
             wire = b"%c%b%c%b\0" % (len(first), first, len(last), last)
+        elif len(labels) == 3:
+            first, middle, last = labels
+            wire = b"%c%b%c%b%c%b\0" % (len(first), first, len(middle), middle, len(last), last)
         else:
             wire = empty.join([lengths[len(label)] + label for label in labels]) + b"\0"
         found.append(blake2b(wire, digest_size=DIGEST_OCTETS).digest())

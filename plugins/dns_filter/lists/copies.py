@@ -118,9 +118,13 @@ _TYPE: TypeAdapter[Index] = TypeAdapter(Index)
 def read_index(folder: Path) -> Index:
     """What is remembered, as far as its files are still there. A damaged index is as good as none."""
     try:
-        index = _TYPE.validate_json((folder / INDEX).read_bytes())
+        return only_whole(folder, _TYPE.validate_json((folder / INDEX).read_bytes()))
     except (OSError, ValidationError):
         return Index()
+
+
+def only_whole(folder: Path, index: Index) -> Index:
+    """The index without copies and tables whose files are gone."""
     there = {path.stem for path in folder.glob(f"*{DIGESTS}")}
     sources = {name: _whole(kept, there) for name, kept in index.sources.items()}
     table = index.table if (folder / (index.table + SUFFIX)).is_file() else ""

@@ -198,4 +198,3 @@ class Views:
         if found is None:
             raise web.HTTPNotFound
         return found
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +11,9 @@ from appliance.api import Row, stamp
 
 from .store import Seen
 
+SURE = ("browser", "IT")
+"""Ways to know a device that it cannot bring about by itself. A name or number that it gives itself is for the eye:
+by it, anybody could take another's profile, or leave tracks in another's name."""
 ADDRESS_LASTS = timedelta(hours=12)
 """An address that was not used for so long may be another device's by now."""
 
@@ -30,20 +34,22 @@ def matches(
 
     ``connected``: device -> the addresses from which its browser extension is linked to this box at this moment.
     """
+    seen = list(seen)
+    used_now = Counter(address for one in seen for address, used in one.addresses.items() if used >= _recent(at))
     at_address: dict[str, set[str]] = {}
     for device, addresses in connected.items():
         for address in addresses:
             at_address.setdefault(address, set()).add(device)
     by_serial = _only_ones((row["serial"], row["id"]) for row in directory if row["serial"])
     by_name = _only_ones((row["name"], row["id"]) for row in directory)
-    recent = stamp(at - timedelta(minutes=30))
     in_use = {row["id"] for row in directory}
     found = []
     for one in seen:
         if one.device_id in in_use:
             continue
-        here = [at_address.get(address, set()) for address, used in one.addresses.items() if used >= recent]
-        linked = set().union(*here)
+        # An address that two network cards call their own says nothing: one of them may be lying.
+        mine = [address for address, used in one.addresses.items() if used >= _recent(at) and used_now[address] == 1]
+        linked = set().union(*(at_address.get(address, set()) for address in mine))
         host = one.host.casefold().partition(".")[0]
         if len(linked) == 1:  # several behind one address: nobody can tell
             found.append(Match(one.mac, linked.pop(), "browser"))
@@ -52,6 +58,10 @@ def matches(
         elif host and host in by_name:
             found.append(Match(one.mac, by_name[host], "name"))
     return found
+
+
+def _recent(at: datetime) -> str:
+    return stamp(at - timedelta(minutes=30))
 
 
 def _only_ones(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -72,6 +82,7 @@ class Addresses:
         self._last: dict[str, tuple[str, str]] = {}
         self._used: dict[tuple[str, str], str] = {}
         self._device = {one.mac: one.device_id for one in seen if one.device_id in in_use}
+        self._sure = {one.mac for one in seen if one.matched_by in SURE}
         self._routers = frozenset(routers)
         for one in seen:
             for address, used in one.addresses.items():
@@ -89,13 +100,22 @@ class Addresses:
         return self._used.get((mac, address), "") >= stamp(at - ADDRESS_LASTS)
 
     def device_at(self, address: str, at: datetime) -> str | None:
-        """The device of the directory that has an address, as far as that is known."""
+        """The device of the directory that has an address, as far as that is known for sure."""
         mac = self.mac_at(address, at)
-        return self._device.get(mac) if mac is not None else None
+        return self._device.get(mac) if mac in self._sure else None
+
+    def sightings(self, at: datetime) -> dict[str, str]:
+        """Address -> device, for all that is known for sure."""
+        found = {address: self.device_at(address, at) for address in self._last}
+        return {address: device for address, device in found.items() if device is not None}
 
     def device_of(self, mac: str) -> str | None:
-        """The device of the directory with this network card."""
+        """The device of the directory with this network card, be it by the name that it gives itself."""
         return self._device.get(mac)
+
+    def is_sure(self, mac: str) -> bool:
+        """Whether it is known by more than what the device says of itself."""
+        return mac in self._sure
 
     def shows_the_way(self, mac: str) -> bool:
         """Whether a network card is a router's, so that what comes from it may come from others."""

@@ -128,6 +128,10 @@ class Network(Room):
         """The device of the directory that has an address now, as far as the network has told. From memory."""
         return self.addresses.device_at(address, now())
 
+    def sightings(self) -> Mapping[str, str]:
+        """Address -> device of the directory, for all that was seen lately and is known for sure. From memory."""
+        return self.addresses.sightings(now())
+
     def own(self) -> Collection[str]:
         """The name servers that devices may ask: this box and the school's own."""
         return frozenset(local_addresses()) | frozenset(self._settings.own_resolvers)
@@ -138,7 +142,10 @@ class Network(Room):
 
     def name_of(self, who: str) -> str:
         """What a device is called: as in the directory, or by its address."""
-        return self._names.get(self.device_of(who) or "", f"A device that the directory does not know ({who})")
+        name = self._names.get(self.device_of(who) or "")
+        if name is None:
+            return f"A device that the directory does not know ({who})"
+        return name if self.device_at(who) or self.addresses.is_sure(who) else f"{name} (as the device calls itself)"
 
     # To the worker
 

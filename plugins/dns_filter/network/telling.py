@@ -59,7 +59,7 @@ class Telling:
         first = min((one.first_at for one in attempts), default=stamp())
         words = about_device(self._name_of(who), attempts, self._known, self._told(first))
         if subject in alerts:
-            is_new = [one for one in latest if one.first_at >= alerts[subject]["last_at"] and _is_first(one, attempts)]
+            is_new = [one for one in latest if _is_first(one, attempts)]
             await self._say_more(tx, subject, alerts[subject], words, is_new)
         elif sum(name.startswith("device ") for name in alerts) < ALERTS_OF_THEIR_OWN:
             await self._begin(tx, subject, AROUND, words)
@@ -105,11 +105,13 @@ class Telling:
     async def end_what_is_over(self) -> None:
         """Close the alerts about what has not been seen for a day (a job)."""
         since = stamp(now() - QUIET_AFTER)
-        seen = {subject_of(one.who) for one in await self._store.attempts(since)}
-        seen |= {guide.subject for guide in await self._store.guides(since)}
+        devices = {subject_of(one.who) for one in await self._store.attempts(since)} - set(
+            await self._store.decisions()
+        )
+        seen = devices | {guide.subject for guide in await self._store.guides(since)}
         async with self._store.records.transaction() as tx:
             alerts = await self._open(tx)
-            still = MANY if any(subject.startswith("device ") and subject not in alerts for subject in seen) else ""
+            still = MANY if devices - set(alerts) else ""
             for subject, alert in alerts.items():
                 if subject not in seen and subject != still:
                     await self._end(tx, subject, alert, "Nothing of it was seen for a day.")

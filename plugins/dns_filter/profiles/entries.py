@@ -9,9 +9,10 @@ from ..domains import NotADomain, normalise, with_parents
 
 BROAD = frozenset({
     "google.com", "google.co.uk", "googleapis.com", "gstatic.com", "googleusercontent.com", "microsoft.com",
-    "office.com", "live.com", "windows.net", "azure.com", "amazon.com", "amazonaws.com", "cloudfront.net", "apple.com",
-    "icloud.com", "cloudflare.com", "cloudflare.net", "akamai.net", "akamaiedge.net", "akamaized.net", "fastly.net",
-    "fbcdn.net", "github.io", "wordpress.com", "blogspot.com", "wixsite.com", "weebly.com", "sharepoint.com", "windows.com",
+    "office.com", "live.com", "windows.net", "azure.com", "amazon.com", "amazonaws.com", "cloudfront.net",
+    "apple.com", "icloud.com", "cloudflare.com", "cloudflare.net", "akamai.net", "akamaiedge.net", "akamaized.net",
+    "fastly.net", "fbcdn.net", "github.io", "wordpress.com", "blogspot.com", "wixsite.com", "weebly.com",
+    "sharepoint.com", "windows.com",
 })  # fmt: skip
 """Domains that very many pages need or that hold pages of very many people."""
 

@@ -222,7 +222,7 @@ class Publishing:
         return self._world
 
     def table(self) -> Table | None:
-        """The names of all lists, as the worker has them; ``None`` while there is no list. Raises ``ApplianceError``."""
+        """The names of all lists, as the worker has them; ``None``: there is no list. Raises ``ApplianceError``."""
         name = str(self.written.get("table", ""))
         if name != self._table_name:
             try:

@@ -86,8 +86,8 @@ class Profiles(Room):
             HomeCard("Trial run of the web filter", "dns_filter/trial_card.html", self._trial.card, see),
             Task(
                 "Let the web filter block",
-                "Profiles begin with a trial run, so that no lesson is disturbed. After about a week, look through what "
-                "would have been blocked, then let the pupils’ profile block.",
+                "Profiles begin with a trial run, so that no lesson is disturbed. After about a week, look through "
+                "what would have been blocked, then let the pupils’ profile block.",
                 "/dns_filter/profiles",
                 "Look at the profiles",
                 choose,
@@ -118,7 +118,7 @@ class Profiles(Room):
     async def on_assignment_changed(self, event: AssignmentChanged) -> None:
         """Another profile applies somewhere."""
         if event.kind == KIND:
-            self.publishing.soon()
+            await self.publish()
 
     async def on_directory_changed(self, event: DirectoryChanged) -> None:
         """Somebody or something is in another group, or somewhere else."""

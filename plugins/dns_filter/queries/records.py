@@ -89,7 +89,7 @@ class QueryRow:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What makes queries equal: the primary key of the table."""
+        """What makes queries equal."""
         return (
             *(self.minute, self.client, self.name, self.type, self.verdict, self.device, self.person, self.group),
             *(self.list, self.rule, self.category, self.upstream),

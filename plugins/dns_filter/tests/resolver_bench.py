@@ -4,6 +4,7 @@ a snapshot, and a device that asks."""
 from __future__ import annotations
 
 import json
+import math
 import random
 import select
 import socket
@@ -272,6 +273,9 @@ class Device:
         """Hand over a packet; the answer is in the list when it is there."""
         answers: list[Made] = []
         made = self.resolver.resolve(packet, self.policy, self.client, None if tcp else 0, answers.append)
+        if isinstance(made, tuple):
+            before, behind, end, note = made
+            made = Made(before + packet[12:end] + behind, note, math.inf)
         if made is not None:
             answers.append(made)
         return answers

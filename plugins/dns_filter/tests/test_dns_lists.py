@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.categories import Categories
@@ -217,6 +217,7 @@ def test_a_file_without_line_ends_does_not_fill_the_memory(monkeypatch: pytest.M
     assert reader.examples == [Rejected(2, f"the line is longer than {LONGEST_LINE} characters")]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.sampled_from(sorted(dialects())))
 def test_no_file_can_end_the_reading(content: bytes, format_: Format) -> None:
     found, reader = read(content, format_)
@@ -224,6 +225,7 @@ def test_no_file_can_end_the_reading(content: bytes, format_: Format) -> None:
     assert reader.names == len(found)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.from_regex(r"[a-z0-9_-]{1,10}(\.[a-z0-9-]{1,8}){0,2}\.[a-z0-9-]{1,5}", fullmatch=True), max_size=20))
 def test_the_pattern_and_the_words_agree(found: list[str]) -> None:
     """Names that the fast pattern takes are those that are right by the rules for names."""
@@ -276,8 +278,10 @@ def test_what_is_damaged_is_said_in_words(tmp_path: Path, content: bytes) -> Non
 
 def toulouse(folder: Path) -> Path:
     for category, kind, text in (
-        ("adult", "domains", b"x.example\n"), ("adult", "urls", b"y.example/page\n"), ("games", "domains", b"g.example\n"),
-    ):  # fmt: skip
+        ("adult", "domains", b"x.example\n"),
+        ("adult", "urls", b"y.example/page\n"),
+        ("games", "domains", b"g.example\n"),
+    ):
         (folder / category).mkdir(parents=True, exist_ok=True)
         (folder / category / kind).write_bytes(text)
     (folder / "porn").symlink_to("adult")

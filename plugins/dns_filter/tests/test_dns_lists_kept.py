@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import Refused
-from appliance_plugins.dns_filter.answerer.table import ALLOW, SUFFIX, Table, wire
+from appliance_plugins.dns_filter.answerer.table import ALLOW, SUFFIX, Table, digest, wire
 from appliance_plugins.dns_filter.lists import child
 from appliance_plugins.dns_filter.lists.catalogue import Catalogue, SourceState
+from appliance_plugins.dns_filter.lists.compiling import digests_of
 from appliance_plugins.dns_filter.lists.copies import FEW, INDEX, ListUnreadable
 from appliance_plugins.dns_filter.lists.dialects import WITH_BELOW
 from appliance_plugins.dns_filter.lists.fetching import Fetcher
@@ -209,6 +210,20 @@ async def test_a_damaged_index_only_costs_another_reading(kept: Kept) -> None:
     assert kept.names("a.example") == [("ads", WITH_BELOW)]
 
 
+async def test_compiled_files_that_are_gone_are_made_again(kept: Kept) -> None:
+    path, other = kept.write("ads.txt", "a.example"), kept.write("games.txt", "g.example")
+    await kept.use(spec(path), spec(other, "games"))
+    for compiled in (kept.folder / "lists").glob("*.digests"):
+        compiled.unlink()
+    kept.write("ads.txt", "b.example")
+    await kept.catalogue.refresh()
+    assert kept.catalogue.table_trouble is not None
+    assert kept.names("a.example") == [("ads", WITH_BELOW)]  # the table from before is whole
+    await kept.catalogue.refresh()
+    assert kept.catalogue.table_trouble is None
+    assert (kept.names("b.example"), kept.names("g.example")) == ([("ads", WITH_BELOW)], [("games", WITH_BELOW)])
+
+
 # Locked lists
 
 
@@ -277,6 +292,11 @@ def test_lists_that_are_handed_over_say_by_whom_and_belong_to_root(tmp_path: Pat
 
 
 # The process
+
+
+def test_digests_are_those_of_the_table() -> None:
+    names = ("a.example", "b.a.example", "c.b.a.example", "x" * 63 + ".e.d.c.b.a.example")
+    assert digests_of(name.encode() for name in names) == b"".join(digest(wire(name)) for name in names)
 
 
 async def test_the_process_says_how_far_it_is_and_why_it_ended(tmp_path: Path) -> None:

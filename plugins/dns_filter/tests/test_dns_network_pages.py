@@ -193,7 +193,9 @@ async def _raised(box: Box) -> list[dict[str, Any]]:
 async def test_an_alert_names_the_device_and_ends_when_it_is_quiet_for_a_day(box: Box) -> None:
     await box.add_device("Trolley-7")
     await box.hears(device(host="TROLLEY-7.school.internal"), attempt())
-    assert (await box.alerts())["A device goes around the web filter"].startswith("Trolley-7, since ")
+    assert (await box.alerts())["A device goes around the web filter"].startswith(
+        "Trolley-7 (as the device calls itself), since "
+    )
     await box.room.look_again()
     assert len(await box.alerts()) == 1
     async with box.running.appliance.records.transaction() as tx:
@@ -277,18 +279,24 @@ async def test_a_second_server_beside_ours_opens_an_alert(box: Box) -> None:
 # Devices
 
 
-async def test_an_address_leads_to_the_device_of_the_directory(box: Box) -> None:
-    by_name, by_serial = await box.add_device("Library-1"), await box.add_device("Any name", "SN-77")
-    await box.hears(device(MAC, "10.7.0.9", "library-1"), device(OTHER, "10.7.0.10", "sn-77"))
-    assert box.room.device_at("10.7.0.9") == by_name
-    assert box.room.device_at("10.7.0.10") == by_serial
+async def test_an_address_leads_to_a_device_that_is_known_by_more_than_its_own_word(box: Box) -> None:
+    named, other = await box.add_device("Library-1"), await box.add_device("Library-2")
+    await box.hears(device(MAC, "10.7.0.9", "library-1"), device(OTHER, "10.7.0.10"))
+    assert box.room.device_of(MAC) == named
+    assert box.room.device_at("10.7.0.9") is None, "anybody can call themselves so"
+    assert box.room.name_of(MAC) == "Library-1 (as the device calls itself)"
+    await box.running.post(f"{HERE}/add", {"mac": OTHER, "name": "Library-2"})
+    assert box.room.device_at("10.7.0.10") == other
+    assert box.room.sightings() == {"10.7.0.10": other}
     assert box.room.device_at("10.7.0.11") is None
-    await box.hears({**device(OTHER, "10.7.0.9"), "at": stamp(now() + timedelta(seconds=1))})
-    assert box.room.device_at("10.7.0.9") == by_serial, "who used it last"
+    await box.hears({**device(MAC, "10.7.0.10"), "at": stamp(now() + timedelta(seconds=1))})
+    assert box.room.device_at("10.7.0.10") is None, "somebody else used it last"
+    await box.hears({**device(OTHER, "10.7.0.10"), "at": stamp(now() + timedelta(seconds=2))})
+    assert box.room.device_at("10.7.0.10") == other
     devices = box.running.appliance.directory.devices
-    await devices.remove(box.running.actor, by_serial)
+    await devices.remove(box.running.actor, other)
     await box.running.delivered()
-    assert box.room.device_at("10.7.0.9") is None
+    assert box.room.device_at("10.7.0.10") is None
 
 
 async def test_devices_are_matched_by_the_surest_way_and_never_by_a_guess() -> None:
@@ -307,6 +315,8 @@ async def test_devices_are_matched_by_the_surest_way_and_never_by_a_guess() -> N
         rows, {"d": ["10.0.0.4", "10.0.0.5"], "c": ["10.0.0.5"]}, moment,
     )  # fmt: skip
     assert found == [Match("2", "c", "name"), Match("3", "c", "serial"), Match("4", "d", "browser")]
+    two = [seen("1", "", "10.0.0.4"), seen("2", "", "10.0.0.4")]
+    assert matches(two, rows, {"d": ["10.0.0.4"]}, moment) == [], "one of them may be lying"
 
 
 async def test_unknown_devices_on_a_managed_network_are_a_warning_until_they_are_in_the_directory(box: Box) -> None:

@@ -107,15 +107,3 @@ def test_the_last_day_ends_at_the_schools_midnight() -> None:
     assert until == datetime(2026, 7, 1, 23, tzinfo=UTC)
     assert look_through(form, LONDON, until - timedelta(seconds=1))[0] == {}
     assert "last_day" in look_through(form, LONDON, until)[0]
-
-
-async def test_lists_show_what_was_left_out(house: Any, browser: Browser) -> None:
-    page = await browser.get("/dns_filter/lists")
-    assert "lists/ads.txt" in page
-    assert "Line 2: &#39;nonsense&#39; is a single word" in page
-    assert "pupil, exam" in page
-    (house.folder / "lists" / "ads.txt").unlink()
-    await house.plugin.lists.refresh()
-    page = await browser.get("/dns_filter/lists")
-    assert "ads.txt cannot be read" in page
-    assert "The last good copy stays in force" in page

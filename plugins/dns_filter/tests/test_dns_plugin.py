@@ -34,7 +34,7 @@ async def test_the_snapshot_says_who_gets_what(house: Any) -> None:
     snapshot = house.snapshot()
     assert snapshot["exempt"] == ["help.example"]
     assert snapshot["port"] == 5300
-    assert house.names_in_force() == {"ads.example", "help.example"}
+    assert [house.verdict(name, "10.7.1.1") for name in ("ads.example", "help.example")] == ["blocked", "exempt"]
     assert [house.profile_at(address) for address in ("10.7.1.1", "10.7.2.1", "10.9.0.1", "10.1.1.1")] == [
         "pupil",
         "pupil",
@@ -117,13 +117,14 @@ async def test_random_names_are_counted_together(house: Any) -> None:
 async def test_a_list_that_changes_is_in_force_after_the_job(house: Any) -> None:
     (house.folder / "lists" / "ads.txt").write_text("new.example\nmore.example\n")
     await house.plugin.lists.refresh()
-    assert house.names_in_force() == {"new.example", "more.example"}
+    heard = [house.verdict(name, "10.7.1.1") for name in ("new.example", "more.example", "ads.example")]
+    assert heard == ["blocked", "blocked", "allowed"]
 
 
 async def test_a_list_that_goes_is_red_and_its_last_copy_stays(house: Any) -> None:
     (house.folder / "lists" / "ads.txt").unlink()
     await house.plugin.lists.refresh()
-    assert house.names_in_force() == {"ads.example", "help.example"}
+    assert house.verdict("ads.example", "10.7.1.1") == "blocked"
     (check_,) = [each for each in await house.appliance.plugins.checks() if each.name == "Web filter list ads"]
     assert check_.state is State.BROKEN
     assert "ads.txt cannot be read" in check_.words
@@ -134,18 +135,18 @@ async def test_a_list_that_goes_is_red_and_its_last_copy_stays(house: Any) -> No
 async def test_a_list_that_is_gone_at_the_next_start_stays_in_force(settings_file: Any, run_house: Any) -> None:
     config_file = settings_file()
     async with run_house(config_file) as house:
-        before = house.names_in_force()
+        assert house.verdict("ads.example", "10.7.1.1") == "blocked"
     (config_file.parent / "lists" / "ads.txt").unlink()
     async with run_house(config_file) as house:
-        assert house.names_in_force() == before
+        assert house.verdict("ads.example", "10.7.1.1") == "blocked"
 
 
 async def test_a_list_that_never_was_there_does_not_stop_the_filter(settings_file: Any, run_house: Any) -> None:
     config_file = settings_file()
     (config_file.parent / "lists" / "ads.txt").unlink()
     async with run_house(config_file) as house:
-        assert house.snapshot()["lists"] == {}
-        assert [check_.state for check_ in await house.plugin.health()] == [State.BROKEN]
+        assert list(house.snapshot()["lists"]) == ["bypass"]
+        assert [check_.state for check_ in await house.plugin.lists.health()] == [State.BROKEN]
 
 
 async def test_an_unchanged_snapshot_is_not_published_again(house: Any) -> None:
@@ -156,13 +157,10 @@ async def test_an_unchanged_snapshot_is_not_published_again(house: Any) -> None:
 
 
 async def test_old_rows_are_declared_for_deletion(house: Any) -> None:
-    (data,) = house.plugin.register_data()
-    assert (data.table, data.keep_days, data.time_column, data.store) == (
-        "dns_filter_queries",
-        90,
-        "minute",
-        "activity",
-    )
+    declared = {data.table: data for data in house.plugin.register_data()}
+    days = {name: (data.keep_days, data.time_column, data.store) for name, data in declared.items()}
+    assert days["dns_filter_queries"] == (7, "minute", "activity")
+    assert days["dns_filter_sites"] == (90, "quarter", "activity")
 
 
 def _record(**parts: Any) -> dict[str, Any]:
@@ -173,6 +171,6 @@ def _record(**parts: Any) -> dict[str, Any]:
 
 
 async def _card(house: Any) -> Mapping[str, Any]:
-    ((_, card),) = house.appliance.plugins.panels(HomeCard)
+    (card,) = [card for _, card in house.appliance.plugins.panels(HomeCard) if card.template == "dns_filter/card.html"]
     data: Callable[[], Awaitable[Mapping[str, Any]]] = card.data
     return await data()

@@ -21,6 +21,7 @@ def test_without_a_word_in_the_file_nothing_is_blocked() -> None:
     assert [(profile.name, profile.mode, profile.block) for profile in settings.profiles] == [
         ("pupil", "watch", ()),
         ("staff", "watch", ()),
+        ("guest", "watch", ()),
     ]
     assert (settings.port, settings.default_profile, settings.lists) == (53, "pupil", ())
 
@@ -45,20 +46,22 @@ def test_a_full_section_is_taken() -> None:
         ({"ports": 5300}, "Extra inputs"),
         ({"port": 0}, "greater than"),
         ({"listen": ["localhost"]}, "localhost"),
-        ({"upstreams": ["dns.example"]}, "'dns.example' is not an address"),
+        ({"upstreams": ["dns.example"]}, "'dns.example' is not an IP address"),
         ({"allow_from": ["10.0.0.1/8"]}, "host bits"),
         ({"lists": [LISTS[0], LISTS[0]]}, "'ads' is used twice"),
         ({"lists": [{"name": "Ads!", "file": "x"}]}, "pattern"),
         ({"profiles": [{"name": "pupil"}, {"name": "pupil"}]}, "'pupil' is used twice"),
-        ({"profiles": [{"name": "pupil", "mode": "blok"}]}, "'watch' or 'block'"),
+        ({"profiles": [{"name": "pupil", "mode": "blok"}]}, "'watch', 'block' or 'off'"),
         ({"profiles": [{"name": "pupil", "allow": ["com"]}]}, "top-level"),
         ({"profiles": [{"name": "pupil", "answer_ipv4": "::"}]}, "IPv4"),
         ({"lists": LISTS, "profiles": [{"name": "pupil", "block": ["adds"]}]}, "did you mean 'ads'"),
         ({"profiles": [{"name": "pupil", "block": ["ads"]}]}, "there is no list called"),
         ({"profile_of": {"year7": "stuff"}}, "did you mean 'staff'"),
         ({"profile_of": {"year8": "staff"}}, "did you mean 'year7'"),
-        ({"default_profile": "guest"}, "there is no profile called"),
+        ({"default_profile": "visitor"}, "there is no profile called"),
         ({"keep_days": 0}, "greater than"),
+        ({"profiles": [{"name": "pupil", "services": ["tiktoc"]}]}, "did you mean 'tiktok'"),
+        ({"profiles": [{"name": "pupil", "categories": ["adlut"]}]}, "there is no category called"),
     ],
 )
 def test_a_mistake_is_named(data: dict[str, Any], words: str) -> None:

@@ -297,11 +297,12 @@ async def test_old_rows_become_sites_and_new_ones_stay(store: Store, activity: D
     ])  # fmt: skip
     assert await store.roll_up("2026-11-24T10:00:30.000Z") == 4
     rows = await activity.fetch("SELECT * FROM dns_filter_sites ORDER BY quarter, device")
-    assert [tuple(row) for row in rows] == [
-        ("2026-11-24T09:30:00.000Z", "laptop-7", "ada", "a.example", 3, 0, "2026-11-24T09:31:00.000Z", "2026-11-24T09:44:30.000Z"),
-        ("2026-11-24T09:45:00.000Z", "10.0.0.2", "", "a.example", 1, 0, "2026-11-24T09:46:00.000Z", "2026-11-24T09:46:00.000Z"),
-        ("2026-11-24T09:45:00.000Z", "laptop-7", "ada", "a.example", 4, 4, "2026-11-24T09:45:00.000Z", "2026-11-24T09:45:00.000Z"),
-    ]  # fmt: skip
+    shown = [tuple(one[11:16] if str(one).startswith("2026-11-24T") else one for one in row) for row in rows]
+    assert shown == [
+        ("09:30", "laptop-7", "ada", "a.example", 3, 0, "09:31", "09:44"),
+        ("09:45", "10.0.0.2", "", "a.example", 1, 0, "09:46", "09:46"),
+        ("09:45", "laptop-7", "ada", "a.example", 4, 4, "09:45", "09:45"),
+    ]
     assert [row.name for row in await store.recent(9, EVERYTHING, LONG_AGO)] == ["late.example"]
     (site,) = await store.sites(9, person="ada")
     assert (site.day, site.site, site.count, site.stopped) == ("2026-11-24", "a.example", 7, 4)
@@ -350,7 +351,7 @@ async def test_what_an_earlier_version_has_kept_is_still_there(tmp_path: Path) -
 
 async def test_reading_what_was_stopped_uses_its_index(activity: Database) -> None:
     conditions, values = Filters(verdict="blocked").conditions()
-    sql = f"EXPLAIN QUERY PLAN SELECT * FROM dns_filter_queries WHERE minute >= ? AND {' AND '.join(conditions)}"  # noqa: S608
+    sql = f"EXPLAIN QUERY PLAN SELECT * FROM dns_filter_queries WHERE minute >= ? AND {' AND '.join(conditions)}"
     with sqlite3.connect(activity.path) as connection:
         plan = " ".join(str(row[3]) for row in connection.execute(sql, [LONG_AGO, *values]))
     assert "dns_filter_queries_stopped" in plan

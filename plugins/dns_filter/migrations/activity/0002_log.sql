@@ -3,6 +3,7 @@ ALTER TABLE dns_filter_queries RENAME TO dns_filter_queries_before;
 DROP INDEX dns_filter_queries_stopped;
 CREATE TABLE dns_filter_queries (
     minute TEXT NOT NULL,               -- UTC, the start of the minute
+    key INTEGER NOT NULL,               -- a digest of what makes queries equal: short, because every index holds it
     client TEXT NOT NULL,               -- the address that asked; empty: not kept
     device TEXT NOT NULL,               -- id in the directory; empty: not known or not kept
     person TEXT NOT NULL,               -- id in the directory, never a name; empty: see claim
@@ -21,12 +22,10 @@ CREATE TABLE dns_filter_queries (
     first_at TEXT NOT NULL,
     last_at TEXT NOT NULL,
     slowest_ms REAL NOT NULL,
-    PRIMARY KEY (
-        minute, client, name, type, verdict, device, person, client_group, list, rule, category, upstream
-    )
+    PRIMARY KEY (minute, key)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO dns_filter_queries
-SELECT minute, client, '', '', 'nobody known', client_group, name, type, verdict, '', list, '', '', profile, '', count,
+SELECT minute, row_number() OVER (), client, '', '', 'nobody known', client_group, name, type, verdict, '', list, '', '', profile, '', count,
     last_at, last_at, slowest_ms
 FROM dns_filter_queries_before;
 DROP TABLE dns_filter_queries_before;

@@ -147,7 +147,7 @@ def at_fixed_rate(server: Server, names: Sequence[str], per_second: int, seconds
 
 
 def start_upstream() -> tuple[subprocess.Popen[bytes], int]:
-    """A name server that answers every query at once: an address for A, nothing for other types."""
+    """A name server that answers every query at once: an address for A, and that there is nothing else."""
     port = free_port()
     code = f"from benchmarks.dns_load import upstream; upstream({port})"
     process = subprocess.Popen(
@@ -175,6 +175,7 @@ def upstream(port: int) -> None:
     udp.bind((HOST, port))
     batches = Batches(udp)
     address = b"\xc0\x0c\0\1\0\1\0\0\x0e\x10\0\4\xc0\0\2\1"
+    soa = b"\0\0\6\0\1\0\0\x0e\x10\0\x16\0\0" + struct.pack("!5I", 1, 3600, 1200, 604800, 3600)
     step, at_length = Batches.LENGTH_STEP, Batches.LENGTH_AT
     while True:
         select.select([udp], [], [])
@@ -184,8 +185,8 @@ def upstream(port: int) -> None:
             packet = batches.packets[at : at + batches.lengths[slot * step + at_length]]
             end = packet.index(0, 12) + 5
             is_a = packet[end - 4 : end - 2] == b"\0\1"
-            counts = b"\0\1\0\1\0\0\0\0" if is_a else b"\0\1\0\0\0\0\0\0"
-            answer = packet[:2] + b"\x81\x80" + counts + packet[12:end] + (address if is_a else b"")
+            counts = b"\0\1\0\1\0\0\0\0" if is_a else b"\0\1\0\0\0\1\0\0"
+            answer = packet[:2] + b"\x81\x80" + counts + packet[12:end] + (address if is_a else soa)
             batches.answers[at : at + len(answer)] = answer
             batches.answer_lengths[slot * 2] = len(answer)
         batches.send(0, received)

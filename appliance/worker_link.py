@@ -39,7 +39,8 @@ class WorkerContext:
         self.name = name
         self.folder = folder
         self._socket = socket
-        self._buffer: deque[Mapping[str, Any]] = deque()
+        self._buffer: deque[tuple[Mapping[str, Any], int]] = deque()
+        self._buffered = 0
         self._dropped = 0
         self._ready = False
         self._problem = ""
@@ -65,12 +66,20 @@ class WorkerContext:
                         continue
             await self._changed.wait()
 
-    def report(self, record: Mapping[str, Any]) -> None:
-        """Hand a record (JSON) to the main process, some time. Never waits; the oldest go when the buffer is full."""
-        if len(self._buffer) >= BUFFER_LIMIT:
-            self._buffer.popleft()
-            self._dropped += 1
-        self._buffer.append(record)
+    def report(self, record: Mapping[str, Any], weight: int = 1) -> None:
+        """Hand a record (JSON) to the main process, some time. Never waits; the oldest go when the buffer is full.
+
+        ``weight``: of how many it speaks, where one record holds several.
+        """
+        while self._buffer and self._buffered + weight > BUFFER_LIMIT:
+            self.lose(self._buffer[0][1])
+            self._buffered -= self._buffer.popleft()[1]
+        self._buffer.append((record, weight))
+        self._buffered += weight
+
+    def lose(self, number: int) -> None:
+        """Say that so many could not be reported."""
+        self._dropped += number
 
     def problem(self, words: str) -> None:
         """Show ``words`` in red on the status page until called again; ``""`` clears it."""
@@ -127,12 +136,17 @@ class WorkerContext:
 
     async def _flush(self, writer: asyncio.StreamWriter) -> None:
         while self._buffer:
-            batch = [self._buffer.popleft() for _ in range(min(BATCH, len(self._buffer)))]
+            batch, size = [self._buffer.popleft()], 0
+            while self._buffer and (size := size + batch[-1][1]) < BATCH:
+                batch.append(self._buffer.popleft())
+            weight = sum(one[1] for one in batch)
+            self._buffered -= weight
             dropped, self._dropped = self._dropped, 0
             try:
-                await send(writer, {"records": batch, "dropped": dropped})
+                await send(writer, {"records": [record for record, _ in batch], "dropped": dropped})
             except OSError:
                 self._buffer.extendleft(reversed(batch))
+                self._buffered += weight
                 self._dropped += dropped
                 raise
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -27,14 +26,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import dns_load, dns_peers
+from benchmarks import dns_load, dns_peers, dns_serving
 from benchmarks.dns_load import Latency, Run
 from benchmarks.dns_peers import HOST, Server
 
 NAMES = 1_000_000
 KINDS = ("blocked", "cached", "mix", "x20", "miss")
 RATE = 2000
-WORKER = "dns_filter.dns"
+NXDOMAIN = 3
 
 
 def main() -> None:
@@ -48,118 +47,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.serve:
         names, port, upstream = options.serve
-        serve(Path(names), int(port), upstream, options.folder, options.processes)
+        dns_serving.serve(Path(names), int(port), upstream, options.folder, options.processes)
     else:
         print(json.dumps(measure(options.names, quick=options.quick)))
-
-
-# Our worker alone
-
-
-def serve(names: Path, port: int, upstream: str, folder: Path | None, processes: int) -> None:
-    """Compile a list, write the snapshot, and become the worker. Its log goes to ``records.log`` in the folder."""
-    where = folder or Path(tempfile.mkdtemp(prefix="dns-"))
-    state = where / WORKER
-    (state / "lists").mkdir(parents=True, exist_ok=True)
-    write_snapshot(state, compile_into(names, state), port, upstream, processes)
-    collect(where / "workers.sock", where / "records.log")
-    print(f"The log is {where}/records.log", flush=True)
-    os.execv(  # noqa: S606 - nothing of the above stays in memory
-        sys.executable,
-        [
-            sys.executable,
-            "-m",
-            "appliance",
-            "worker",
-            WORKER,
-            "--folder",
-            str(state),
-            "--socket",
-            f"{where}/workers.sock",
-        ],
-    )
-
-
-def compile_into(names: Path, state: Path) -> str:
-    """Compile a list into the worker's folder, as the appliance does it; returns the name of the table."""
-    folder = str(state / "lists")
-    found = _compiler({"do": "compile", "source": str(names), "folder": folder, "format": "domains", "limit": 1 << 40})
-    (one,) = found["lists"].values()
-    layers = [["bench", flags, digests] for flags, digests, _ in one["layers"]]
-    return str(_compiler({"do": "table", "folder": folder, "layers": layers, "expected": one["names"]})["sha256"])
-
-
-def _compiler(task: Mapping[str, Any]) -> dict[str, Any]:
-    """What the process that compiles lists says in the end."""
-    code = "from appliance.commands.worker import import_alone; import_alone('dns_filter', 'lists.compiling').main()"
-    said = subprocess.run(
-        [sys.executable, "-c", code], input=json.dumps(task).encode(), capture_output=True, check=True
-    )
-    last = json.loads(said.stdout.splitlines()[-1])
-    if "done" not in last:
-        raise SystemExit(f"The list was not compiled: {last}")
-    done: dict[str, Any] = last["done"]
-    return done
-
-
-def write_snapshot(state: Path, table: str, port: int, upstream: str, processes: int) -> None:
-    """What the worker is to answer by: one profile for everybody, as many queries as anybody likes."""
-    host, _, upstream_port = upstream.rpartition(":")
-    snapshot = {
-        "version": 2, "listen": [HOST], "port": port, "processes": processes, "allow_from": ["127.0.0.0/8"],
-        "block_ttl": 60, "rate": {"per_second": 10_000_000, "burst": 10_000_000},
-        "cache": {
-            "entries": 50_000, "min_ttl": 0, "max_ttl": 3600, "negative_ttl": 300, "stale_seconds": 86_400,
-            "prefetch": True,
-        },
-        "upstreams": [{"host": host, "port": int(upstream_port), "tls": ""}], "upstream_timeout": 2.0, "zones": [],
-        "private_names": [], "local": {}, "exempt": ["childline.org.uk"], "table": table,
-        "lists": {"bench": {"title": "Benchmark", "category": "", "locked": False}},
-        "policies": {
-            "pupil": {
-                "profile": "pupil", "mode": "block", "lists": ["bench"], "entries": [], "services": {}, "only": False,
-                "bypass": True, "rewrites": {"www.google.com": "forcesafesearch.google.com"}, "answer": "nxdomain",
-                "ipv4": "0.0.0.0", "ipv6": "::", "verdicts": False,  # noqa: S104 - leads nowhere
-            }
-        },
-        "clients": {}, "ranges": [{"network": "127.0.0.0/8", "group": "bench", "chain": [["pupil", None]]}],
-        "default": [["pupil", None]],
-    }  # fmt: skip
-    part = state / "snapshot.part"
-    part.write_text(json.dumps(snapshot))
-    part.replace(state / "snapshot.json")
-
-
-COLLECTOR = """
-import os, select, socket, sys
-path, log = sys.argv[1:]
-listening = socket.socket(socket.AF_UNIX)
-listening.bind(path)
-listening.listen(1)
-os.mkfifo(path + ".announce")
-announced = os.open(path + ".announce", os.O_RDWR)
-os.write(1, b"ready")
-os.close(1)
-link, _ = listening.accept()
-with open(log, "ab", buffering=0) as file:
-    while True:
-        for ready in select.select([link, announced], [], [])[0]:
-            if ready is link:
-                octets = link.recv(1 << 20)
-                if not octets:
-                    sys.exit()
-                file.write(octets)
-            else:
-                os.read(announced, 1)
-                link.sendall(b'{"snapshot": 1}\\n')
-"""
-
-
-def collect(link: Path, log: Path) -> None:
-    """Take what the worker reports and write it to a file, in a small process of its own."""
-    child = subprocess.Popen([sys.executable, "-I", "-S", "-c", COLLECTOR, str(link), str(log)], stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    child.stdout.read()
 
 
 # Measuring
@@ -260,7 +150,7 @@ class Measuring:
             if name != "ours"
         }
 
-    def _latencies(self) -> dict[str, dict[str, float]]:
+    def _latencies(self) -> dict[str, dict[str, int]]:
         names = [line.split()[0] for line in self._queries["mix"].read_text().splitlines()[:20_000]]
         found: dict[str, list[Latency]] = {name: [] for name in self._servers}
         for _ in range(self._rounds):
@@ -281,29 +171,43 @@ class Measuring:
 
     def _swap(self, ours: Server) -> dict[str, float]:
         """Compile the list with a name more, and put it in force, while queries come at a steady rate."""
-        state = next(self._folder.glob(f"ours-*/{WORKER}"))
+        state = next(self._folder.glob(f"ours-*/{dns_serving.WORKER}"))
         newer = self._folder / "newer.domains"
         newer.write_text("\n".join((*self._blocked, "one-more.example")) + "\n")
         code = (
-            "import sys; from pathlib import Path; from benchmarks import dns;"
-            f" state = Path({str(state)!r}); table = dns.compile_into(Path({str(newer)!r}), state);"
-            f" dns.write_snapshot(state, table, {ours.port}, '{HOST}:{self._upstream}', 1)"
+            "from pathlib import Path; from benchmarks import dns_serving as serving;"
+            f" state = Path({str(state)!r}); table = serving.compile_into(Path({str(newer)!r}), state);"
+            f" serving.write_snapshot(state, table, {ours.port}, '{HOST}:{self._upstream}', 1)"
         )
         names = [line.split()[0] for line in self._queries["mix"].read_text().splitlines()[:20_000]]
         found: list[Latency] = []
-        asking = threading.Thread(target=lambda: found.append(dns_load.at_fixed_rate(ours, names, RATE, 6.0)))
+        swapped = threading.Event()
+
+        def keep_asking() -> None:
+            while not swapped.is_set():
+                found.append(dns_load.at_fixed_rate(ours, names, RATE, 1.0))
+
+        asking = threading.Thread(target=keep_asking)
         asking.start()
         began = time.monotonic()
-        subprocess.run(
-            ["taskset", "-c", str(dns_peers.SERVER_CORE), sys.executable, "-c", code],
-            check=True, cwd=Path(__file__).parents[1],
-        )  # fmt: skip
-        announce(state)
-        asking.join()
-        seconds = time.monotonic() - began
-        swapped = dns_peers.ask(ours.port, "one-more.example")[3] & 0xF == 3
-        one = {"lost": found[0].lost, "worst_ms": round(found[0].worst / 1000, 1), "swapped": swapped}
-        print(f"{'swap':8} {one} within {seconds:.1f} s", file=sys.stderr)
+        try:
+            subprocess.run(
+                ["taskset", "-c", str(dns_peers.SERVER_CORE), sys.executable, "-c", code],
+                check=True, cwd=Path(__file__).parents[1],
+            )  # fmt: skip
+            dns_serving.announce(state)
+            while dns_peers.ask(ours.port, "one-more.example")[3] & 0xF != NXDOMAIN:
+                time.sleep(0.05)
+            seconds = time.monotonic() - began
+        finally:
+            swapped.set()
+            asking.join()
+        one = {
+            "seconds": round(seconds, 1),
+            "lost": sum(run.lost for run in found),
+            "worst_ms": round(max(run.worst for run in found) / 1000, 1),
+        }
+        print(f"{'swap':8} {one}", file=sys.stderr)
         return one
 
     def _two_processes(self, one: Sequence[Run]) -> dict[str, float]:
@@ -316,12 +220,6 @@ class Measuring:
         ratio = round(median(run.cpu_us for run in runs) / median(run.cpu_us for run in one), 2)
         print(f"{'two':8} processes on one core: {ratio} of the processor time of one", file=sys.stderr)
         return {"cpu_of_one": ratio}
-
-
-def announce(state: Path) -> None:
-    """Say that there is a newer snapshot, as the main process would."""
-    with (state.parent / "workers.sock.announce").open("wb") as fifo:
-        fifo.write(b"1")
 
 
 def _absolute(runs: Sequence[Run]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance_plugins.dns_filter.answerer.batches import SLOT, Batches
+from appliance.commands.worker import import_alone
 from benchmarks.dns_peers import CLIENT_CORE, HOST, Server, free_port, query
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -50,7 +50,7 @@ class Latency:
 def make_names(count: int, seed: int = 1) -> list[str]:
     """Names of the shape of a real list, each once."""
     chance = random.Random(seed)  # noqa: S311 - the same names in each run
-    labels, weights = zip(*SHAPES, strict=True)
+    labels, weights = [number for number, _ in SHAPES], [weight for _, weight in SHAPES]
     found: dict[str, None] = {}
     while len(found) < count:
         shape = chance.choices(labels, weights, k=4096)
@@ -170,18 +170,19 @@ def start_upstream() -> tuple[subprocess.Popen[bytes], int]:
 
 def upstream(port: int) -> None:
     """Answer for ever, many packets at a time, so that whoever asks is what is measured."""
+    module = import_alone("dns_filter", "answerer.batches")
+    slot_octets, step, at_length = module.SLOT, module.Batches.LENGTH_STEP, module.Batches.LENGTH_AT
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     udp.bind((HOST, port))
-    batches = Batches(udp)
+    batches = module.Batches(udp)
     address = b"\xc0\x0c\0\1\0\1\0\0\x0e\x10\0\4\xc0\0\2\1"
     soa = b"\0\0\6\0\1\0\0\x0e\x10\0\x16\0\0" + struct.pack("!5I", 1, 3600, 1200, 604800, 3600)
-    step, at_length = Batches.LENGTH_STEP, Batches.LENGTH_AT
     while True:
         select.select([udp], [], [])
         received = batches.receive()
         for slot in range(received):
-            at = slot * SLOT
+            at = slot * slot_octets
             packet = batches.packets[at : at + batches.lengths[slot * step + at_length]]
             end = packet.index(0, 12) + 5
             is_a = packet[end - 4 : end - 2] == b"\0\1"

@@ -263,5 +263,5 @@ def read_counts(log: Path) -> tuple[int, int]:
                 if record.get("kind") == "health":
                     left_out = record.get("dropped", left_out)
                 else:
-                    kept += record["count"]
+                    kept += sum(record["rows"][4::5])
     return kept, left_out

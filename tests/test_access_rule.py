@@ -103,6 +103,19 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
         "alerts.silence.Silence.silent_devices",
         "alerts.silence._open_alert",
     ),
+    "whether an alert that the box has opened itself is open still, for the plugin that opened it": (
+        "alerts.alerting.Alerts.is_open_within",
+    ),
+    "names of devices alone, to match them with what the network shows; who sees what devices do finds every device": (
+        "dns_filter.network.store.Store.directory",
+    ),
+    "the web filter's own lists and switches, by whom and why: nobody of the directory is in these tables": (
+        "dns_filter.lists.store.Store.open",
+        "dns_filter.lists.store.Store.removed",
+        "dns_filter.lists.store.Store.remove",
+        "dns_filter.lists.store.Store.put_back",
+        "dns_filter.profiles.store._open",
+    ),
     "whether it is kept already, how many are kept, and how many went": (
         "captures.keeping.Captures.known",
         "captures.keeping.Captures.checks",
@@ -952,6 +965,12 @@ async def person(school: School, who: Asking) -> Claims:
             )
 
 
+@asks("people.directory.Directory.called")
+async def people_called(school: School, who: Asking) -> Claims:
+    for one in PEOPLE:
+        yield set(await school.directory.called(who.actor, f"{one} CANARY")), who.listed & HERE & {one}
+
+
 @asks("people.devices.Devices.find")
 async def find_devices(school: School, who: Asking) -> Claims:
     for removed in (False, True):
@@ -977,6 +996,18 @@ async def device(school: School, who: Asking) -> Claims:
         yield found is not None, one in who.devices
         yield about(found), who.listed & {holder} if one in who.devices else set()
         yield ids(found.groups if found else ()), who.groups & set(groups) if one in who.devices else set()
+
+
+@asks("people.devices.Devices.names")
+async def names_of_devices(school: School, who: Asking) -> Claims:
+    found = await school.directory.devices.names(who.actor, [*DEVICES, "nobody's"])
+    yield found, {one: f"Laptop {one}" for one in who.devices}
+
+
+@asks("people.devices.Devices.called")
+async def devices_called(school: School, who: Asking) -> Claims:
+    for one in DEVICES:
+        yield await school.directory.devices.called(who.actor, f"LAPTOP {one}"), who.devices & {one}
 
 
 @asks("endpoints.enrolment.Enrolment.of_device")

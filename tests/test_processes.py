@@ -27,7 +27,7 @@ plugins:
     port: {dns_port}
     upstreams: ["127.0.0.1:9"]
     lists: [{{name: games, file: games.domains, format: domains}}]
-    profiles: [{{name: pupil, mode: block, block: [games]}}]
+    profiles: [{{name: pupil, mode: block, block: [games], answer: nxdomain}}]
 limits: {{stall_seconds: 2}}
 """
 

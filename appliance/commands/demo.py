@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from appliance.config import CHECKOUT, Place
-from appliance.demo.settings import SETTINGS
+from appliance.demo.settings import LISTS, SETTINGS
 from appliance.errors import CannotStart
 from appliance.trial import Supervisor
 
@@ -23,7 +23,7 @@ def demo(options: argparse.Namespace, place: Place) -> int:
 
 
 def _place(options: argparse.Namespace, place: Place) -> Place:
-    """The demonstration's own settings, written at its first start, with the supplied lists beside them."""
+    """The demonstration's own settings, written at its first start, with the lists that it names beside them."""
     if options.folder is None and not (CHECKOUT / "pyproject.toml").is_file():
         raise CannotStart("This is no checkout.", "Give a folder for the demonstration: appliance demo FOLDER")
     folder = (options.folder or CHECKOUT / FOLDER).resolve()
@@ -34,6 +34,10 @@ def _place(options: argparse.Namespace, place: Place) -> Place:
             shutil.copy(place.config_file.parent / supplied, folder)
         shutil.copytree(place.config_file.parent / "lists", folder / "lists", dirs_exist_ok=True)
         settings.write_text(SETTINGS, encoding="utf-8")
+    (folder / "lists").mkdir(exist_ok=True)
+    for name, text in LISTS.items():
+        if not (folder / "lists" / name).exists():
+            (folder / "lists" / name).write_text(text, encoding="utf-8")
     return Place(settings, folder / "data")
 
 

@@ -34,23 +34,29 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A member of staff for whom the demonstration acts, with the keys of an open session."""
+    """A member of staff for whom the demonstration acts, with the keys of an open session.
+
+    ``cookie``: what a browser of theirs would send.
+    """
 
     actor: Actor
     keys: Keys
     session: Session
+    cookie: str
 
 
 async def make_accounts(appliance: Appliance) -> tuple[list[Ready], SignedIn]:
     """All accounts, and the lead signed in. IT makes the lead's, the lead everybody else's, as at a school."""
     it, lead, *others = STAFF
     staff = appliance.staff
-    ready, it_session = await _first(appliance, it)
+    ready, of_it = await _first(appliance, it)
     made = [ready]
-    invitation = await staff.invite(await staff.actor(it_session), lead.name, lead.sign_in_name, lead.role)
-    ready, session = await _join(appliance, invitation.code, lead)
+    invitation = await staff.invite(
+        await staff.actor(_found(appliance, of_it)), lead.name, lead.sign_in_name, lead.role
+    )
+    ready, cookie = await _join(appliance, invitation.code, lead)
     made.append(ready)
-    signed_in = await _signed_in(appliance, session)
+    signed_in = await _signed_in(appliance, cookie)
     for one in others:
         invitation = await staff.invite(signed_in.actor, one.name, one.sign_in_name, one.role)
         ready, _ = await _join(appliance, invitation.code, one)
@@ -65,21 +71,21 @@ async def admit_deputies(appliance: Appliance, lead: SignedIn) -> None:
             await appliance.vaults.admit(lead.actor, lead.keys, vault, account.id)
 
 
-async def _first(appliance: Appliance, person: StaffMember) -> tuple[Ready, Session]:
+async def _first(appliance: Appliance, person: StaffMember) -> tuple[Ready, str]:
     password = _password()
     session = await _open(appliance, await appliance.staff.new_setup_link())
     session_id = await appliance.joining.make_first_account(session, person.name, person.sign_in_name, password)
     return await _finish(appliance, _found(appliance, session_id), person, password)
 
 
-async def _join(appliance: Appliance, code: str, person: StaffMember) -> tuple[Ready, Session]:
+async def _join(appliance: Appliance, code: str, person: StaffMember) -> tuple[Ready, str]:
     password = _password()
     session = await _open(appliance, code)
     await appliance.joining.set_password(session, password)
     return await _finish(appliance, session, person, password)
 
 
-async def _finish(appliance: Appliance, session: Session, person: StaffMember, password: str) -> tuple[Ready, Session]:
+async def _finish(appliance: Appliance, session: Session, person: StaffMember, password: str) -> tuple[Ready, str]:
     joining = appliance.joining
     secret, packed = joining.offer_factor(session)
     if not await joining.set_factor(session, packed, code_at(secret, step_of(now()))):
@@ -90,7 +96,7 @@ async def _finish(appliance: Appliance, session: Session, person: StaffMember, p
     factor = b32encode(secret).decode("ascii")
     codes = list(printed.secrets.codes)
     ready = Ready(person.name, person.role.label, person.sign_in_name, password, factor, codes)
-    return ready, _found(appliance, signed_in.session)
+    return ready, signed_in.session
 
 
 async def _open(appliance: Appliance, code: str) -> Session:
@@ -105,10 +111,11 @@ def _found(appliance: Appliance, session_id: str) -> Session:
     return session
 
 
-async def _signed_in(appliance: Appliance, session: Session) -> SignedIn:
+async def _signed_in(appliance: Appliance, cookie: str) -> SignedIn:
+    session = _found(appliance, cookie)
     keys = appliance.staff.sessions.keys(session)
     assert keys is not None
-    return SignedIn(await appliance.staff.actor(session), keys, session)
+    return SignedIn(await appliance.staff.actor(session), keys, session, cookie)
 
 
 def _password() -> str:

@@ -1,4 +1,8 @@
-"""Name queries of the invented school's devices, asked of the web filter's worker as any device would."""
+"""Name queries of the invented school's devices, asked of the web filter's worker as any device would.
+
+Each laptop has an address of its own on loopback, from which its browser is connected too: so the filter knows whose
+query it is as it would at a school.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +12,49 @@ import secrets
 import struct
 from contextlib import suppress
 
+import aiohttp
+
 from appliance.app import Appliance
 
-NAMES = ("games.example", "social.example", "search.example", "chat.example", "documents.example", "www.games.example")
-LEAST_SECONDS, MOST_SECONDS = 2.0, 12.0
+NAMES = (
+    *("search.example", "documents.example", "lessons.example", "maps.example", "news.example", "library.example"),
+    *("search.example", "documents.example", "revision.example", "chat.example", "mail.example", "weather.example"),
+    *("games.example", "www.games.example", "social.example", "arcade.example", "bets.example", "www.tiktok.com"),
+)
+"""What is asked for; what stands here twice, twice as often."""
+LEAST_SECONDS, MOST_SECONDS = 0.5, 4.0
+OTHERS = 4
+"""Devices without the extension, such as a printer: they ask as well, and nobody knows whose they are."""
 NEEDED = "dns_filter"
 
 
-async def ask_for_names(appliance: Appliance) -> None:
+def address_of(number: int) -> str:
+    """The address of the laptop with this number."""
+    return f"127.0.7.{number + 11}"
+
+
+def from_address(number: int) -> aiohttp.ClientSession:
+    """Connections from that laptop."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(local_addr=(address_of(number), 0)))
+
+
+async def ask_for_names(appliance: Appliance, devices: int) -> None:
     """One name after the other, until cancelled; nothing if the web filter is not in use."""
-    settings = appliance.config.plugins.get(NEEDED)
-    port = getattr(settings, "port", None)
+    port = getattr(appliance.config.plugins.get(NEEDED), "port", None)
     while port is not None:
         await asyncio.sleep(random.uniform(LEAST_SECONDS, MOST_SECONDS))  # noqa: S311 - nothing to guess here
+        device = random.randrange(devices + OTHERS)  # noqa: S311
         with suppress(OSError):
-            await _ask(random.choice(NAMES), port)  # noqa: S311
+            await _ask(random.choice(NAMES), address_of(device), port)  # noqa: S311
 
 
-async def _ask(name: str, port: int) -> None:
+async def _ask(name: str, device: str, port: int) -> None:
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=("127.0.0.1", port))
+    transport, _ = await loop.create_datagram_endpoint(
+        asyncio.DatagramProtocol, local_addr=(device, 0), remote_addr=("127.0.0.1", port)
+    )
     transport.sendto(query(name))
-    await asyncio.sleep(1)  # its answer is of no interest, but a closed port would be an error to whoever sends it
+    await asyncio.sleep(0.3)  # its answer is of no interest, but a closed port would be an error to whoever sends it
     transport.close()
 
 

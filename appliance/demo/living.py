@@ -27,8 +27,10 @@ from appliance.captures.keeping import Seen
 from appliance.captures.reading import Filter
 from appliance.captures.statuses import Status
 from appliance.clock import now, stamp
+from appliance.demo import internet
 from appliance.demo.accounts import Ready, SignedIn, admit_deputies, make_accounts
-from appliance.demo.asking import ask_for_names
+from appliance.demo.asking import ask_for_names, from_address
+from appliance.demo.filtering import set_filter
 from appliance.demo.scenes import SCENES, Scene
 from appliance.demo.school import Made, go_live, make_directory
 from appliance.detection import DetectionAway
@@ -81,6 +83,7 @@ class Demonstration:
         browsers = await self._enrol(appliance, made)
         await self._write_history(appliance, made)
         await self._judge_some(appliance, lead)
+        await set_filter(appliance, lead.cookie)
         async with appliance.records.transaction() as tx:
             await appliance.staff.sessions.end(tx, lead.session)
         kept = {"accounts": [asdict(one) for one in accounts], "browsers": browsers}
@@ -150,7 +153,8 @@ class Demonstration:
 
     async def _live(self, kept: dict[str, Any]) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(ask_for_names(self._appliance()))
+            tasks.create_task(internet.answer())
+            tasks.create_task(ask_for_names(self._appliance(), len(kept["browsers"])))
             for number, one in enumerate(kept["browsers"]):
                 tasks.create_task(self._use(number, one))
 
@@ -160,14 +164,14 @@ class Demonstration:
         pause = FIRST_SECONDS * (number + 1)
         while True:
             try:
-                await self._connection(browser, pause)
+                await self._connection(browser, number, pause)
             except (Closed, aiohttp.ClientError, OSError, TimeoutError, ApplianceError) as error:
                 log.info("A laptop of the demonstration lost its box: %s", type(error).__name__)
             pause = self._random.uniform(LEAST_SECONDS, MOST_SECONDS) * LIVE_BROWSERS
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _connection(self, browser: SimulatedBrowser, pause: float) -> None:
-        async with browser.connected():
+    async def _connection(self, browser: SimulatedBrowser, number: int, pause: float) -> None:
+        async with from_address(number) as own, browser.connected(own):
             await browser.greet()
             await browser.welcomed()
             while True:

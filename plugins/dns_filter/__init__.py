@@ -9,6 +9,7 @@ from appliance.api import Appliance, Check, Command, Data, Event, Job, Page, Pan
 
 from .blockpage.room import BlockPage
 from .blockpage.wiring import others_of
+from .coverage.room import Coverage
 from .lists.room import Lists
 from .network.room import Network
 from .profiles.room import Profiles
@@ -28,9 +29,19 @@ class Plugin:
         self.profiles = Profiles(appliance, settings, self.lists)
         self.queries = Queries(appliance, settings, self.profiles.clients.who)
         self.network = Network(appliance, settings, self.queries.store.share_of_busiest)
-        self.profiles.clients.sightings, self.profiles.clients.device_at = self.network.sightings, self.network.device_at
+        clients = self.profiles.clients
+        clients.sightings, clients.device_at = self.network.sightings, self.network.device_at
+        self.network.when_changed = self.profiles.publishing.soon
         self.blockpage = BlockPage(appliance, settings, others_of(self.profiles))
-        self._rooms: Sequence[Room] = (self.lists, self.profiles, self.queries, self.network, self.blockpage)
+        coverage = Coverage(appliance, settings, self.profiles, self.queries, self.network)
+        self._rooms: Sequence[Room] = (
+            self.lists,
+            self.profiles,
+            self.queries,
+            self.network,
+            self.blockpage,
+            coverage,
+        )
 
     @hook
     def register_pages(self) -> list[Page]:

@@ -188,7 +188,9 @@ class Settings(Section):
     )
     rate: RateSettings = Field(default_factory=RateSettings, description="How much one device may ask over UDP.")
     cache: CacheSettings = Field(default_factory=CacheSettings, description="What is remembered of answers.")
-    sniffer: SnifferSettings = Field(default_factory=SnifferSettings)
+    sniffer: SnifferSettings = Field(
+        default_factory=SnifferSettings, description="Listening on the network for devices that ask others."
+    )
     processes: int = setting(1, "Processes that answer. More than one helps on a box with cores to spare.", ge=1, le=16)
     block_ttl: int = setting(
         60, "How long devices may remember that a name is blocked.", unit="seconds", ge=1, le=86400

@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from .batches import BATCH, NAME_SLOT, SLOT, Batches
 from .log import LogWriter
+from .quick import Quick, quick_way
 from .reactor import Loop
-from .ready import FOR_EVER, SECONDS, Answer, Ready, key_of, split
+from .ready import FOR_EVER, SECONDS, Answer, Ready, split
 from .resolving import SILENCE, Made, Resolver
 from .world import Policy, World
 
@@ -86,6 +87,7 @@ class Answerer:
         self._ready = Ready()
         self._clients = _Clients(self._find)
         self._log: list[Any] = []
+        self._quick: dict[str, Quick | None] = {}
         self._sockets: dict[int, tuple[socket.socket, Batches]] = {}
         self.too_many = 0
         """Queries of clients that sent more than they may."""
@@ -99,6 +101,7 @@ class Answerer:
         self._resolver.use(world)
         self._ready.forget_policies()
         self._clients.clear()
+        self._quick.clear()
 
     def listen(self, udp: socket.socket) -> None:
         """Answer what comes in at a socket that is bound."""
@@ -195,9 +198,16 @@ class Answerer:
         policy = client.policy
         if policy is None:
             return None
-        key = key_of(packet)
+        end = packet.find(0, 12) + 1  # a zero inside a label ends it early: such a name goes the long way
+        name = packet[12:end].lower()  # only the name: in lower case, the type HTTPS (65) would be another one
+        key = packet[2:12] + name + packet[end:]
         answer = client.ready.get(key)
         if answer is not None and answer[4] >= self._ready.tick:
+            return answer
+        quick = self._quick.get(policy.key)
+        answer = None if quick is None else quick(packet, name, end)
+        if answer is not None:
+            self._ready.keep(client.ready, key, answer)
             return answer
         ticket = Ticket(self, udp, senders[slot * NAME_SLOT : slot * NAME_SLOT + 28], packet, client)
         made = self._resolver.resolve(packet, policy, client.text, 0, ticket)
@@ -206,15 +216,10 @@ class Answerer:
         if isinstance(made, tuple):
             head, rest, cut, why = made
             answer = (head, rest, cut, self._log_writer.number(why), FOR_EVER)
-            self._ready.keep(client.ready, key, answer)
+            self._ready.keep(client.ready, key, self._ready.share(answer))
             return answer
         note = None if made.note is None else self._log_writer.number(made.note)
-        until = (
-            FOR_EVER
-            if made.seconds >= FOR_EVER
-            else self._ready.tick + int(min(made.seconds, SECONDS) * TICKS_A_SECOND)
-        )
-        answer = split(packet, made.tail, note, until)
+        answer = split(packet, made.tail, note, self._ready.tick + int(min(made.seconds, SECONDS) * TICKS_A_SECOND))
         if answer is None:
             ticket(made)
         elif made.seconds > 0:
@@ -240,6 +245,8 @@ class Answerer:
         policy, until = self._world.policy_for(text, self._wall())
         if policy is None:
             return Client(text, None, {}, 0.0, until)
+        if policy.key not in self._quick:
+            self._quick[policy.key] = quick_way(policy, self._log_writer.number, self._ready.plain_of(policy.key))
         return Client(text, policy, self._ready.of(policy.key), self._world.burst, until)
 
     def _tick(self) -> None:

@@ -1,7 +1,8 @@
 """What was answered, counted and handed to the keeper in pieces. Nothing here ever waits.
 
-A frame is four octets of length and ``marshal`` of ``(notes, records, dropped)``: ``notes`` are the notes that no frame
-has named before, in the order of their numbers; a record is ``(client, question, number of the note, how often)``.
+A frame is four octets of length and ``marshal`` of ``(notes, counts, dropped)``: ``notes`` are the notes that no frame
+has named before, in the order of their numbers (an empty one: they begin anew); ``counts`` says how often there was
+each ``(client, question, number of the note)``.
 Both ends are this program in the same version, so ``marshal``, which is several times quicker than JSON, is no risk.
 """
 
@@ -14,6 +15,7 @@ import os
 import struct
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 PIPE_OCTETS: Final = 1 << 20
@@ -22,8 +24,7 @@ NOTES_KNOWN: Final = 20_000
 LENGTH: Final = struct.Struct("=I")
 
 Note = tuple[Any, ...]
-Record = tuple[str, bytes, int, int]
-Frame = tuple[list[Note], list[Record], int]
+Counts = dict[tuple[str, bytes, int], int]
 
 
 def pipe() -> tuple[int, int]:
@@ -63,18 +64,22 @@ class LogWriter:
 
     def write(self, log: list[Any]) -> None:
         """Hand over what ``log`` holds: client, question, number of the note, one after the other."""
-        counted = Counter(zip(log[::3], log[1::3], log[2::3], strict=True))
-        records = [(client.text, question, note, times) for (client, question, note), times in counted.items()]
-        for first in range(0, len(records), RECORDS_IN_FRAME):
-            self._send(records[first : first + RECORDS_IN_FRAME])
+        clients = [client.text for client in log[::3]]
+        counts = Counter(zip(clients, log[1::3], log[2::3], strict=True))
+        if len(counts) <= RECORDS_IN_FRAME:
+            self._send(dict(counts))
+            return
+        waiting = iter(counts.items())
+        while some := dict(islice(waiting, RECORDS_IN_FRAME)):
+            self._send(some)
 
-    def _send(self, records: list[Record]) -> None:
+    def _send(self, counts: Counts) -> None:
         if self._unsent:
             self._push(self._unsent)
         if self._unsent:  # the keeper is behind
-            self.dropped += sum(record[3] for record in records)
+            self.dropped += sum(counts.values())
             return
-        body = marshal.dumps((self._new, records, self.dropped), 2)
+        body = marshal.dumps((self._new, counts, self.dropped), 2)
         self._new, self.dropped = [], 0
         self._push(LENGTH.pack(len(body)) + body)
 
@@ -91,17 +96,18 @@ class LogWriter:
 
 
 class LogReader:
-    """The keeper's end."""
+    """The keeper's end. ``notes`` are those that the numbers of the last frame mean."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._rest = b""
-        self._notes: list[Note] = []
+        self.notes: list[Note] = []
 
-    def read(self) -> Iterator[tuple[str, bytes, Note, int]]:
-        """What has come since the last call: client, question, note, how often. Raises ``EOFError`` at the end.
+    def read(self) -> Iterator[tuple[list[Note], Counts, int]]:
+        """What has come since the last call: the notes that the numbers mean, the counts, and how many were dropped.
 
-        ``((), b"", (), n)`` says that ``n`` queries were dropped.
+        The list of notes grows with the next frame, and is another one once they have begun anew. Raises ``EOFError``
+        at the end.
         """
         try:
             octets = os.read(self._fd, PIPE_OCTETS)
@@ -115,19 +121,15 @@ class LogReader:
             (length,) = LENGTH.unpack_from(octets, at)
             if len(octets) - at - LENGTH.size < length:
                 break
-            yield from self._frame(marshal.loads(octets[at + LENGTH.size : at + LENGTH.size + length]))  # noqa: S302
+            new, counts, dropped = marshal.loads(octets[at + LENGTH.size : at + LENGTH.size + length])  # noqa: S302
+            self._learn(new)
+            yield self.notes, counts, dropped
             at += LENGTH.size + length
         self._rest = octets[at:]
 
-    def _frame(self, frame: Frame) -> Iterator[tuple[str, bytes, Note, int]]:
-        new, records, dropped = frame
+    def _learn(self, new: list[Note]) -> None:
         for note in new:
             if note:
-                self._notes.append(note)
+                self.notes.append(note)
             else:
-                self._notes.clear()
-        notes = self._notes
-        for client, question, number, times in records:
-            yield client, question, notes[number], times
-        if dropped:
-            yield "", b"", (), dropped
+                self.notes = []

@@ -6,10 +6,7 @@ therefore a number: how many labels of the asked name stand before it.
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from .rules import rule_text
-from .wire import to_text, type_text
+from typing import Final
 
 Note = tuple[str, str, str, "str | int", str, str, str, float]
 """Verdict, why, list, rule, category, profile, upstream, milliseconds."""
@@ -17,22 +14,8 @@ Note = tuple[str, str, str, "str | int", str, str, str, float]
 CACHE: Final = "cache"
 
 
-def fields(question: bytes, note: Note) -> dict[str, Any]:
-    """The record of a query: ``question`` is its name, type and class as the device sent them."""
-    name, qtype = question[:-4], int.from_bytes(question[-4:-2], "big")
-    verdict, why, listed, rule, category, profile, upstream, ms = note
-    return {
-        "name": to_text(name),
-        "type": type_text(qtype),
-        "verdict": verdict,
-        "why": why,
-        "list": listed,
-        "rule": rule_text(name, rule) if isinstance(rule, int) else rule,
-        "category": category,
-        "profile": profile,
-        "upstream": upstream,
-        "ms": ms,
-    }
+FIELDS: Final = ("verdict", "why", "list", "rule", "category", "profile", "upstream", "ms")
+"""What the parts of a note are called in a record."""
 
 
 def about(seconds: float) -> float:

@@ -5,13 +5,13 @@ An answer is kept in pieces, around the question that the packet itself brings::
     id of the packet | head | question of the packet | rest
 
 so one entry serves every id and every spelling (draft-vixie-dnsext-dns0x20), and blocked names, whose answers differ in
-nothing but the question, share their pieces. The key is the packet without its id, the name in lower case: type, flags
+nothing but the question, share one. The key is the packet without its id, the name in lower case: type, flags
 and EDNS size are in it, so nothing has to be read to know that it is the same question.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 ENTRIES: Final = 120_000
 """Answers of all policies together; about 200 octets each."""
@@ -36,11 +36,16 @@ class Ready:
         self.tick = 0
         self._policies: Policies = {}
         self._entries = 0
-        self._shared: dict[bytes, bytes] = {}
+        self._shared: dict[Answer, Answer] = {}
+        self._plain: dict[str, dict[Any, Answer]] = {}
 
     def of(self, policy: str) -> dict[bytes, Answer]:
         """Where the answers of a policy are; the same object until ``forget``."""
         return self._policies.setdefault(policy, {})
+
+    def plain_of(self, policy: str) -> dict[Any, Answer]:
+        """Where the answers of a policy are that need no thinking (see ``quick``); the same object always."""
+        return self._plain.setdefault(policy, {})
 
     def forget(self) -> None:
         """Everything: other rules apply, or there is no room."""
@@ -48,6 +53,8 @@ class Ready:
             answers.clear()  # in place: clients hold them
         self._entries = 0
         self._shared.clear()
+        for plain in self._plain.values():
+            plain.clear()
 
     def forget_policies(self) -> None:
         """Everything, and whose it was."""
@@ -58,20 +65,12 @@ class Ready:
         """Have an answer ready. When there is no room everything goes: what is asked often comes back at once."""
         if self._entries >= ENTRIES:
             self.forget()
-        head, rest, cut, note, until = answer
-        share = self._shared.setdefault
-        answers[key] = (share(head, head), share(rest, rest) if until == FOR_EVER else rest, cut, note, until)
+        answers[key] = answer
         self._entries += 1
 
-
-def key_of(packet: bytes) -> bytes:
-    """The packet without its id, its name in lower case.
-
-    Only the name: in lower case, the type HTTPS (65) would be another one. A zero inside a label ends it early, which
-    only means that such a name has no answer ready in another spelling.
-    """
-    end = packet.find(0, 12)
-    return packet[2:12] + packet[12:end].lower() + packet[end:] if end > 0 else packet[2:]
+    def share(self, answer: Answer) -> Answer:
+        """The same answer, in one copy with all that are equal to it: blocked names differ in nothing but the key."""
+        return self._shared.setdefault(answer, answer)
 
 
 def split(packet: bytes, tail: bytes, note: int | None, until: int) -> Answer | None:

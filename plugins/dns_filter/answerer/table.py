@@ -39,6 +39,7 @@ _MAGIC = b"dnstable"
 _VERSION = 1
 _HEADER = struct.Struct("<8sIIQQQQQQ")
 """Magic, version, reserved, slots, names, then where keys, set numbers and trailer begin, and the trailer's length."""
+_blake2b, _from_bytes = hashlib.blake2b, int.from_bytes
 _FIRST_SLOTS = 1024
 _MOST_SETS = 1 << 16
 _CHUNK = 1 << 16
@@ -107,7 +108,7 @@ class Table:
 
     def find(self, wire_name: bytes) -> int:
         """The number of the set of exactly this name (lower case, wire form); 0: no list names it."""
-        key = int.from_bytes(digest(wire_name), "little") or 1
+        key = _from_bytes(_blake2b(wire_name, digest_size=DIGEST_OCTETS).digest(), "little") or 1  # as in ``digest``
         keys, mask = self._keys, self._mask
         slot = key & mask
         while (found := keys[slot]) != key:

@@ -136,7 +136,7 @@ def _usual_heads() -> dict[bytes, int]:
     return found
 
 
-_USUAL: Final = _usual_heads()
+USUAL: Final = _usual_heads()
 
 
 def read(packet: bytes) -> Query | bytes:  # noqa: PLR0911 - one for each way a query can be wrong
@@ -144,7 +144,7 @@ def read(packet: bytes) -> Query | bytes:  # noqa: PLR0911 - one for each way a 
 
     Raises nothing, whatever the octets are.
     """
-    shape = _USUAL.get(packet[2:12])
+    shape = USUAL.get(packet[2:12])
     if shape is None:
         return _read_unusual(packet)
     end = HEADER
@@ -280,7 +280,7 @@ def to_wire(name: str) -> bytes:
     return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
 
 
-_PLAIN_OCTETS: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
+_PLAIN_OCTETS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
 def to_text(wire: bytes) -> str:
@@ -292,10 +292,14 @@ def to_text(wire: bytes) -> str:
     labels = []
     at = 0
     while at < len(wire) and (length := wire[at]):
-        label = wire[at + 1 : at + 1 + length].lower()
-        labels.append("".join(chr(octet) if octet in _PLAIN_OCTETS else f"\\{octet:03d}" for octet in label))
+        label = wire[at + 1 : at + 1 + length]
+        labels.append((label if label.isalnum() else _plain(label)).decode("ascii"))
         at += length + 1
-    return ".".join(labels) or "."
+    return ".".join(labels).lower() or "."
+
+
+def _plain(label: bytes) -> bytes:
+    return b"".join(bytes((octet,)) if octet in _PLAIN_OCTETS else b"\\%03d" % octet for octet in label)
 
 
 _TYPES: Final = {

@@ -97,7 +97,7 @@ class ProviderViews:
         async with self._appliance.records.transaction() as tx:
             await self._store.add_provider(tx, who, values, now())
             detail = {"provider": form.name, "iwf": form.iwf, "ctiru": form.ctiru, "evidence": form.evidence}
-            await self._appliance.audit.record(tx, who, "wrote down", "who provides the web filter", detail)
+            await self._appliance.audit.record(tx, who, "wrote down who provides", "the web filter", detail)
         flash(request, "It is written down, with your name and today’s date.")
         return redirect(PROVIDER)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..answerer.control import LARGEST, NUMBER
-from ..answerer.log import LogReader, pipe
+from ..answerer.log import Counts, LogReader, Note, pipe
 from .endpoints import Endpoint
 
 START = (
@@ -42,10 +42,10 @@ class Rules:
 
 @dataclass(slots=True)
 class Links:
-    """Whom a child talks with: ``log`` gets (client, question, note, times); ``ended`` is called when it has ended."""
+    """Whom a child talks with: who does its errands, who takes its log (frame by frame), who hears how it is."""
 
     errand: Errand
-    log: Callable[[str, bytes, Sequence[Any], int], None]
+    log: Callable[[list[Note], Counts, int], None]
     health: Callable[[int, Mapping[str, Any]], None]
 
 
@@ -256,7 +256,7 @@ class Child:
     def _read_log(self) -> None:
         assert self._reader is not None, "it comes with the process"
         with suppress(EOFError):
-            for client, question, note, times in self._reader.read():
-                self.links.log(client, question, note, times)
+            for notes, counts, dropped in self._reader.read():
+                self.links.log(notes, counts, dropped)
             return
         asyncio.get_running_loop().remove_reader(self._log)

@@ -13,11 +13,13 @@ from typing import Any
 
 from appliance.worker_api import WorkerContext, local_addresses
 
+from ..answerer.places import Endpoint as NameServer
 from .children import Child, Links, Rules
 from .endpoints import Endpoint, addresses_to_listen_on, bound
 from .machine import NotListening, Troubles, in_words, usable_upstreams
 from .records import Records
 from .relay import Relay
+from .silence import Silence
 from .streams import Streams
 from .verdicts import Verdicts
 
@@ -53,6 +55,7 @@ class Keeper:
         self._snapshot: Mapping[str, Any] | None = None
         self._checked = ""
         self._health: dict[int, Mapping[str, Any]] = {}
+        self._silence = Silence(self._troubles)
         self._turn = 0
         self._ready = False
 
@@ -151,6 +154,7 @@ class Keeper:
         rules = Rules(json.dumps({**mapping, "upstreams": upstreams}).encode(), self._table(mapping))
         await self._have_children(processes, rules)
         self._snapshot = mapping
+        self._silence.follow([_called(server) for server in upstreams], processes)
         await self._verdicts.follow(mapping)
         await self._listen(wanted, processes)
         if self._udp and not self._ready:
@@ -163,7 +167,7 @@ class Keeper:
             await asyncio.gather(*(child.end() for child in self._children))
             self._children.clear()
             self._udp.clear()
-        links = Links(self._run_errand, self._records.add, self._health.__setitem__)
+        links = Links(self._run_errand, self._records.add, self._take_health)
         for number in range(len(self._children), processes):
             self._children.append(Child(number, links))
         changed = [child for child in self._children if child.rules != rules]
@@ -221,8 +225,17 @@ class Keeper:
 
     # Errands
 
+    def _take_health(self, process: int, health: Mapping[str, Any]) -> None:
+        self._health[process] = health
+        self._silence.take(process, health, asyncio.get_running_loop().time())
+
     async def _run_errand(self, letter: bytes, body: bytes) -> bytes:
         return await (self._relay.ask(body) if letter == b"R" else self._verdicts.ask(body))
+
+
+def _called(server: Mapping[str, Any]) -> str:
+    """A name server, as the processes call it."""
+    return str(NameServer((server["host"], server["port"], server["tls"])))
 
 
 def _health_of(found: Sequence[Mapping[str, Any]], dropped: int) -> dict[str, Any]:

@@ -1,48 +1,97 @@
-"""What the answering processes noted, as records for the main process."""
+"""What the answering processes noted, as records for the main process.
+
+Equal queries between two times of handing over are one row. Many rows are one record::
+
+    {"kind": "queries", "t": UTC stamp, "notes": [...],
+     "rows": [client, name, type, number of the note, how often, client, name, ...]}
+
+because a record for each query would take longer to write than the query to answer. ``expanded`` makes one record for
+each row of it again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from appliance.worker_api import stamp
 
-from ..answerer.notes import fields
+from ..answerer.log import Counts, Note
+from ..answerer.notes import FIELDS
+from ..answerer.wire import to_text, type_text
 
-MOST_AT_ONCE: Final = 10_000
-"""Different records between two times of handing over; a flood of invented names must not fill the memory."""
+MOST_AT_ONCE: Final = 40_000
+"""Different rows between two times of handing over; a flood of invented names must not fill the memory."""
 
-Report = Callable[[Mapping[str, Any]], None]
-Key = tuple[str, bytes, Sequence[Any]]
+ROWS: Final = 250
+QUERIES: Final = "queries"
+
+Report = Callable[[Mapping[str, Any], int], None]
 
 
 class Records:
     """Counts equal ones. ``dropped`` are queries that were answered and are in no record."""
 
     def __init__(self) -> None:
-        self._counted: dict[Key, int] = {}
+        self._counted: list[tuple[list[Note], Counts]] = []
+        """By the list of notes that their numbers mean: each answering process has its own."""
+        self._rows = 0
         self.dropped = 0
 
-    def add(self, client: str, question: bytes, note: Sequence[Any], times: int) -> None:
-        """Count a query ``times`` times. An empty note: so many were lost on the way."""
-        if not note:
-            self.dropped += times
+    def add(self, notes: list[Note], counts: Counts, dropped: int) -> None:
+        """Count what a frame of the log says (``answerer.log``)."""
+        self.dropped += dropped
+        counted = self._of(notes)
+        before = len(counted)
+        if self._rows + len(counts) > MOST_AT_ONCE:
+            self.dropped += sum(counts.values())
             return
-        key = (client, question, note)
-        before = self._counted.get(key)
-        if before is None and len(self._counted) >= MOST_AT_ONCE:
-            self.dropped += times
-            return
-        self._counted[key] = (before or 0) + times
+        get = counted.get
+        for key, times in counts.items():
+            counted[key] = get(key, 0) + times
+        self._rows += len(counted) - before
+
+    def _of(self, notes: list[Note]) -> Counts:
+        for known, counted in self._counted:
+            if known is notes:
+                return counted
+        self._counted.append((notes, {}))
+        return self._counted[-1][1]
 
     def hand_over(self, report: Report) -> None:
         """Report everything that was counted since the last time."""
-        counted, self._counted = self._counted, {}
+        everything, self._counted, self._rows = self._counted, [], 0
         moment = stamp()
-        for (client, question, note), times in counted.items():
-            report(record_of(moment, client, question, note, times))
+        for notes, counted in everything:
+            waiting = iter(counted.items())
+            while some := list(islice(waiting, ROWS)):
+                report(_record(moment, notes, some), len(some))
 
 
-def record_of(moment: str, client: str, question: bytes, note: Any, times: int) -> dict[str, Any]:
-    """One record. ``question`` is as it was on the wire: name, type, class."""
-    return {"t": moment, "client": client, **fields(question, note), "count": times}
+def _record(moment: str, notes: list[Note], counted: Iterable[tuple[tuple[str, bytes, int], int]]) -> dict[str, Any]:
+    numbers: dict[int, int] = {}
+    rows: list[Any] = []
+    for (client, question, note), times in counted:
+        number = numbers.setdefault(note, len(numbers))
+        rows += (client, to_text(question[:-4]), type_text(question[-4] << 8 | question[-3]), number, times)
+    return {"kind": QUERIES, "t": moment, "notes": [notes[number] for number in numbers], "rows": rows}
+
+
+def expanded(records: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Records of queries as one record each: ``t``, ``client``, ``name``, ``type``, ``count`` and those of the note."""
+    for record in records:
+        if record.get("kind") != QUERIES:
+            yield record
+            continue
+        notes = [dict(zip(FIELDS, note, strict=True)) for note in record["notes"]]
+        rows = iter(record["rows"])
+        for client, name, kind, number, times in zip(rows, rows, rows, rows, rows, strict=True):
+            shared = {"t": record["t"], "client": client, "name": name, "type": kind, "count": times}
+            noted = notes[number]
+            yield {**shared, **noted, "rule": rule_of(name, noted["rule"])}
+
+
+def rule_of(name: str, rule: str | int) -> str:
+    """The rule of a note as text: a number means that the name without so many labels is the domain that decided."""
+    return rule if isinstance(rule, str) else name.split(".", rule)[-1]

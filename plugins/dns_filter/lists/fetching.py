@@ -13,6 +13,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -123,11 +124,12 @@ class Fetcher:
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
             raise Unreachable(f"The address leads to {url!r}, which is not HTTPS.", "Look for the list’s new address.")
-        try:
-            address = ipaddress.ip_address(parts.hostname)
-        except ValueError:
-            return  # a name: the resolver looks
-        if parts.hostname not in self._private and not _public(address):
+        if not parts.hostname.isascii():  # other letters can be read as digits and dots
+            raise Unreachable(
+                f"The host in {url!r} is not written in plain letters.", "Write it the way that begins with xn--."
+            )
+        address = _written_as_number(parts.hostname)
+        if address is not None and parts.hostname not in self._private and not _public(address):
             raise _NotPublic(parts.hostname, str(address))
 
     async def _save(self, response: aiohttp.ClientResponse, into: Path, progress: Callable[[int, int], None]) -> str:
@@ -182,7 +184,32 @@ class _PublicOnly(AbstractResolver):
         await self._inner.close()
 
 
+def _written_as_number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that stands in a link, also as the system reads 127.1 or 2130706433; ``None``: a name.
+
+    The resolver looks at names; it is never asked about numbers.
+    """
+    host = host.rstrip(".").partition("%")[0]
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        with suppress(OSError, UnicodeError):
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        return None
+
+
+_GLOBAL_6 = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
 def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    """Whether it is an address of the internet. What carries an IPv4 address in it leads where that leads."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(address.packed[12:])
+        if inner is not None:
+            return _public(inner)
+        if address not in _GLOBAL_6:
+            return False
     return address.is_global and not address.is_multicast

@@ -155,7 +155,8 @@ def _folder(source: Path, budget: _Budget) -> Iterator[Part]:
         if number >= MOST_MEMBERS:
             raise Unreadable(f"{source} holds more than {MOST_MEMBERS} files.")
         folder = path.parent.name.lower()
-        if path.parent.is_symlink() or not path.is_file():  # Toulouse gives some folders a second name that way
+        # Toulouse gives some folders a second name that way; and a mirrored file must not stand for one of the box's own.
+        if path.parent.is_symlink() or path.is_symlink() or not path.is_file():
             continue
         if path.name in _IGNORED:
             yield Part(folder, None)

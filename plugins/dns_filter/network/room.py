@@ -60,6 +60,8 @@ class Network(Room):
         self.known = supplied().with_resolvers(settings.sniffer.other_resolvers)
         self.switch = Switch(settings.sniffer.enabled, self.store, appliance.audit)
         self.addresses = Addresses()
+        self.when_changed: Callable[[], None] = lambda: None
+        """Called when another device has an address, for whoever decides by devices."""
         self._names: Mapping[str, str] = {}
         self.strangers: Sequence[Seen] = ()
         self.heard = Heard()
@@ -241,8 +243,11 @@ class Network(Room):
             seen, guides = await self.store.devices(), await self.store.guides("")
             in_use = {row["id"] for row in directory}
             self._names = {row["id"]: row["name"] for row in directory}
+            before = self.sightings()
             self.addresses = Addresses(seen, in_use, [guide.mac for guide in guides if guide.kind == "router"])
             self.strangers = strangers(seen, in_use, self._settings.managed_networks, stamp(now() - timedelta(days=1)))
+            if self.sightings() != before:
+                self.when_changed()
 
     def _told(self, moment: str) -> str:
         local = parse(moment).astimezone(self._zone)

@@ -154,6 +154,15 @@ class Store:
         """The devices in use: id, name, serial."""
         return await self.records.fetch("SELECT id, name, serial FROM devices WHERE removed_at IS NULL")
 
+    async def with_extension(self, since: str) -> frozenset[str]:
+        """Devices of the directory on which a browser with the extension has spoken to this box since a moment."""
+        rows = await self.records.fetch(
+            "SELECT DISTINCT device_id FROM endpoints"
+            " WHERE state = 'approved' AND device_id IS NOT NULL AND last_seen_at >= ?",
+            (since,),
+        )
+        return frozenset(row["device_id"] for row in rows)
+
     async def match(self, tx: Transaction, mac: str, device_id: str, matched_by: str) -> None:
         """Say which device of the directory this is."""
         await tx.execute(

@@ -42,5 +42,5 @@ class Switch:
         await self.read()
 
     async def _note(self, tx: Transaction, author: str, *, on: bool, reason: str) -> None:
-        action = "switched on" if on else "switched off"
+        action = "switched on listening" if on else "switched off listening"
         await self._audit.record(tx, author, action, "listening on the network", {"reason": reason.strip()})

@@ -121,7 +121,8 @@ class Views:
         store, who = self._room.store, actor(request).name
         async with store.records.transaction() as tx:
             await store.decide(tx, subject, value, who, reason)
-            await self._appliance.audit.record(tx, who, f"noted as {value}:", subject, {"reason": reason})
+            action = f"noted a network device as {value}:"
+            await self._appliance.audit.record(tx, who, action, subject, {"reason": reason})
             if value == "expected":
                 await self._room.telling.end_within(tx, subject, f"{who} has said that this is expected: {reason}")
         await self._room.telling.of_guides()
@@ -166,8 +167,8 @@ class Views:
         device = known[0] if known else await directory.add(actor(request), details)
         async with store.records.transaction() as tx:
             await store.match(tx, mac, device, "IT")
-            detail = {"network card": mac}
-            await self._appliance.audit.record(tx, actor(request).name, "recognised", f"device {device}", detail)
+            who, detail = actor(request).name, {"network card": mac}
+            await self._appliance.audit.record(tx, who, "recognised a device", f"device {device}", detail)
         await self._room.look_again()
         flash(request, f"It is {name} of the directory from now on.")
         return redirect(HERE)
@@ -263,6 +264,5 @@ class Views:
             request,
             "dns_filter/limits.html",
             listens=self._room.switch.is_on,
-            operates_filter=actor(request).may(Permission.OPERATE),
             today=now(),
         )

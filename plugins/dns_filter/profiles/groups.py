@@ -124,6 +124,12 @@ class Groups:
         """Raise ``Refused`` if with this choice everybody had one profile."""
         self._having.refuse_one_for_all(now(), {target: Effective(profile, "would be", target)})
 
+    async def refuse_undo_to_one_for_all(self, row_id: str) -> None:
+        """Raise ``Refused`` if everybody had one profile without this change."""
+        target = next((one for one, row in self._assignments.in_force(KIND) if row["id"] == row_id), None)
+        if target is not None:
+            self._having.refuse_one_for_all(now(), {target: self._assignments.own(KIND, target, without=row_id)})
+
     def _row(
         self, name: str, title: str, addresses: tuple[str, ...], change: Row | None, modes: dict[str, str]
     ) -> GroupRow:

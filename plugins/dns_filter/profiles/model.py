@@ -21,6 +21,9 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 
 AI_GROUP = "AI chat"
 """The group of services that talk by themselves: shut for pupils and guests unless the school opens some of them."""
+UNSAFE_SEARCH = "unsafe_search"
+"""The service of search engines that have no safe mode: shut where the others are made safe, unless the school says
+otherwise of it."""
 _HARM = ("child_abuse", "terrorism", "hate", "self_harm", "eating_disorders", "adult", "strangers", "dating", "drugs")
 _PUPILS = (*_HARM, "weapons", "violence", "alcohol_tobacco", "gambling", "hacking", "piracy", "cheating", "ai_chat")
 _EVERYBODY = ("child_abuse", "terrorism", "adult", "bypass", "malware", "phishing")
@@ -175,7 +178,16 @@ def profile_of(written: ProfileSettings, changes: Sequence[Change], choices: Cho
     found = as_it_comes(written.name, choices)
     for change in changes:
         found = _changed(found, change.switch, change.value)
-    return _fixed(found, written)
+    found = _fixed(found, written)
+    is_said = "services" in found.fixed or any(change.switch == f"service:{UNSAFE_SEARCH}" for change in changes)
+    return found if is_said else _with_safe_search(found, choices)
+
+
+def _with_safe_search(profile: Profile, choices: Choices) -> Profile:
+    """Safe results are of little use while an engine without them is one click away."""
+    if not profile.safe_search or all(one.key != UNSAFE_SEARCH for one in choices.services):
+        return profile
+    return replace(profile, services=profile.services | {UNSAFE_SEARCH})
 
 
 def _changed(profile: Profile, switch: str, value: str) -> Profile:

@@ -15,6 +15,7 @@ from typing import Any
 from appliance.api import Overlay, parse
 
 from ..settings import ProfileSettings
+from .here import Pair
 from .model import Choices, Profile, profile_of
 from .overlays import NOTHING, Merged, merge
 from .store import InForce
@@ -58,26 +59,30 @@ class Policies:
         self._names = {one.name for one in basis.profiles}
         self._timelines: dict[str, list[tuple[str, str | None]]] = {}
         self._variants: dict[tuple[str, Merged], str] = {}
-        self._plain: dict[str, Chain] = {}
+        self._pages: dict[tuple[str, Pair], str] = {}
+        self._plain: dict[tuple[str, Pair | None], Chain] = {}
         self.parts: dict[str, dict[str, Any]] = {}
 
-    def chain(self, effective: Effective, overlays: Sequence[Overlay] = ()) -> Chain:
-        """What applies from now on to whoever has these profiles and overlays."""
+    def chain(self, effective: Effective, overlays: Sequence[Overlay] = (), page: Pair | None = None) -> Chain:
+        """What applies from now on to whoever has these profiles and overlays.
+
+        ``page``: where the page about blocked sites is found, if not where the basis says.
+        """
         name, ends = effective(self._at)
         if ends is not None or overlays:
-            return self._links(effective, overlays)
-        if name not in self._plain:  # most clients have a profile without an end, and share its chain
-            self._plain[name] = self._links(lambda _: (name, None), ())
-        return self._plain[name]
+            return self._links(effective, overlays, page)
+        if (name, page) not in self._plain:  # most clients have a profile without an end, and share its chain
+            self._plain[name, page] = self._links(lambda _: (name, None), (), page)
+        return self._plain[name, page]
 
-    def _links(self, effective: Effective, overlays: Sequence[Overlay]) -> Chain:
+    def _links(self, effective: Effective, overlays: Sequence[Overlay], page: Pair | None) -> Chain:
         links: list[Link] = []
         moment = self._at
         while True:
             name, ends = effective(moment)
             merged, over = merge(overlays, self._rank, moment) if overlays else (NOTHING, None)
             key, changes = self._policy_at(merged.profile or name, moment)
-            key = self._with(key, merged)
+            key = self._shown_at(self._with(key, merged), page)
             end = min((one for one in (ends, over, changes) if one is not None), default=None)
             last = end is None or len(links) + 1 >= MOST_LINKS
             seconds = None if last or end is None else parse(end).timestamp()
@@ -148,6 +153,17 @@ class Policies:
             self.parts[variant] = body
             self._variants[key, merged] = variant
         return self._variants[key, merged]
+
+    def _shown_at(self, key: str, page: Pair | None) -> str:
+        """The policy of a client who finds the page about blocked sites at another address of the box."""
+        if page is None or self.parts[key]["answer"] != "page":
+            return key
+        if (key, page) not in self._pages:
+            body = {**self.parts[key], "ipv4": page[0], "ipv6": page[1]}
+            variant = f"{body['profile']}+{_digest(body)}"
+            self.parts[variant] = body
+            self._pages[key, page] = variant
+        return self._pages[key, page]
 
 
 OWN, FILE, PLUGIN = "own", "file", "plugin"

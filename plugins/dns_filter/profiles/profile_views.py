@@ -13,7 +13,7 @@ from aiohttp import web
 from appliance.api import Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render, stamp
 
 from .forms import reason_and_end
-from .model import CHOICES, Choices, Profile
+from .model import CHOICES, UNSAFE_SEARCH, Choices, Profile
 from .policies import switched_on
 from .publishing import Publishing
 
@@ -158,6 +158,7 @@ class ProfileViews:
             ),
             locked=[one for one in choices.lists if one.locked],
             single=single_switches(profile),
+            unsafe_search_open=unsafe_search_open(profile),
             empty=self._empty_categories(),
             in_force={one.id for one in store.in_force.changes_of(profile.name, moment)},
             history=[
@@ -233,4 +234,10 @@ def in_plain_words(profile: Profile, choices: Choices) -> dict[str, Any]:
         "lists": names,
         "youtube": DO_THIS["youtube"][profile.youtube],
         "answer": DO_THIS["answer"][profile.answer],
+        "unsafe_search_open": unsafe_search_open(profile),
     }
+
+
+def unsafe_search_open(profile: Profile) -> bool:
+    """Whether results are safe, but not those of search engines that have no safe mode."""
+    return profile.safe_search and UNSAFE_SEARCH not in profile.services

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from appliance.api import Appliance, ApplianceError, DnsClient, local_addresses, now, stamp
+from appliance.api import Appliance, ApplianceError, DnsClient, now, stamp
 
 from ..answerer.table import Table, TableError
 from ..answerer.world import World, WorldError
@@ -20,6 +20,7 @@ from ..settings import Settings
 from .choices import choices_of
 from .clients import Clients, Who
 from .having import Having
+from .here import first_of_each, own_addresses, own_records
 from .model import Choices, Profile
 from .overlays import Overlays, checked
 from .policies import Basis
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class Publishing:
-    """``start`` before use. ``page`` is set by whoever shows the page that says why a site is blocked."""
+    """``start`` before use. ``reached_at``: the addresses at which devices reach this box."""
 
     def __init__(self, appliance: Appliance, settings: Settings, lists: Lists, store: Store) -> None:
         self._appliance = appliance
@@ -49,7 +50,7 @@ class Publishing:
         self.store = store
         self.having = Having(appliance, settings)
         self.clients = Clients(appliance)
-        self.page: Callable[[], tuple[str, str]] = own_addresses
+        self.reached_at: Callable[[], Sequence[str]] = partial(own_addresses, appliance.config.settings.web.listen)
         self.overlays = Overlays()
         self.written: Mapping[str, Any] = {}
         self._world: World | None = None
@@ -75,7 +76,7 @@ class Publishing:
             choices=self.choices,
             in_force=self.store.in_force,
             own=self._own_domain(),
-            page=self.page(),
+            page=first_of_each(self.reached_at()),
             verdicts=self._asks_verdicts(),
         )
 
@@ -86,6 +87,7 @@ class Publishing:
 
     def school(self) -> School:
         """Everything that the snapshot is made of."""
+        reached_at = self.reached_at()
         return School(
             settings=self._settings,
             basis=self.basis(),
@@ -95,6 +97,8 @@ class Publishing:
             decide=self.having.profile_of,
             rank=self.having.rank,
             overlays=self.overlays.of,
+            reached_at=reached_at,
+            extra_local=own_records(self._appliance.config.settings.web.domain, reached_at),
             self_test=addresses(one.name for one in self._settings.profiles),
         )
 
@@ -237,13 +241,3 @@ class Publishing:
 
 def _asked_in(mapping: Mapping[str, Any]) -> bool:
     return any(part["verdicts"] for part in mapping.get("policies", {}).values())
-
-
-def own_addresses() -> tuple[str, str]:
-    """The addresses (IPv4, IPv6) at which devices of the school reach this box; ``""`` where there is none."""
-    found = [ipaddress.ip_address(text.partition("%")[0]) for text in local_addresses()]
-    reached = [one for one in found if not (one.is_loopback or one.is_link_local or one.is_unspecified)]
-    first = {4: "", 6: ""}
-    for one in reversed(reached):
-        first[one.version] = str(one)
-    return first[4], first[6]

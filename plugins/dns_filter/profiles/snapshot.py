@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import ip_network
 from typing import Any
 
 from appliance.api import Effective, Overlay, parse, stamp
 
 from ..settings import Settings
 from .clients import Who
+from .here import Pair, is_in, nearer
 from .policies import Basis, Chain, Policies
 from .upstreams import local_records, upstream
 
@@ -37,6 +39,8 @@ class School:
     overlays: Callable[[str], Sequence[Overlay]] = lambda address: ()  # noqa: ARG005 - nobody wants anything
     extra_local: Mapping[str, Sequence[tuple[str, int, str]]] = field(default_factory=dict)
     """Names that the appliance itself answers for, beside those of the settings."""
+    reached_at: Sequence[str] = ()
+    """The addresses of the box, for the page that says why a site is blocked."""
     self_test: Mapping[str, str] = field(default_factory=dict)
     """Addresses of the box itself from which the filter's own test asks -> the profile that it has there."""
 
@@ -91,6 +95,7 @@ class _Chains:
         self._school = school
         self._policies = policies
         self._moments: dict[str, datetime] = {stamp(at): at}
+        self._pages = nearer([network for network, _ in school.networks], school.reached_at)
 
     def of_clients(self) -> dict[str, Chain]:
         """Address -> chain. Of several people or devices behind one address the strictest counts at each moment."""
@@ -98,12 +103,21 @@ class _Chains:
         for address, behind in school.clients.items():
             each = [self.effective(who.person, who.device, address) for who in behind]
             overlays = school.overlays(address)
-            found[address] = self._policies.chain(each[0] if len(each) == 1 else self._strictest(each), overlays)
+            effective = each[0] if len(each) == 1 else self._strictest(each)
+            found[address] = self._policies.chain(effective, overlays, self._page_for(address))
         return found
 
     def of_network(self, network: str) -> Chain:
         """What whoever is not known has in a network."""
-        return self._policies.chain(self.effective(None, None, network.partition("/")[0]))
+        effective = self.effective(None, None, network.partition("/")[0])
+        return self._policies.chain(effective, page=self._pages.get(network))
+
+    def _page_for(self, address: str) -> Pair | None:
+        """Where a client finds the page about blocked sites, if that is not where everybody does."""
+        if not self._pages:
+            return None
+        networks = (network for network, _ in self._school.networks)  # the most specific first
+        return self._pages.get(next((one for one in networks if is_in(address, ip_network(one))), ""))
 
     def effective(self, person: str | None, device: str | None, address: str | None) -> Callable[[str], Any]:
         """The profile of somebody, moment by moment."""

@@ -75,6 +75,7 @@ class Views:
         """Take back a change that was made on the page."""
         fields = await read_form(request)
         try:
+            await self._groups.refuse_undo_to_one_for_all(fields.get("id", ""))
             await self._appliance.assignments.undo(actor(request).name, KIND, fields.get("id", ""))
         except Refused as refused:
             return await self._groups_page(request, GroupForm(errors={"form": str(refused)}), status=422)

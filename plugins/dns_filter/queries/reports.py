@@ -20,7 +20,8 @@ from .worker_health import WorkerHealth
 TOP_ROWS = 20
 ROWS_OF_DEVICE = 100
 SITES_SHOWN = 300
-PERIODS: Mapping[str, tuple[str, int]] = MappingProxyType({"day": ("Last day", 1), "week": ("Last seven days", 7)})
+PERIODS: Mapping[str, tuple[str, int]] = MappingProxyType({"day": ("Today", 1), "week": ("The last seven days", 7)})
+"""What can be looked at: its words, and how many days that is, today included."""
 
 
 class Reports:
@@ -44,7 +45,7 @@ class Reports:
         """The most asked, the most blocked, and the devices with the most that was blocked."""
         period = request.query.get("period", "")
         period = period if period in PERIODS else "day"
-        since = stamp(now() - timedelta(days=PERIODS[period][1]))
+        since = stamp(now() - timedelta(days=PERIODS[period][1] - 1))
         devices = await self._store.top_devices(since, TOP_ROWS)
         names = await self._appliance.directory.devices.names(actor(request), [one.what for one in devices])
         return render(
@@ -109,8 +110,8 @@ class Reports:
             "verdicts": VERDICTS,
             "sees_people": who.may(Permission.SEE_PEOPLE),
             "summary": await self._store.summary(stamp(now() - timedelta(days=1)), filters),
-            "asked": await self._store.top_names(since, TOP_ROWS, filters=filters),
-            "stopped": await self._store.top_names(since, TOP_ROWS, stopped=True, filters=filters),
+            "asked": await self._store.top_names_of(filters, since, TOP_ROWS),
+            "stopped": await self._store.top_names_of(filters, since, TOP_ROWS, stopped=True),
             "full_days": self._settings.full_days,
             "keep_days": self._settings.keep_days,
             "kept": KEPT[self._settings.log_detail],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from appliance.api import (
     Appliance,
@@ -23,6 +25,7 @@ from appliance.api import (
 )
 
 from .. import worker
+from ..keeper.records import expanded
 from ..lists import shipped
 from ..room import Room
 from ..settings import Settings
@@ -38,12 +41,14 @@ from .noticing.telling import Telling
 from .noticing.views import ToldViews
 from .records import RowLimit, Who, anonymised, counted, nobody_knows, row_of
 from .reports import Reports
-from .store import CHUNK, QUERIES, SITES, Store
+from .store import CHUNK, QUERIES, SITES, TALLY, Store
 from .views import Views
 from .worker_health import WorkerHealth, health_of, is_health
 
 LIVE_ROWS = 50
 """Rows that open pages get from one batch; a page that stands for a lesson must not drown."""
+SLICE = 200
+"""Records that are looked at before whatever else the process does has its turn."""
 MOST_CHUNKS = 100
 """What one run of the job sums up; the next one comes in a quarter of an hour."""
 EARLIER = timedelta(hours=2)
@@ -59,7 +64,8 @@ class Queries(Room):
         self._settings = settings
         self.who = who
         self._groups = GroupsOfAddresses(appliance.assignments.networks())
-        self.store = Store(appliance.activity, self._is_exempt)
+        zone = ZoneInfo(appliance.config.settings.school.timezone)
+        self.store = Store(appliance.activity, self._is_exempt, zone)
         self.views = Views(appliance, settings, self.store)
         self.reports = Reports(appliance, settings, self.store, self.views, lambda: self._health)
         choices = ChoiceStore(appliance)
@@ -125,6 +131,13 @@ class Queries(Room):
                 store="activity",
             ),
             Data(
+                TALLY,
+                "How often each name, device and address came up on each day. It does not say who asked for what.",
+                keep_days=self._settings.full_days,
+                time_column="day",
+                store="activity",
+            ),
+            Data(
                 CHECKS,
                 "Checks of the filter: its own of every day, and those that people have made, with who made them.",
                 keep_days=KEEP_DAYS,
@@ -142,13 +155,17 @@ class Queries(Room):
     async def receive(self, records: Sequence[Mapping[str, Any]], dropped: int) -> None:
         """Keep what the worker reports and show it on open pages. What it had to drop, the core counts and shows."""
         del dropped
+        records = list(expanded(records))
         for record in filter(is_health, records):
             self._health = health_of(record, stamp())
-        known = [
-            row_of(record, self.who(record["client"]), self._groups.of(record["client"]))
-            for record in records
-            if self._may_be_kept(record)
-        ]
+        known = []
+        for begin in range(0, len(records), SLICE):
+            known += [
+                row_of(record, self.who(record["client"]), self._groups.of(record["client"]))
+                for record in records[begin : begin + SLICE]
+                if self._may_be_kept(record)
+            ]
+            await asyncio.sleep(0)
         self.telling.take(counted(known))
         rows = counted(anonymised(self._limit(row), self._settings.log_detail) for row in known)
         if not rows:

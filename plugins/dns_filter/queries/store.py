@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from itertools import islice
 from typing import Any
 
-from appliance.api import Database, Row
+from appliance.api import Database, Row, parse
 
 from .records import STOPPED, QueryRow, minute_of, quarter_of
 from .sites import site_of
 
-QUERIES, SITES = "dns_filter_queries", "dns_filter_sites"
+QUERIES, SITES, TALLY = "dns_filter_queries", "dns_filter_sites", "dns_filter_tally"
 CHUNK = 4000
 """Rows that are summed up in one unit of work."""
 SPARE = 100
@@ -25,7 +27,17 @@ _COLUMNS = (
     " upstream, count, first_at, last_at, slowest_ms"
 )
 _KEY_BYTES = 8
-_DEVICE = "CASE WHEN device <> '' THEN device ELSE client END"
+_ADD = (
+    f"INSERT INTO dns_filter_queries ({_COLUMNS}, key) VALUES ({', '.join('?' * 20)})"  # noqa: S608 - our own words
+    " ON CONFLICT (minute, key) DO UPDATE SET claim = excluded.claim, why = excluded.why,"
+    " profile = excluded.profile, count = count + excluded.count,"
+    " first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at),"
+    " slowest_ms = max(slowest_ms, excluded.slowest_ms)"
+)
+_TALLY = (
+    "INSERT INTO dns_filter_tally (kind, day, what, count, stopped) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (kind, day, what) DO UPDATE SET count = count + excluded.count, stopped = stopped + excluded.stopped"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +82,9 @@ class Filters:
         if self.name:
             add("instr(name, ?)", self.name.lower())
         if self.device:
-            add("(device <> '' AND device = ? OR device = '' AND client = ?)", self.device, self.device)
+            # Not both at once: with OR, SQLite reads every row.
+            kept_as = "device = '' AND client = ?" if _is_address(self.device) else "device <> '' AND device = ?"
+            add(kept_as, self.device)
         if self.person:
             add("person <> '' AND person = ?", self.person)
         return sql, values
@@ -117,24 +131,43 @@ class Store:
     """The tables of the log, in the activity file: best effort, short retention.
 
     ``hidden``: names that may not be shown whatever the tables hold: a place of help that was added to the list later.
+    ``zone``: that of the school's clocks, by which days are counted.
     """
 
     activity: Database
     hidden: Callable[[str], bool] = field(default=_nothing_hidden)
+    zone: tzinfo = UTC
 
     # Keeping
 
     async def add(self, rows: Iterable[QueryRow]) -> None:
         """Add rows to what is there, all or none."""
+        rows = list(rows)
+        tally = self._tally(rows)
         async with self.activity.transaction() as tx:
-            await tx.executemany(
-                f"INSERT INTO dns_filter_queries ({_COLUMNS}, key) VALUES ({', '.join('?' * 20)})"  # noqa: S608
-                " ON CONFLICT (minute, key) DO UPDATE SET claim = excluded.claim, why = excluded.why,"
-                " profile = excluded.profile, count = count + excluded.count,"
-                " first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at),"
-                " slowest_ms = max(slowest_ms, excluded.slowest_ms)",
-                [_values(row) for row in rows],
-            )
+            await tx.executemany(_ADD, [_values(row) for row in rows])
+            await tx.executemany(_TALLY, [(*key, count, stopped) for key, (count, stopped) in tally.items()])
+
+    def _tally(self, rows: Iterable[QueryRow]) -> dict[tuple[str, str, str], tuple[int, int]]:
+        """What is counted of these rows by day. The row of the rest has no name of its own."""
+        days: dict[str, str] = {}
+        found: dict[tuple[str, str, str], tuple[int, int]] = {}
+        for row in rows:
+            day = days.get(row.minute) or days.setdefault(row.minute, self._day(row.minute))
+            stopped = row.count if row.is_stopped else 0
+            for kind, what in (
+                ("name", "" if row.is_rest else row.name),
+                ("device", row.device or row.client),
+                ("client", row.client),
+            ):
+                if what:
+                    count, before = found.get((kind, day, what), (0, 0))
+                    found[kind, day, what] = count + row.count, before + stopped
+        return found
+
+    def _day(self, moment: str) -> str:
+        """The day at the school of a UTC stamp."""
+        return parse(moment).astimezone(self.zone).date().isoformat()
 
     async def roll_up(self, before: str) -> int:
         """Sum up the oldest full rows of before a moment (UTC stamp) and delete them; how many there were.
@@ -185,37 +218,54 @@ class Store:
         return Summary(sum(counts.values()), counts.get("blocked", 0), counts.get("would block", 0))
 
     async def share_of_busiest(self, since: str) -> tuple[str, int, int] | None:
-        """The address that asked most since the minute of ``since``, how often, and how often all did."""
+        """The address that asked most since the day of ``since``, how often, and how often all did."""
         found = await self.activity.fetch(
-            "SELECT client, sum(count) AS n, sum(sum(count)) OVER () AS of_all FROM dns_filter_queries"
-            " WHERE minute >= ? AND client <> '' GROUP BY client ORDER BY n DESC, client LIMIT 1",
-            (minute_of(since),),
+            "SELECT what, sum(count) AS n, sum(sum(count)) OVER () AS of_all FROM dns_filter_tally"
+            " WHERE kind = 'client' AND day >= ? GROUP BY what ORDER BY n DESC, what LIMIT 1",
+            (self._day(since),),
         )
-        return (found[0]["client"], int(found[0]["n"]), int(found[0]["of_all"])) if found else None
+        return (found[0]["what"], int(found[0]["n"]), int(found[0]["of_all"])) if found else None
 
-    async def top_names(
-        self, since: str, limit: int, *, stopped: bool = False, filters: Filters | None = None
-    ) -> list[Counted]:
-        """The names that were asked for most; ``stopped``: that were blocked most, or would have been."""
-        conditions, values = (filters or Filters()).conditions()
+    async def askers(self, kind: str, since: str) -> frozenset[str]:
+        """Who has asked for anything since the day of ``since``: addresses (``client``), or devices (``device``)."""
+        found = await self.activity.fetch(
+            "SELECT DISTINCT what FROM dns_filter_tally WHERE kind = ? AND day >= ?", (kind, self._day(since))
+        )
+        return frozenset(row["what"] for row in found)
+
+    async def top_names(self, since: str, limit: int, *, stopped: bool = False) -> list[Counted]:
+        """The names asked for most since the day of ``since``; ``stopped``: blocked most, or would have been."""
+        counted = "stopped" if stopped else "count"
+        found = await self.activity.fetch(
+            f"SELECT what, sum({counted}) AS n FROM dns_filter_tally WHERE kind = 'name' AND day >= ?"  # noqa: S608
+            f" AND {counted} > 0 GROUP BY what ORDER BY n DESC, what LIMIT ?",
+            (self._day(since), limit + SPARE),
+        )
+        return self._shown(found, limit)
+
+    async def top_names_of(self, filters: Filters, since: str, limit: int, *, stopped: bool = False) -> list[Counted]:
+        """The same of one device or person, since the minute of ``since``."""
+        conditions, values = filters.conditions()
         where = " AND ".join(["minute >= ?", "type <> ''", *([_STOPPED] if stopped else []), *conditions])
         found = await self.activity.fetch(
-            f"SELECT name, sum(count) AS n FROM dns_filter_queries WHERE {where}"  # noqa: S608
+            f"SELECT name AS what, sum(count) AS n FROM dns_filter_queries WHERE {where}"  # noqa: S608
             " GROUP BY name ORDER BY n DESC, name LIMIT ?",
             [minute_of(since), *values, limit + SPARE],
         )
-        shown = (Counted(row["name"], int(row["n"])) for row in found if not self.hidden(row["name"]))
+        return self._shown(found, limit)
+
+    def _shown(self, found: Iterable[Row], limit: int) -> list[Counted]:
+        shown = (Counted(row["what"], int(row["n"])) for row in found if not self.hidden(row["what"]))
         return list(islice(shown, limit))
 
     async def top_devices(self, since: str, limit: int) -> list[Counted]:
-        """The devices for which most was blocked, or would have been; ``of``: all that they asked."""
+        """The devices for which most was blocked since the day of ``since``, or would have been; ``of``: all asked."""
         found = await self.activity.fetch(
-            f"SELECT {_DEVICE} AS who, sum(CASE WHEN {_STOPPED} THEN count ELSE 0 END) AS n, sum(count) AS whole"  # noqa: S608
-            " FROM dns_filter_queries WHERE minute >= ? GROUP BY who HAVING n > 0 AND who <> ''"
-            " ORDER BY n DESC, who LIMIT ?",
-            (minute_of(since), limit),
+            "SELECT what, sum(stopped) AS n, sum(count) AS whole FROM dns_filter_tally"
+            " WHERE kind = 'device' AND day >= ? GROUP BY what HAVING n > 0 ORDER BY n DESC, what LIMIT ?",
+            (self._day(since), limit),
         )
-        return [Counted(row["who"], int(row["n"]), int(row["whole"])) for row in found]
+        return [Counted(row["what"], int(row["n"]), int(row["whole"])) for row in found]
 
     async def sites(self, limit: int, *, device: str = "", person: str = "") -> list[Site]:
         """What is left of older rows of a device or a person, by day and site, the newest day first."""
@@ -231,6 +281,14 @@ class Store:
             for row in found
             if not self.hidden(row["site"])
         ]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _values(row: QueryRow) -> tuple[Any, ...]:

@@ -119,8 +119,13 @@ async def test_a_list_that_is_too_large_is_refused(keeper: Keeper, tmp_path: Pat
 async def test_private_addresses_are_not_asked_unless_the_settings_name_them(keeper: Keeper, tmp_path: Path) -> None:
     fetcher = keeper.fetcher(private=())
     assert "localhost is at " in await refused(fetcher, keeper.base, tmp_path)
-    for host in ("127.0.0.1", "10.0.0.1", "[::1]", "[::ffff:192.168.1.1]", "169.254.169.254", "[fd00::1]", "0.0.0.0"):
+    for host in (
+        *("127.0.0.1", "10.0.0.1", "[::1]", "[::ffff:192.168.1.1]", "169.254.169.254", "[fd00::1]", "0.0.0.0"),
+        *("127.1", "2130706433", "0177.0.0.1", "0x7f.1", "127.0.0.1."),  # the system takes them for 127.0.0.1
+        *("[64:ff9b::a00:1]", "[2002:a00:1::1]", "[64:ff9b:1::a00:1]", "[::7f00:1]"),  # an IPv4 address in them
+    ):
         assert "not an address of the internet" in await refused(fetcher, f"https://{host}/list", tmp_path)
+    assert "not written in plain letters" in await refused(fetcher, "https://①②⑦.0.0.1/list", tmp_path)
     assert keeper.asked == []
 
 

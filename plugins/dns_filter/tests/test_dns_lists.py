@@ -294,6 +294,14 @@ def test_the_layout_of_toulouse_as_a_folder(tmp_path: Path) -> None:
     assert found == [("adult", b"x.example\n"), ("adult", None), ("games", b"g.example\n")]
 
 
+def test_a_mirrored_folder_does_not_lead_to_files_outside(tmp_path: Path) -> None:
+    folder = toulouse(tmp_path / "b")
+    (tmp_path / "secret").write_text("key.example\n")
+    (folder / "drugs").mkdir()
+    (folder / "drugs" / "domains").symlink_to(tmp_path / "secret")
+    assert [part.folder for part in parts(folder, True, MANY)] == ["adult", "adult", "games"]
+
+
 def test_the_layout_of_toulouse_as_an_archive(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "b.tar.gz", "w:gz") as archive:
         archive.add(toulouse(tmp_path / "blacklists"), "blacklists")

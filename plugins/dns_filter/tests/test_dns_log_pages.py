@@ -61,7 +61,7 @@ class Log:
     async def kept(self) -> str:
         """Everything in the activity file, as text."""
         found = []
-        for table in ("dns_filter_queries", "dns_filter_sites"):
+        for table in ("dns_filter_queries", "dns_filter_sites", "dns_filter_tally"):
             found += await self.house.appliance.activity.fetch(f"SELECT * FROM {table}")
         return str([tuple(row) for row in found])
 
@@ -96,7 +96,7 @@ async def log(made: Log) -> AsyncIterator[Log]:
     queries._settings = queries.views._settings = before
     queries._limit, queries._health = RowLimit(), None
     async with made.house.appliance.activity.transaction() as tx:
-        for table in ("dns_filter_queries", "dns_filter_sites"):
+        for table in ("dns_filter_queries", "dns_filter_sites", "dns_filter_tally"):
             await tx.execute(f"DELETE FROM {table}")
 
 

@@ -13,16 +13,19 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import pytest
 
-from appliance.access import Role
+from appliance.access import Actor, Permission, Role
 from appliance.clock import now
+from appliance.people.directory import Details
 from appliance.testing import sign_in_as
 from appliance.trust import Authority, ServerCertificate
 from appliance.web.pages import COOKIE
 from appliance.web.server import WebServer
 from appliance_plugins.dns_filter.profiles.groups import KIND
 from appliance_plugins.dns_filter.profiles.views import GroupForm, look_through
+from appliance_plugins.dns_filter.settings import Settings
 
 LONDON = ZoneInfo("Europe/London")
+KEEPER = Actor("Ida", frozenset({Permission.MANAGE_PEOPLE}))
 
 
 @dataclass
@@ -77,6 +80,24 @@ async def test_a_group_is_given_a_profile_and_it_is_undone(house: Any, browser: 
     assert "The change was undone" in page
     assert house.profile_at("10.7.2.1") == "pupil"
     assert "undone already" in await browser.post("/dns_filter/groups/undo", 422, id=change["id"])
+
+
+async def test_an_undo_that_would_leave_one_profile_for_all_is_refused(house: Any, browser: Browser) -> None:
+    """Staff have the pupils' profile, and the office alone another one, because somebody gave it that on the page."""
+    publishing, directory, keeper = house.plugin.profiles.publishing, house.appliance.directory, KEEPER
+    publishing.having._settings = Settings(profiles=[{"name": "exam"}])
+    publishing.having.declare(publishing.profiles())
+    group = await directory.groups.make(keeper, "list", "All staff")
+    await directory.groups.add_people(keeper, group, [await directory.add(keeper, Details("staff", "Ada Teacher"))])
+    await directory.add(keeper, Details("pupil", "Bea Pupil"))
+    await browser.post("/dns_filter/groups", group="office", profile="staff", reason="Our own", last_day="")
+    await browser.post("/dns_filter/groups", group=f"group:{group}", profile="pupil", reason="Like them", last_day="")
+    (change,) = await house.appliance.assignments.history(KIND)
+    page = await browser.post("/dns_filter/groups/undo", 422, id=change["id"])
+    assert "everybody would have the profile pupil" in page
+    assert house.profile_at("10.9.0.1") == "staff"
+    await browser.post("/dns_filter/groups", group="year7", profile="guest", reason="Apart too", last_day="")
+    assert "The change was undone" in await browser.post("/dns_filter/groups/undo", id=change["id"])
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,20 @@ async def test_a_switch_is_changed_with_a_reason_and_undone(running: Running) ->
     assert (await running.get("/dns_filter/profiles/nobody")).status == 404
 
 
+async def test_a_search_engine_without_a_safe_mode_is_blocked_or_said_to_be_open(running: Running) -> None:
+    profiles = filter_of(running).profiles
+    path = "/dns_filter/profiles/guest"
+    assert "engines that have no safe mode are blocked" in (await running.get(path)).text
+    assert "search.yahoo.com" in profiles.publishing.written["policies"]["guest"]["services"]["unsafe_search"]
+    await running.post(path, {"shown": "service:unsafe_search", "reason": "Our own study"})
+    assert "unsafe_search" not in profiles.publishing.written["policies"]["guest"]["services"]
+    assert "engines that have no safe mode are open here" in (await running.get(path)).text
+    assert "but engines without a safe mode are open" in (await running.get("/dns_filter/profiles")).text
+    (change,) = [one.id for one in profiles.store.in_force.changes if one.profile == "guest"]
+    await running.post(f"{path}/undo", {"id": change})
+    assert "unsafe_search" in profiles.publishing.written["policies"]["guest"]["services"]
+
+
 async def test_what_the_file_fixes_is_shown_and_not_changed(running: Running) -> None:
     page = (await running.get("/dns_filter/profiles/staff")).text
     assert re.search(r"appliance\.yaml, line \d+\) fixes some of this profile", page)

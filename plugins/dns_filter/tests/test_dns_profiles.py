@@ -49,6 +49,21 @@ def test_one_service_is_let_in_while_the_rest_stays_shut() -> None:
     assert "character_ai" in found.services
 
 
+def test_search_engines_without_a_safe_mode_are_shut_with_safe_search_unless_the_school_says_otherwise() -> None:
+    def says(written: ProfileSettings, *changes: Change) -> bool:
+        return model.UNSAFE_SEARCH in profile_of(written, changes, CHOICES).services
+
+    pupil, staff = ProfileSettings(name="pupil"), ProfileSettings(name="staff")
+    assert says(pupil)
+    assert not says(pupil, change("safe_search", "off"))
+    assert not says(pupil, change("service:unsafe_search", "off"))
+    assert not says(staff)
+    assert says(staff, change("safe_search", "on"))
+    assert says(staff, change("service:unsafe_search", "on"))
+    assert says(ProfileSettings(name="exam", safe_search=True))
+    assert not says(ProfileSettings(name="exam", safe_search=True, services=("tiktok",))), "the file has the last word"
+
+
 def test_the_file_fixes_only_what_it_says() -> None:
     written = ProfileSettings(name="pupil", mode="block", services=("tiktok",))
     changes = [change("mode", "off"), change("service:tiktok", "off"), change("category:games", "on")]

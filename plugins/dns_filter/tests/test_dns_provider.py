@@ -77,7 +77,7 @@ async def test_the_home_page_asks_until_it_is_answered_and_the_history_stays(run
     assert "County Council" in page.partition("What was written down before")[0]
     assert "Riverside Broadband" in page.partition("What was written down before")[2]
     rows = await running.appliance.audit.rows(None, 3)
-    assert [row["subject"] for row in rows[:2]] == ["who provides the web filter"] * 2
+    assert [(row["action"], row["subject"]) for row in rows[:2]] == [("wrote down who provides", "the web filter")] * 2
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from appliance_plugins.dns_filter.answerer.wire import to_wire
 from appliance_plugins.dns_filter.answerer.world import World
 from appliance_plugins.dns_filter.profiles.clients import Who
 from appliance_plugins.dns_filter.profiles.entries import Entry
+from appliance_plugins.dns_filter.profiles.here import own_records
 from appliance_plugins.dns_filter.profiles.model import CategoryChoice, Change, Choices, ListChoice, ServiceChoice
 from appliance_plugins.dns_filter.profiles.policies import Basis
 from appliance_plugins.dns_filter.profiles.snapshot import School, build
@@ -95,6 +96,41 @@ def test_three_profiles_are_there_whatever_the_file_says() -> None:
     assert found["policies"]["exam"]["only"] is True
     assert found["policies"]["pupil"]["mode"] == "watch"
     assert found["policies"]["pupil"]["ipv4"] == "10.0.0.2"
+
+
+def test_a_network_is_shown_the_page_at_the_address_that_the_box_has_there() -> None:
+    networks = [("10.9.1.0/24", "lab"), ("10.9.0.0/16", "office"), ("10.7.0.0/16", "year7"), ("fd09::/64", "six")]
+    clients = {address: [Who("d", None, "")] for address in ("10.9.1.7", "10.9.2.7", "10.7.0.7", "fd09::7", "10.1.1.1")}
+    here = school(BLOCKING, clients=clients, reached_at=["10.0.0.2", "10.9.0.2", "fd00::2", "fd09::2"])
+    found = build(replace(here, networks=networks), NOW)
+    world = World.of(found, None)
+
+    def page(address: str) -> tuple[str, str]:
+        policy, _ = world.policy_for(address, seconds(0))
+        assert policy is not None
+        part = found["policies"][policy.key]
+        return part["ipv4"], part["ipv6"]
+
+    for known in ("10.9.2.7", "10.9.2.8", "10.9.1.7", "10.9.1.8"):
+        assert page(known) == ("10.9.0.2", "fd00::2")
+    for usual in ("10.7.0.7", "10.7.0.8", "10.1.1.1", "10.1.1.2"):
+        assert page(usual)[0] == "10.0.0.2", "the box has no address of its own there"
+    assert page("fd09::8")[1] == page("fd09::7")[1] == "fd09::2"
+
+
+@pytest.mark.parametrize("domain", ["localhost", "Localhost.", "box.localhost"])
+def test_names_of_a_trial_are_the_devices_own(domain: str) -> None:
+    assert own_records(domain, ["10.0.0.2"]) == {}
+
+
+def test_the_box_answers_for_its_own_pages_unless_the_settings_do() -> None:
+    ours = own_records("Box.Internal.", ["10.0.0.2", "fd00::2"])
+    assert set(ours) == {"box.internal", "staff.box.internal", "pupil.box.internal", "endpoint.box.internal"}
+    written = {"local_records": ["pupil.box.internal A 10.0.0.80"]}
+    local = build(school(written, extra_local=ours), NOW)["local"]
+    assert local["staff.box.internal"] == [["A", 300, "10.0.0.2"], ["AAAA", 300, "fd00::2"]]
+    assert local["pupil.box.internal"] == [["A", 300, "10.0.0.80"]]
+    assert own_records("box.internal", []) == {}
 
 
 def test_upstreams_zones_and_records_are_written_as_the_worker_reads_them() -> None:

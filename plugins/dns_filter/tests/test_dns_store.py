@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -270,7 +271,7 @@ async def test_lists_of_the_most(store: Store) -> None:
     assert asked == [("c.example", 20), ("a.example", 7)]
     assert await store.top_names(LONG_AGO, 9, stopped=True) == [Counted("b.example", 5)]
     assert await store.top_devices(LONG_AGO, 9) == [Counted("laptop-7", 3, 10), Counted("10.0.0.2", 2, 2)]
-    assert await store.top_names(LONG_AGO, 9, filters=Filters(person="ada"), stopped=True) == [Counted("b.example", 3)]
+    assert await store.top_names_of(Filters(person="ada"), LONG_AGO, 9, stopped=True) == [Counted("b.example", 3)]
 
 
 async def test_what_is_hidden_is_in_no_list(activity: Database) -> None:
@@ -342,11 +343,52 @@ async def test_what_an_earlier_version_has_kept_is_still_there(tmp_path: Path) -
             " 'blocked', 'year7', 'pupil', 'ads', 4, '2026-11-24T09:30:07.000Z', 2.5)"
         )
     await migrate(activity, "dns_filter", MIGRATIONS)
-    (row,) = await Store(activity).recent(9, Filters(verdict="blocked"), LONG_AGO)
+    store = Store(activity)
+    (row,) = await store.recent(9, Filters(verdict="blocked"), LONG_AGO)
+    tallied = await store.top_names(LONG_AGO, 9, stopped=True), await store.top_devices(LONG_AGO, 9)
     await activity.close()
+    assert tallied == ([Counted("ads.example", 4)], [Counted("10.0.0.1", 4, 4)])
     assert (row.client, row.name, row.group, row.list, row.count, row.claim) == (
         "10.0.0.1", "ads.example", "year7", "ads", 4, UNKNOWN,
     )  # fmt: skip
+
+
+async def test_days_are_those_of_the_school_s_clocks(activity: Database) -> None:
+    store = Store(activity, zone=ZoneInfo("Pacific/Auckland"))
+    evening, morning = "2026-11-24T10:30:00.000Z", "2026-11-24T12:30:00.000Z"
+    await store.add(rows_of([record(name="a.example", t=evening), record(name="b.example", t=morning)]))
+    assert [one.what for one in await store.top_names(morning, 9)] == ["b.example"]
+    assert await store.share_of_busiest(morning) == ("10.0.0.1", 1, 1)
+    assert await store.share_of_busiest(evening) == ("10.0.0.1", 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("detail", "kinds"), [("no_person", {"name", "device", "client"}), ("no_device", {"name"}), ("off", set())]
+)
+async def test_the_tally_keeps_no_more_than_the_rows(
+    store: Store, activity: Database, detail: Any, kinds: set[str]
+) -> None:
+    await store.add([anonymised(row, detail) for row in rows_of([record(verdict="blocked")], ADA)])
+    assert {row["kind"] for row in await activity.fetch("SELECT kind FROM dns_filter_tally")} == kinds
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        (Filters(device="laptop-7"), "of_devices"),
+        (Filters(device="10.0.0.1"), "of_unknown"),
+        (Filters(device="fe80::1%eth0"), "of_unknown"),
+        (Filters(person="ada"), "of_people"),
+    ],
+)
+async def test_the_page_of_one_reads_an_index_and_not_everything(
+    activity: Database, filters: Filters, index: str
+) -> None:
+    conditions, values = filters.conditions()
+    sql = f"EXPLAIN QUERY PLAN SELECT * FROM dns_filter_queries WHERE minute >= ? AND {' AND '.join(conditions)}"
+    with sqlite3.connect(activity.path) as connection:
+        plan = " ".join(str(row[3]) for row in connection.execute(sql, [LONG_AGO, *values]))
+    assert f"dns_filter_queries_{index}" in plan
 
 
 async def test_reading_what_was_stopped_uses_its_index(activity: Database) -> None:

@@ -18,6 +18,7 @@ from dnslib import DNSRecord
 from appliance.testing import free_port
 from appliance.whole_files import write_atomically
 from appliance_plugins.dns_filter.answerer import table
+from appliance_plugins.dns_filter.keeper.records import expanded
 
 NAME = "dns_filter.dns"
 PATIENCE = 20.0
@@ -54,7 +55,8 @@ def snapshot(port: int, upstreams: Iterable[tuple[str, int]] = (), **changes: An
         "block_ttl": 60,
         "rate": {"per_second": 200, "burst": 400},
         "cache": {
-            "entries": 1000, "min_ttl": 0, "max_ttl": 3600, "negative_ttl": 300, "stale_seconds": 86400, "prefetch": True,
+            "entries": 1000, "min_ttl": 0, "max_ttl": 3600, "negative_ttl": 300, "stale_seconds": 86400,
+            "prefetch": True,
         },
         "upstreams": [{"host": host, "port": number, "tls": ""} for host, number in upstreams],
         "upstream_timeout": 2.0,
@@ -117,7 +119,7 @@ class WorkerProcess:
         while line := await reader.readline():
             message = json.loads(line)
             async with self._heard:
-                self.records += message.get("records", [])
+                self.records += expanded(message.get("records", []))
                 if message.get("problem") is not None:
                     self.problems.append(message["problem"])
                 if message.get("ready"):

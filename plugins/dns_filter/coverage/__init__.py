@@ -1,0 +1,1 @@
+"""What the web filter covers at this moment: each network, and each kind of device."""

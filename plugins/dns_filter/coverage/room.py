@@ -1,0 +1,112 @@
+"""The page that says, of each network and each kind of device, whether it is covered: to look at and to print."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from datetime import timedelta
+
+from aiohttp import web
+
+from appliance.api import Appliance, Page, Permission, now, render, stamp
+
+from ..network.room import Network as Listening
+from ..profiles.room import Profiles
+from ..queries.room import Queries
+from ..room import Room
+from ..settings import Settings
+from .judging import Day, Devices, Line, Network, Place, of_devices, of_place, within
+
+COVERAGE = "/dns_filter/coverage"
+THIS_BOX = frozenset({"127.0.0.1", "::1"})
+"""The box's own questions are no device's."""
+
+
+class Coverage(Room):
+    """Reads what the other rooms know; keeps nothing."""
+
+    def __init__(
+        self, appliance: Appliance, settings: Settings, profiles: Profiles, queries: Queries, listening: Listening
+    ) -> None:
+        self._appliance = appliance
+        self._settings = settings
+        self._profiles = profiles
+        self._queries = queries
+        self._listening = listening
+
+    def pages(self) -> Sequence[Page]:
+        return [Page("staff", "GET", COVERAGE, self.page, Permission.USE)]
+
+    async def page(self, request: web.Request) -> web.Response:
+        """Both tables. They have numbers and networks, and nobody's name."""
+        since = stamp(now() - timedelta(days=1))
+        day = await self._day(since)
+        return render(
+            request,
+            "dns_filter/coverage.html",
+            networks=await self._networks(day),
+            devices=of_devices(await self._devices(day, since), day),
+            listens=day.listens,
+            today=now(),
+        )
+
+    async def _day(self, since: str) -> Day:
+        store, listening = self._queries.store, self._listening
+        kept = self._settings.log_detail in ("full", "no_person")
+        askers = await store.askers("client", since) - THIS_BOX if kept else None
+        around = {one.address for one in await listening.store.attempts(since)}
+        seen = {
+            address
+            for device in await listening.store.devices(since)
+            for address, at in device.addresses.items()
+            if at >= since
+        }
+        return Day(askers, around, seen - set(listening.own()), listening.switch.is_on)
+
+    async def _networks(self, day: Day) -> list[Line]:
+        """Groups of networks, networks for managed devices that are in none, and all others that may ask."""
+        allowed = [ipaddress.ip_network(one) for one in self._settings.allow_from]
+        titles = {one.name: one.title for one in self._profiles.publishing.profiles()}
+        default = self._profiles.groups.default_row()
+        places = [
+            Place(row.title, _parsed(row.addresses), titles[row.profile], row.mode)
+            for row in await self._profiles.groups.rows()
+            if row.addresses
+        ]
+        grouped = [network for place in places for network in place.networks]
+        managed = tuple(
+            one
+            for one in _parsed(self._settings.sniffer.managed_networks)
+            if not any(one.version == other.version and one.subnet_of(other) for other in grouped)  # type: ignore[arg-type]
+        )
+        if managed:
+            places.append(Place("Networks for managed devices", managed, titles[default.profile], default.mode))
+        named = (*grouped, *managed)
+        rest = Day(
+            None if day.askers is None else frozenset(day.askers) - within(day.askers, named),
+            frozenset(day.around) - within(day.around, named),
+            frozenset(day.seen) - within(day.seen, named),
+            day.listens,
+        )
+        others = Place("All other networks that may ask", tuple(allowed), titles[default.profile], default.mode)
+        return [*(of_place(place, allowed, day) for place in places), of_place(others, allowed, rest)]
+
+    async def _devices(self, day: Day, since: str) -> Devices:
+        listening = self._listening
+        known = frozenset(row["id"] for row in await listening.store.directory())
+        asked = await self._queries.store.askers("device", since)
+        unknown = [one for one in await listening.store.devices(since) if listening.device_of(one.mac) is None]
+        askers = day.askers or ()
+        return Devices(
+            all=known,
+            extension=await listening.store.with_extension(since) & known,
+            asked=asked & known,
+            strangers=len(asked - known - THIS_BOX),
+            silent=sum(1 for one in unknown if not set(one.addresses) & set(askers)),
+            around=len({one.who for one in await listening.store.attempts(since)}),
+            lenient=tuple(one.title for one in self._profiles.publishing.profiles() if one.mode != "block"),
+        )
+
+
+def _parsed(texts: Sequence[str]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(one) for one in texts)

@@ -53,7 +53,7 @@ class WorkerContext:
         seen: bytes | None = None
         while True:
             self._changed.clear()
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # not there yet, or not to be read now: what is in force stays in force
                 text = await asyncio.to_thread((self.folder / SNAPSHOT).read_bytes)
                 if text != seen:
                     seen = text

@@ -68,7 +68,7 @@ def write_snapshot(state: Path, table: str, port: int, upstream: str, processes:
         "version": 2, "listen": [HOST], "port": port, "processes": processes, "allow_from": ["127.0.0.0/8"],
         "block_ttl": 60, "rate": {"per_second": 10_000_000, "burst": 10_000_000},
         "cache": {
-            "entries": 50_000, "min_ttl": 0, "max_ttl": 3600, "negative_ttl": 300, "stale_seconds": 86_400,
+            "entries": 20_000, "min_ttl": 0, "max_ttl": 3600, "negative_ttl": 300, "stale_seconds": 86_400,
             "prefetch": True,
         },
         "upstreams": [{"host": host, "port": int(upstream_port), "tls": ""}], "upstream_timeout": 2.0, "zones": [],

@@ -12,10 +12,11 @@ import pytest
 
 from appliance.clock import stamp
 from appliance.demo.asking import query
+from appliance.demo.internet import answer_to
 from appliance.demo.living import Demonstration
 from appliance.demo.scenes import SCENES
 from appliance.demo.school import pupils
-from appliance.demo.settings import BANNER, SETTINGS
+from appliance.demo.settings import BANNER, INTERNET_PORT, SETTINGS
 from appliance.errors import CannotStart
 from appliance.observations import Observation
 from appliance.testing import HELP_SEEKING, Box, Home, Running, free_port
@@ -27,13 +28,13 @@ ETC = Path(__file__).parent.parent / "etc"
 def home(tmp_path: Path) -> Home:
     """A folder for a demonstration, with ports of its own."""
     folder = tmp_path / "demonstration"
-    (folder / "lists").mkdir(parents=True)
+    folder.mkdir()
     (folder / "help_seeking.yaml").write_text(HELP_SEEKING)
-    (folder / "lists" / "example.domains").write_text((ETC / "lists" / "example.domains").read_text())
     home = Home(folder, free_port(), free_port())
     ports = f'web: {{listen: ["127.0.0.1"], port: {home.web_port}}}\n'
     listen = f'  dns_filter:\n    listen: ["127.0.0.1"]\n    port: {home.dns_port}\n'
-    home.config_file.write_text(ports + SETTINGS.replace("  dns_filter:\n", listen))
+    settings = SETTINGS.replace("  dns_filter:\n", listen).replace(str(INTERNET_PORT), str(free_port()))
+    home.config_file.write_text(ports + settings)
     return home
 
 
@@ -65,6 +66,16 @@ async def test_somebody_looks_at_the_demonstration(home: Home, tmp_path: Path) -
             return "5 let in, 5 connected" in (await colleague.get("/devices/working")).text
 
         await box.until(all_connected)
+
+        asked_for = (await colleague.get("/dns_filter/requests")).text
+        assert asked_for.index("photos.example") < asked_for.index("chess.example")  # one waits, one is decided
+        assert "The chess club meets" in asked_for
+
+        async def filter_is_used() -> bool:
+            page = (await colleague.get("/dns_filter")).text
+            return "It is on the list" in page and "answered by 127.0.0.1:" in page and "LAPTOP-0" in page
+
+        await box.until(filter_is_used)
 
         async def one_more() -> bool:
             return (await colleague.get("/captures?order=newest")).text.count('href="/captures/') > before
@@ -101,6 +112,17 @@ def test_a_question_is_one_that_dns_servers_read() -> None:
 
     record = DNSRecord.parse(query("games.example"))
     assert str(record.q.qname) == "games.example."
+
+
+def test_the_invented_internet_answers_questions_and_nothing_else() -> None:
+    from dnslib import DNSRecord
+
+    record = DNSRecord.parse(answer_to(query("lessons.example")))
+    assert [str(one.rname) for one in record.rr] == ["lessons.example."]
+    assert str(record.rr[0].rdata).startswith("192.0.2.")
+    other = DNSRecord.parse(answer_to(DNSRecord.question("lessons.example", "AAAA").pack()))
+    assert (other.header.rcode, other.rr) == (0, [])
+    assert answer_to(b"") == answer_to(b"\1" * 13) == b""
 
 
 @pytest.mark.parametrize("number", [*range(6)])

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import socket
 import struct
+from collections.abc import Sequence
 from zlib import crc32
-
-from appliance.demo.settings import INTERNET_PORT
 
 _HEADER = struct.Struct(">HHHHHH")
 _ANSWER = struct.Struct(">HHHIHBBBB")
+HOST = "127.0.0.1"
 IPV4 = 1
 SECONDS = 60
 """How long its answers may be remembered: short, so that some are remembered and some are asked for anew."""
@@ -21,8 +21,14 @@ RETRY_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
-async def answer(port: int = INTERNET_PORT) -> None:
-    """Answer on loopback until cancelled. Without it the filter says that nobody answers for these names."""
+async def answer(upstreams: Sequence[str]) -> None:
+    """Answer until cancelled, if the web filter still asks on loopback: the settings may have been changed."""
+    host, _, port = (upstreams[0] if upstreams else "").rpartition(":")
+    if host == HOST and port.isdecimal():
+        await _answer(int(port))
+
+
+async def _answer(port: int) -> None:
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
         listening.setblocking(False)
@@ -39,7 +45,7 @@ async def _bind(listening: socket.socket, port: int) -> None:
     has_said_so = False
     while True:
         try:
-            return listening.bind(("127.0.0.1", port))
+            return listening.bind((HOST, port))
         except OSError as error:
             if not has_said_so:
                 log.warning("The invented internet of the demonstration waits for port %d: %s", port, error.strerror)

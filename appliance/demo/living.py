@@ -29,7 +29,7 @@ from appliance.captures.statuses import Status
 from appliance.clock import now, stamp
 from appliance.demo import internet
 from appliance.demo.accounts import Ready, SignedIn, admit_deputies, make_accounts
-from appliance.demo.asking import ask_for_names, from_address
+from appliance.demo.asking import NEEDED, ask_for_names, from_address
 from appliance.demo.filtering import set_filter
 from appliance.demo.scenes import SCENES, Scene
 from appliance.demo.school import Made, go_live, make_directory
@@ -153,7 +153,7 @@ class Demonstration:
 
     async def _live(self, kept: dict[str, Any]) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(internet.answer())
+            tasks.create_task(internet.answer(_upstreams(self._appliance())))
             tasks.create_task(ask_for_names(self._appliance(), len(kept["browsers"])))
             for number, one in enumerate(kept["browsers"]):
                 tasks.create_task(self._use(number, one))
@@ -203,6 +203,11 @@ _NOTES = {
     Status.INVESTIGATION: "Asked the head of year what happened in the chat.",
     Status.ESCALATED: "Referred, as the policy says.",
 }
+
+
+def _upstreams(appliance: Appliance) -> tuple[str, ...]:
+    """The name servers that the web filter asks."""
+    return getattr(appliance.config.plugins.get(NEEDED), "upstreams", ())
 
 
 def _picture(scene: Scene) -> bytes:

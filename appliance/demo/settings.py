@@ -8,7 +8,7 @@ from types import MappingProxyType
 NAME = "Larkfield School (invented)"
 BANNER = "Demonstration: everything here is invented."
 INTERNET_PORT = 5399
-"""Where the invented internet (``internet.py``) says where its sites are."""
+"""Where the invented internet (``internet.py``) says where its sites are; ``upstreams`` below names it."""
 SETTINGS = f"""\
 # The settings of the demonstration, written when it was first started. Change what you like.
 school:

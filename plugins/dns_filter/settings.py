@@ -138,7 +138,7 @@ class RateSettings(Section):
 class CacheSettings(Section):
     """What is remembered of answers."""
 
-    entries: int = setting(50_000, "How many answers are remembered; 0: none.", ge=0, le=5_000_000)
+    entries: int = setting(20_000, "How many answers are remembered; 0: none.", ge=0, le=500_000)
     min_ttl: int = setting(0, "Shortest time an answer is remembered.", unit="seconds", ge=0, le=3600)
     max_ttl: int = setting(3600, "Longest time an answer is remembered.", unit="seconds", ge=1, le=604_800)
     negative_ttl: int = setting(

@@ -33,7 +33,7 @@ plugins:
     upstreams: ["127.0.0.1:9"]
     lists: [{{name: example, file: example.domains, format: domains}}]
     profiles:
-      - {{name: pupil, mode: block, block: [example]}}
+      - {{name: pupil, mode: block, block: [example], answer: nxdomain}}
       - {{name: staff, mode: watch, block: [example]}}
 """
 

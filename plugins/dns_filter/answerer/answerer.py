@@ -19,6 +19,7 @@ from .quick import Quick, quick_way
 from .reactor import Loop
 from .ready import FOR_EVER, SECONDS, Answer, Ready, split
 from .resolving import SILENCE, Made, Resolver
+from .wire import HEADER
 from .world import Policy, World
 
 ROUNDS: Final = 8
@@ -121,6 +122,11 @@ class Answerer:
         if client.policy is None:
             done(b"")
             return
+        client.left -= 1
+        if client.left < 0:
+            self.too_many += 1
+            done(b"")
+            return
 
         def finished(made: Made | None) -> None:
             if made is None or not made.tail:
@@ -161,7 +167,7 @@ class Answerer:
                     left = client.left = client.left - 1
                     if left < 0:
                         answer = None
-                        self.too_many += 1
+                        self.too_many += client.policy is not None
                     else:
                         try:
                             answer = client.ready[packet[2:]]
@@ -234,8 +240,10 @@ class Answerer:
 
     def _note(self, client: Client, packet: bytes, made: Made) -> None:
         if made.note is not None:
-            end = packet.find(0, 12) + 5
-            self._log += (client, packet[12:end], self._log_writer.number(made.note))
+            end = HEADER
+            while length := packet[end]:  # a label may hold any octet, a zero too
+                end += length + 1
+            self._log += (client, packet[HEADER : end + 5], self._log_writer.number(made.note))
 
     # Clients
 

@@ -13,6 +13,9 @@ from .wire import Ede
 SLOWEST_CLEARING: Final = 2
 """Old answers that go for each new one, so that no query waits for thousands of them."""
 
+LONG: Final = 1024
+"""Octets that one answer may have; one of 64 kB, which anybody can publish, takes the room of 64."""
+
 Targets = tuple[bytes, ...]
 
 
@@ -46,7 +49,7 @@ class Entry:
 
 
 class Answers:
-    """At most ``entries`` answers; those not asked for longest go first.
+    """At most ``entries`` answers; those not asked for longest go first. A long answer counts as several.
 
     Two generations: what is asked for moves to the young one; when that is full, the old one goes and the young one
     is the old one.
@@ -54,6 +57,7 @@ class Answers:
 
     def __init__(self, entries: int) -> None:
         self._most = max(entries // 2, 1)
+        self._extra = 0
         self._young: dict[bytes, Entry] = {}
         self._old: dict[bytes, Entry] = {}
         self._going: dict[bytes, Entry] = {}
@@ -74,11 +78,14 @@ class Answers:
         """Keep an answer in place of one that may be there."""
         young, going = self._young, self._going
         young[key] = entry
+        if (octets := sum(map(len, entry.parts))) > LONG:
+            self._extra += octets // LONG
         for _ in range(SLOWEST_CLEARING):
             if not going:
                 break
             going.popitem()
-        if len(young) >= self._most:
+        if len(young) + self._extra >= self._most:
+            self._extra = 0
             self._going = self._old
             self._old = young
             self._young = {}
@@ -90,3 +97,4 @@ class Answers:
     def clear(self) -> None:
         """Nothing is known any more."""
         self._young, self._old, self._going = {}, {}, {}
+        self._extra = 0

@@ -47,15 +47,15 @@ class Reactor(Protocol):
         """Ask over TCP or TLS: a line of JSON (host, port, tls, timeout), then the query."""
 
     def verdict(self, name: str, qtype: str, profile: str, done: Callable[[str | None], None]) -> None:
-        """Ask other plugins: ``block: why`` or nothing."""
+        """Ask other plugins: ``block: why``, ``allow``, or ``None`` if nobody said so in time."""
 
 
 class Asking:
     """One question being asked, for whoever waits for it: ``tail`` is its type and class, ``flags`` CD and DO."""
 
     __slots__ = (
-        "began", "blamed", "due", "error", "flags", "is_late", "left", "name", "over", "second_best", "tail", "tries",
-        "waits",
+        "began", "blamed", "due", "error", "flags", "has_old", "is_late", "left", "name", "over", "second_best", "tail",
+        "tries", "waits",
     )  # fmt: skip
 
     def __init__(self, name: bytes, tail: bytes, flags: int) -> None:
@@ -63,6 +63,8 @@ class Asking:
         self.tail = tail
         self.flags = flags
         self.is_late = self.over = False
+        self.has_old = False
+        """Whether there is an answer from before, for which nothing worse shall come."""
         self.waits = 0
         self.tries: list[Try] = []
         self.left: Plan = ()

@@ -56,7 +56,8 @@ class Batches:
 
     def receive(self) -> int:
         """Take what waits, up to ``BATCH`` packets; 0 if nothing does. Never waits."""
-        return max(_libc.recvmmsg(self._fd, self._in_at, BATCH, socket.MSG_DONTWAIT, None), 0)
+        received: int = _libc.recvmmsg(self._fd, self._in_at, BATCH, socket.MSG_DONTWAIT, None)
+        return max(received, 0)
 
     def send(self, first: int, count: int) -> int:
         """Send the answers of these slots to whom the packets came from; returns how many the kernel did not take."""

@@ -23,7 +23,7 @@ letter  from keeper           from answerer
         query: number,
         message; empty: none
 ``V``   verdict: number,      ask the plugins: number, JSON
-        text; empty: none
+        text, or empty
 ``H``                         how the upstreams are: JSON
 ======  ====================  =========================================================================================
 """
@@ -79,7 +79,7 @@ class Control:
         self._errand(b"R", job, lambda answer: done(answer or None))
 
     def verdict(self, name: str, qtype: str, profile: str, done: Callable[[str | None], None]) -> None:
-        """What plugins say of a name; ``None``: nothing, or nothing in time."""
+        """What plugins say of a name: ``block: why`` or ``allow``; ``None``: nobody said so in time."""
         question = json.dumps({"name": name, "type": qtype, "profile": profile}).encode()
         self._errand(b"V", question, lambda words: done(words.decode() or None))
 

@@ -27,7 +27,6 @@ from .wire import (
     opt,
     record,
     soa,
-    to_text,
     truncated,
 )
 from .world import Policy, World
@@ -122,7 +121,7 @@ def give(
     return Made(tail, note, seconds if asked.plain else 0.0)
 
 
-def _look_inside(asked: Asked, world: World, entry: Entry) -> tuple[str, str, str, str, str] | None:
+def _look_inside(asked: Asked, world: World, entry: Entry) -> tuple[str, str, str, str | int, str] | None:
     """Verdict, why, list, rule and category if what an answer leads to is not allowed."""
     decision, _, place, _ = asked.judged
     verdict, why = decision.verdict, decision.why
@@ -137,7 +136,7 @@ def _look_inside(asked: Asked, world: World, entry: Entry) -> tuple[str, str, st
             rule = found.rule if labels < 0 else rule_text(target, labels)
             return found.verdict, "cname", found.list, rule, found.category
     if entry.private and place is None and verdict != "exempt" and not world.may_be_private(asked.name):
-        return "would block" if policy.mode == "watch" else "blocked", "rebind", "", to_text(asked.name), ""
+        return "would block" if policy.mode == "watch" else "blocked", "rebind", "", 0, ""
     return None
 
 

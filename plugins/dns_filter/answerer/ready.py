@@ -16,6 +16,9 @@ from typing import Any, Final
 ENTRIES: Final = 120_000
 """Answers of all policies together; about 200 octets each."""
 
+LONG: Final = 9
+"""An entry counts once more for each 512 octets: nobody shall fill the memory with long ones."""
+
 SECONDS: Final = 10
 """How long an answer from upstream is ready at most: by so much its TTL may be too high."""
 
@@ -66,7 +69,7 @@ class Ready:
         if self._entries >= ENTRIES:
             self.forget()
         answers[key] = answer
-        self._entries += 1
+        self._entries += 1 + (len(key) + len(answer[1]) >> LONG)
 
     def share(self, answer: Answer) -> Answer:
         """The same answer, in one copy with all that are equal to it: blocked names differ in nothing but the key."""

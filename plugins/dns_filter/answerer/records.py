@@ -249,6 +249,9 @@ def is_private4(first: int, second: int) -> bool:
 
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _NAT64: Final = b"\0\x64\xff\x9b" + bytes(8)
+_LOCAL_NAT64: Final = b"\0\x64\xff\x9b\0\1"
+"""64:ff9b:1::/48, which a network uses as it likes (RFC 8215)."""
+_COMPATIBLE: Final = bytes(12)
 
 
 def is_private6(address: bytes) -> bool:
@@ -258,9 +261,9 @@ def is_private6(address: bytes) -> bool:
         return False  # global unicast
     if first & 0xFE == 0xFC or (first == 0xFE and address[1] >= 0x80):
         return True
-    if address[:12] in (_MAPPED, _NAT64):
-        return is_private4(address[12], address[13])
-    return not any(address[:15]) and address[15] in (0, 1)
+    if address[:12] in (_MAPPED, _NAT64, _COMPATIBLE):
+        return is_private4(address[12], address[13])  # this is also what :: and ::1 are
+    return address[:6] == _LOCAL_NAT64
 
 
 def _service(data: bytes, at: int, stop: int) -> tuple[bytes, bool]:

@@ -52,6 +52,9 @@ WAITING_AT_ONCE: Final = 1000
 """Queries that may wait for upstreams."""
 OF_ONE: Final = 150
 """Of which one client may have so many: one device that asks for names nobody answers leaves room for the others."""
+OF_ONE_IN_A_CROWD: Final = 10
+"""And so many while half of all places are taken. It is the address that counts, also with IPv6: a whole room shares a
+/64, and counted together one pupil would take the service from all of them."""
 HELD: Final = 10.0
 """Seconds for which the very same packet may get the same octets; its TTL is lower by as much."""
 STALE_TTL: Final = 30
@@ -224,7 +227,9 @@ class Resolver:
 
     def _hold(self, asked: Asked) -> bool:
         held = self._held.get(asked.client, 0)
-        if held >= OF_ONE or self._waiting >= WAITING_AT_ONCE:
+        if held >= (OF_ONE if self._waiting < WAITING_AT_ONCE // 2 else OF_ONE_IN_A_CROWD):
+            return False
+        if self._waiting >= WAITING_AT_ONCE:
             return False
         self._held[asked.client] = held + 1
         self._waiting += 1
@@ -304,9 +309,10 @@ class Resolver:
             if words is not None and words.startswith("block"):
                 rule = words.removeprefix("block").lstrip(": ")
                 judged = (Decision(policy.stop, "plugin", "", rule), NO_RULE, asked.judged[2], None)
-            if len(policy.spoken) >= SPOKEN:
-                policy.spoken.clear()
-            policy.spoken[key] = judged
+            if words is not None:  # nobody in time is no answer that holds for long
+                if len(policy.spoken) >= SPOKEN:
+                    policy.spoken.clear()
+                policy.spoken[key] = judged
             made = self._after_plugins(asked, judged)
             if made is not None:
                 asked.done(made)
@@ -361,6 +367,7 @@ class Fetch(Asking):
         self._limits = resolver.limits
         self.key = asked.key
         self.old = old
+        self.has_old = old is not None
         self.generation = generation
         self.waiting = waiting
 

@@ -189,8 +189,9 @@ class Upstreams:
             server.plain = 0
         if server.answered(now - one.asked_at, now):
             self._look()
-        if rcode == SERVFAIL or (rcode == REFUSED and not server.heard):
-            # REFUSED from one that answers otherwise is its word on this name, and another must not undo it.
+        if rcode == SERVFAIL or (rcode == REFUSED and (asking.has_old or not server.heard)):
+            # REFUSED from one that answers otherwise is its word on this name, and another must not undo it. Where
+            # there was an answer before, it is more likely a router without uplink, and that answer is better.
             asking.second_best = (data, server)
             self._skip(asking, server)
             self._next(asking, now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ from .table import Table
 from .wire import to_text, to_wire
 
 VERSION: Final = 2
+SEARCHED: Final = ("local", "lan", "home", "internal", "localdomain", "home.arpa")
+"""What devices put behind a name that was not answered, beside the school's own zones. A place where help is found is
+still the place that was meant; none of these leads anywhere in the world."""
 MEMO: Final = 8192
 """Decisions that each policy remembers."""
 
@@ -207,6 +211,9 @@ def _world(snapshot: Mapping[str, Any], table: Table | None) -> World:
     _name_places(named, zones, local_places(snapshot["local"]))
     for name in snapshot["exempt"]:
         _about(named, name).exempt = True
+        for suffix in (*SEARCHED, *(to_text(zone) for zone in zones)):
+            with suppress(ValueError):  # together they are too long for a name, so nobody can ask for it
+                _about(named, f"{name}.{suffix}").exempt = True
     listed = {
         name: Listed(part.get("title", ""), part.get("category", ""), bool(part.get("locked")))
         for name, part in snapshot["lists"].items()

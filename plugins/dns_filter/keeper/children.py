@@ -24,6 +24,7 @@ START = (
 """The answerer alone, without the plugin around it."""
 
 USE_SECONDS = 10.0
+AGAIN_SECONDS = 0.02
 PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 """Before a process that ended is started again, for the first time and each further time in a row."""
 STEADY_SECONDS = 30.0
@@ -104,7 +105,8 @@ class Child:
         """The answer to a query that came over TCP; empty: silence."""
         self._number += 1
         number = self._number & 0xFFFFFFFF
-        answer = self._streams[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._streams[number] = answer
         try:
             if not self._tell(b"T" + NUMBER.pack(number) + bytes([len(address)]) + address + packet):
                 return b""
@@ -189,6 +191,10 @@ class Child:
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.kill()
+        self._answer_all_who_wait()
+
+    def _answer_all_who_wait(self) -> None:
+        """It has ended and answers nobody."""
         for waiting in (*self._used.values(), *self._streams.values()):
             if not waiting.done():
                 waiting.set_result(b"")
@@ -218,8 +224,11 @@ class Child:
         file = os.memfd_create("snapshot", os.MFD_CLOEXEC)
         try:
             os.write(file, self.rules.snapshot)
-            self._tell(b"W" + NUMBER.pack(number) + str(self.rules.table or "").encode(), [file])
+            message = b"W" + NUMBER.pack(number) + str(self.rules.table or "").encode()
             async with asyncio.timeout(USE_SECONDS):
+                # A flood of queries over TCP fills the socket for a moment; nobody says when it is over.
+                while not self._tell(message, [file]) and self._control is not None:  # noqa: ASYNC110
+                    await asyncio.sleep(AGAIN_SECONDS)
                 self.refusal = (await used).decode()
         except TimeoutError:
             self.refusal = "The process that answers does not take its rules."
@@ -237,6 +246,7 @@ class Child:
             message = b""
         if not message:
             asyncio.get_running_loop().remove_reader(self._control)  # its end is noticed by whoever waits for it
+            self._answer_all_who_wait()
             return
         letter, body = message[:1], message[1:]
         if letter == b"H":

@@ -57,7 +57,7 @@ def usable_upstreams(
     configured: Sequence[Mapping[str, Any]], listening: Sequence[Endpoint], troubles: Troubles
 ) -> list[Mapping[str, Any]]:
     """The upstreams of the snapshot, or the machine's own resolvers, without ourselves: that would be a loop."""
-    own = [{"host": address, "port": DNS_PORT, "tls": ""} for address in resolver_addresses()]
+    own: list[Mapping[str, Any]] = [{"host": each, "port": DNS_PORT, "tls": ""} for each in resolver_addresses()]
     candidates = list(configured) or own
     loops = [each for each in candidates if Endpoint(each["host"], each["port"]) in listening]
     usable = [each for each in candidates if each not in loops]

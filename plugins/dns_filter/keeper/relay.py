@@ -81,7 +81,8 @@ class Relay:
     async def _ask(self, server: Server, message: bytes) -> bytes:
         connection = await self._connected(server)
         own_id = connection.take_id()
-        answer = connection.waiting[own_id] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        connection.waiting[own_id] = answer
         try:
             connection.writer.write(_LENGTH.pack(len(message)) + _LENGTH.pack(own_id) + message[2:])
             await connection.writer.drain()

@@ -11,10 +11,12 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 CONNECTIONS = 200
-"""Open connections in all, on each address; more are closed at once."""
+"""Open connections in all, on each address. For one more, the one that has been idle for longest goes (RFC 7766 section
+6.2.3): whoever holds hundreds open keeps nobody else out."""
 
 CONNECTIONS_OF_ONE = 20
-"""Of which one client address may hold so many."""
+"""Of which one device may hold so many: an IPv4 address, or an IPv6 network of 64 bits, of which a device has as many
+addresses as it likes."""
 
 IDLE_SECONDS = 10.0
 """How long a connection may stay silent, also in the middle of a query (RFC 7766 section 6.2.3)."""
@@ -34,7 +36,9 @@ class Streams:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connections: Counter[str] = Counter()
+        self._connections: Counter[bytes] = Counter()
+        self._idle: dict[asyncio.Task[None], None] = {}
+        """Connections that wait for a query, those that wait for longest first."""
         self._server: asyncio.Server | None = None
 
     async def start(self, listening: socket.socket) -> None:
@@ -53,29 +57,43 @@ class Streams:
         if peer is None:  # it was reset before we could look
             writer.close()
             return
-        address = str(peer[0])
+        address = packed(str(peer[0]))
+        device = address if len(address) == 4 else address[:8]
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._tasks.add(task)
-        self._connections[address] += 1
+        self._connections[device] += 1
         try:
-            if self._has_room(address):
-                await self._answer_all(reader, writer, packed(address))
+            if self._has_room(device):
+                await self._answer_all(reader, writer, address, task)
         except (OSError, asyncio.IncompleteReadError):
             pass  # silent too long, or gone: nobody is left to tell
         finally:
-            self._connections -= Counter([address])
+            self._connections -= Counter([device])
             self._tasks.discard(task)
+            self._idle.pop(task, None)
             writer.close()
 
-    def _has_room(self, address: str) -> bool:
-        return self._connections.total() <= CONNECTIONS and self._connections[address] <= CONNECTIONS_OF_ONE
+    def _has_room(self, device: bytes) -> bool:
+        if self._connections[device] > CONNECTIONS_OF_ONE:
+            return False
+        if self._connections.total() > CONNECTIONS:
+            longest = next(iter(self._idle), None)
+            if longest is None:
+                return False
+            del self._idle[longest]
+            longest.cancel()
+        return True
 
-    async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: bytes) -> None:
+    async def _answer_all(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: bytes, task: asyncio.Task[None]
+    ) -> None:
         """One query after the other, until the device is silent, ends the connection, or gets no answer."""
         while True:
+            self._idle[task] = None
             async with asyncio.timeout(IDLE_SECONDS):
                 (length,) = _LENGTH.unpack(await reader.readexactly(2))
                 packet = await reader.readexactly(length)
+            self._idle.pop(task, None)
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await self._answer(address, packet)
             if not answer:

@@ -60,13 +60,14 @@ class Verdicts:
             self._keeping = asyncio.create_task(self._keep(), name="verdicts of plugins")
 
     async def ask(self, question: bytes) -> bytes:
-        """JSON with name, type and profile -> why it is to be blocked; empty: it is not, or nobody said so in time."""
+        """JSON with name, type and profile -> ``block: why``, ``allow``, or nothing where nobody said so in time."""
         process = self._process
         if process is None or process.stdin is None or not self._there or len(self._waiting) >= WAITING:
             return b""
         self._number += 1
         number = self._number
-        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
         try:
             process.stdin.write(json.dumps({"id": number, **json.loads(question)}).encode() + b"\n")
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -141,7 +142,7 @@ class Verdicts:
                 self._leave_out(plugin, why)
         answer = self._waiting.get(said["id"])
         if answer is not None and not answer.done():
-            answer.set_result(f"block: {said['why']}".encode() if said["verdict"] == "block" else b"")
+            answer.set_result(f"block: {said['why']}".encode() if said["verdict"] == "block" else b"allow")
 
     def _overrun(self, process: asyncio.subprocess.Process) -> None:
         with suppress(ProcessLookupError, PermissionError):

@@ -14,16 +14,13 @@ from .copies import ListUnreadable
 
 # The package is entered without its __init__, which would load the whole appliance.
 _START = """
-import resource, sys, types
-resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[2]),) * 2)
+import sys, types
 package = types.ModuleType("dns_filter")
 package.__path__ = [sys.argv[1]]
 sys.modules["dns_filter"] = package
 from dns_filter.lists.compiling import main
 main()
 """
-MOST_MEMORY = 1 << 30
-"""Octets for what is read. A list that somebody made to need more ends this process, and nothing else on the box."""
 _LONGEST_LINE = 64 * 1024 * 1024
 _GONE = "Try again with “Look again”. If it happens again, look at the memory and the disk of the box."
 
@@ -35,7 +32,7 @@ async def run(task: Mapping[str, Any], progress: Callable[[int, int], None]) -> 
     """
     folder = Path(__file__).parent.parent
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-c", _START, str(folder), str(MOST_MEMORY),
+        sys.executable, "-I", "-c", _START, str(folder),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         limit=_LONGEST_LINE,
     )  # fmt: skip

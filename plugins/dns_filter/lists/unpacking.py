@@ -24,6 +24,8 @@ MOST_MEMBERS = 5000
 
 _DOMAINS = "domains"
 _IGNORED = ("urls", "expressions")
+_ZIP_TAIL = 1 << 16
+"""A zip file ends with at most so many octets about itself, and one of a single list needs no longer a directory."""
 
 
 class Unreadable(Exception):
@@ -113,8 +115,21 @@ def _unpacked(path: Path, limit: int) -> Iterator[io.BufferedReader]:
         elif start == b"\xfd7zXZ\0":
             file = cast(BinaryIO, stack.enter_context(lzma.LZMAFile(file)))
         elif start.startswith(b"PK\x03\x04"):
+            _check_directory(file)
             file = stack.enter_context(_only_member(stack.enter_context(zipfile.ZipFile(file))))
         yield stack.enter_context(io.BufferedReader(_Counted(file, _Budget(limit)), 1 << 16))
+
+
+def _check_directory(file: BinaryIO) -> None:
+    """Refuse an archive whose table of contents alone would fill the memory, before it is read."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(size - _ZIP_TAIL, 0))
+    tail = file.read()
+    file.seek(0)
+    at = tail.rfind(b"PK\5\6")
+    directory = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
+    if directory > _ZIP_TAIL or b"PK\6\7" in tail:  # the latter: one that is too long for the usual form
+        raise Unreadable("The zip file holds too many files; a list is a single one.")
 
 
 def _only_member(archive: zipfile.ZipFile) -> BinaryIO:
@@ -155,7 +170,7 @@ def _folder(source: Path, budget: _Budget) -> Iterator[Part]:
         if number >= MOST_MEMBERS:
             raise Unreadable(f"{source} holds more than {MOST_MEMBERS} files.")
         folder = path.parent.name.lower()
-        # Toulouse gives some folders a second name that way; and a mirrored file must not stand for one of the box's own.
+        # Toulouse gives some folders a second name that way. A mirrored file must not stand for one of the box's own.
         if path.parent.is_symlink() or path.is_symlink() or not path.is_file():
             continue
         if path.name in _IGNORED:

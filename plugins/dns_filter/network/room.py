@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -42,6 +43,8 @@ from .views import Views
 
 WORKER = "dns_filter.sniffer"
 TITLE = "Listening on the network"
+LEARNED_QUICKLY = 0.5
+"""Seconds. Learning that takes longer is not done for every device that says a word."""
 
 
 class Network(Room):
@@ -71,6 +74,8 @@ class Network(Room):
         )
         self._views = Views(appliance, self, settings, busiest)
         self._learning = asyncio.Lock()
+        self._learned_in = 0.0
+        self._hosts: Mapping[str, str] = {}
 
     def pages(self) -> Sequence[Page]:
         views, operate = self._views, Permission.OPERATE
@@ -195,7 +200,8 @@ class Network(Room):
             async with self.store.records.transaction() as tx:
                 await self.store.see_devices(tx, seen)
                 await self.store.see_guides(tx, told)
-            await self._learn()
+            if told or not all(self._knows(mac, address, host) for mac, address, host, _ in seen):
+                await self._learn_unless_busy()
         if told:
             await self.telling.of_guides()
 
@@ -229,7 +235,19 @@ class Network(Room):
         await self._learn()
         await self.telling.end_what_is_over()
 
+    def _knows(self, mac: str, address: str, host: str) -> bool:
+        """Whether this was said before. That it was said again, the job takes up."""
+        if mac not in self._hosts or host not in ("", self._hosts[mac]):
+            return False
+        return not address or self.addresses.mac_at(address, now()) == mac
+
+    async def _learn_unless_busy(self) -> None:
+        """Learn at once; with very many devices, such as somebody may invent, no oftener than the job."""
+        if self._learned_in < LEARNED_QUICKLY:
+            await self._learn()
+
     async def _learn(self) -> None:
+        began = time.monotonic()
         async with self._learning:
             directory = await self.store.directory()
             connected: dict[str, list[str]] = {}
@@ -246,8 +264,10 @@ class Network(Room):
             before = self.sightings()
             self.addresses = Addresses(seen, in_use, [guide.mac for guide in guides if guide.kind == "router"])
             self.strangers = strangers(seen, in_use, self._settings.managed_networks, stamp(now() - timedelta(days=1)))
+            self._hosts = {one.mac: one.host for one in seen}
             if self.sightings() != before:
                 self.when_changed()
+        self._learned_in = time.monotonic() - began
 
     def _told(self, moment: str) -> str:
         local = parse(moment).astimezone(self._zone)

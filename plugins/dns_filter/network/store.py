@@ -14,6 +14,8 @@ HISTORY = 50
 DEVICES_MOST = 10_000
 """Devices that are kept: whoever makes addresses up must not fill the disk. The oldest that nobody knows go first."""
 ATTEMPTS_MOST = 20_000
+GUIDES_MOST = 500
+"""DHCP servers and routers: those known for longest stay, because whoever invents them is the one who came last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,11 @@ class Store:
                 (one.kind, one.mac, one.address, json.dumps(list(one.resolvers)), one.first_at, one.last_at)
                 for one in guides
             ],
+        )
+        await tx.execute(
+            "DELETE FROM dns_filter_network_announcers WHERE (kind, mac) IN (SELECT kind, mac FROM"
+            " dns_filter_network_announcers ORDER BY first_at LIMIT -1 OFFSET ?)",
+            (GUIDES_MOST,),
         )
 
     # Reading

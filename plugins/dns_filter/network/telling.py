@@ -17,6 +17,8 @@ QUIET_AFTER = timedelta(days=1)
 SAY_MORE_AFTER = timedelta(minutes=10)
 """An open alert says how often by now no oftener than this."""
 MANY = "many devices"
+GUIDES_OF_THEIR_OWN = 10
+"""The same for DHCP servers and routers: anybody on the network can pretend to be hundreds of them."""
 
 
 class Telling:
@@ -47,24 +49,36 @@ class Telling:
             by_device.setdefault(one.who, []).append(one)
         decisions = await self._store.decisions()
         since = stamp(now() - QUIET_AFTER)
-        for who, latest in by_device.items():
+        worth = {}
+        for who in by_device:
             attempts = await self._store.attempts(since, who)
-            if subject_of(who) in decisions or sum(one.count for one in attempts) < self._alert_after:
-                continue
-            async with self._store.records.transaction() as tx:
-                await self._of_device(tx, who, attempts, latest)
+            if subject_of(who) not in decisions and sum(one.count for one in attempts) >= self._alert_after:
+                worth[who] = attempts
+        if not worth:
+            return
+        async with self._store.records.transaction() as tx:  # one for all: whoever pretends to be a thousand must wait
+            alerts, are_many = await self._open(tx), False
+            for who, attempts in worth.items():
+                if subject_of(who) in alerts or _devices_in(alerts) < ALERTS_OF_THEIR_OWN:
+                    await self._of_device(tx, who, attempts, by_device[who], alerts)
+                else:
+                    are_many = True
+            if are_many:
+                await self._of_many(tx, worth, alerts)
 
-    async def _of_device(self, tx: Transaction, who: str, attempts: list[Attempt], latest: list[Attempt]) -> None:
-        subject, alerts = subject_of(who), await self._open(tx)
+    async def _of_device(
+        self, tx: Transaction, who: str, attempts: list[Attempt], latest: list[Attempt], alerts: dict[str, Row]
+    ) -> None:
+        """``alerts`` are those that are open; a new one is added to them."""
+        subject = subject_of(who)
         first = min((one.first_at for one in attempts), default=stamp())
         words = about_device(self._name_of(who), attempts, self._known, self._told(first))
         if subject in alerts:
             is_new = [one for one in latest if _is_first(one, attempts)]
             await self._say_more(tx, subject, alerts[subject], words, is_new)
-        elif sum(name.startswith("device ") for name in alerts) < ALERTS_OF_THEIR_OWN:
-            await self._begin(tx, subject, AROUND, words)
         else:
-            await self._of_many(tx, who, alerts)
+            await self._begin(tx, subject, AROUND, words)
+            alerts[subject] = (await self._store.alerts(tx))[subject]
 
     async def _say_more(self, tx: Transaction, subject: str, alert: Row, words: str, is_new: list[Attempt]) -> None:
         if not is_new and alert["last_at"] > stamp(now() - SAY_MORE_AFTER):
@@ -73,20 +87,24 @@ class Telling:
         await self._alerts.change_within(tx, alert["alert_id"], words, added=f"{added}." if added else "")
         await self._store.keep_alert(tx, subject, alert["alert_id"], stamp())
 
-    async def _of_many(self, tx: Transaction, who: str, alerts: dict[str, Row]) -> None:
-        since = stamp(now() - QUIET_AFTER)
+    async def _of_many(self, tx: Transaction, new: Collection[str], alerts: dict[str, Row]) -> None:
+        """``new``: those who have just been seen, with or without an alert of their own."""
+        alert = alerts.get(MANY)
+        if alert is not None and alert["last_at"] > stamp(now() - SAY_MORE_AFTER):
+            return
+        attempts = await self._store.attempts(stamp(now() - QUIET_AFTER))
         decisions = await self._store.decisions()
-        without = {
-            one.who
-            for one in await self._store.attempts(since)
-            if subject_of(one.who) not in alerts and subject_of(one.who) not in decisions
-        } | {who}
-        words = about_many(len(without))
-        if MANY not in alerts:
+        words = about_many(
+            sum(
+                subject_of(who) not in alerts and subject_of(who) not in decisions
+                for who in {*new, *(one.who for one in attempts)}
+            )
+        )
+        if alert is None:
             await self._begin(tx, MANY, MANY_AROUND, words)
-        elif alerts[MANY]["last_at"] <= stamp(now() - SAY_MORE_AFTER):
-            await self._alerts.change_within(tx, alerts[MANY]["alert_id"], words, added="")
-            await self._store.keep_alert(tx, MANY, alerts[MANY]["alert_id"], stamp())
+        else:
+            await self._alerts.change_within(tx, alert["alert_id"], words, added="")
+            await self._store.keep_alert(tx, MANY, alert["alert_id"], stamp())
 
     async def of_guides(self) -> None:
         """Whether anybody sends devices elsewhere: open an alert, say what it says now, or close it."""
@@ -99,8 +117,9 @@ class Telling:
                 alert = alerts.get(guide.subject)
                 if trouble is None and alert is not None:
                     await self._end(tx, guide.subject, alert, "It is as it should be now.")
-                elif trouble is not None and alert is None:
+                elif trouble is not None and alert is None and _guides_in(alerts) < GUIDES_OF_THEIR_OWN:
                     await self._begin(tx, guide.subject, *trouble)
+                    alerts = await self._open(tx)
 
     async def end_what_is_over(self) -> None:
         """Close the alerts about what has not been seen for a day (a job)."""
@@ -158,6 +177,14 @@ def trouble_with(
     if others or (one_is_ours and guide.subject not in decisions):
         return about_guide(guide, others, known)
     return None
+
+
+def _devices_in(alerts: Collection[str]) -> int:
+    return sum(subject.startswith("device ") for subject in alerts)
+
+
+def _guides_in(alerts: Collection[str]) -> int:
+    return sum(subject != MANY and not subject.startswith("device ") for subject in alerts)
 
 
 def _is_first(new: Attempt, attempts: Iterable[Attempt]) -> bool:

@@ -10,7 +10,6 @@ from aiohttp import web
 
 from appliance.api import Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render, stamp
 
-from ..answerer.table import wire
 from .entries import read_domain, refusal, warnings
 from .forms import EntryForm, reason_and_end
 from .publishing import Publishing
@@ -68,21 +67,7 @@ class EntryViews:
 
     def warnings(self, action: str, domain: str) -> list[str]:
         """What somebody should know before this entry is made."""
-        return warnings(action, domain, self._locked(domain), self._appliance.exempt.hosts())
-
-    def _locked(self, domain: str) -> list[str]:
-        """Titles of the locked lists that name a domain or something above it."""
-        locked = {one.name: one.title or one.name for one in self._publishing.choices.lists if one.locked}
-        table = self._publishing.table() if locked else None
-        if table is None:
-            return []
-        found = set()
-        name = wire(domain)
-        while name != b"\0":
-            for listed, _ in table.sets[table.find(name)] if table.find(name) else ():
-                found.add(listed)
-            name = name[name[0] + 1 :]
-        return [title for listed, title in locked.items() if listed in found]
+        return warnings(action, domain, self._publishing.locked_lists_of(domain), self._appliance.exempt.hosts())
 
     async def _page(self, request: web.Request, form: EntryForm, status: int = 200) -> web.Response:
         store, moment = self._publishing.store, stamp()

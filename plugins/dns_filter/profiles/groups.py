@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from appliance.api import Actor, Appliance, Effective, Refused, Row, Target, TargetKind, now
+from appliance.api import Actor, Appliance, Effective, Permission, Refused, Row, Target, TargetKind, now
 
 from ..settings import Settings
 from .having import KIND, Having
@@ -57,6 +57,7 @@ class Groups:
     ) -> None:
         self._assignments = appliance.assignments
         self._directory = appliance.directory
+        self._looks = appliance.looks
         self._settings = settings
         self._having = having
         self._modes = modes
@@ -78,16 +79,27 @@ class Groups:
         return GroupRow("", "All other devices", (), profile, self._modes()[profile], "the default", True, "", "")
 
     async def chosen(self, actor: Actor) -> list[Chosen]:
-        """Choices for groups of the directory, devices and people, as far as ``actor`` may find them."""
+        """Choices for groups of the directory, devices and people, as far as ``actor`` may find them.
+
+        Why somebody has a profile of their own may tell about a child: it is for those who see that person's records.
+        """
         modes, found = self._modes(), []
         for target, row in self._assignments.in_force(KIND):
             if target.kind is not TargetKind.NETWORKS and row["value"] in modes:
                 what, title = await self._title(actor, target)
-                origin = f"set by {row['author']}: {row['reason']}" if title != UNSEEN else f"set by {row['author']}"
+                origin = f"set by {row['author']}"
+                if title != UNSEEN and await self._may_read_why(actor, target):
+                    origin += f": {row['reason']}"
                 found.append(
                     Chosen(what, title, row["value"], modes[row["value"]], origin, row["id"], row["until"] or "")
                 )
         return found
+
+    async def _may_read_why(self, actor: Actor, target: Target) -> bool:
+        if target.kind is not TargetKind.PERSON:
+            return True
+        may_see_people = actor.may(Permission.SEE_PEOPLE)
+        return may_see_people and (await self._looks.names(actor, [target.id])).get(target.id) is not None
 
     async def _title(self, actor: Actor, target: Target) -> tuple[str, str]:
         if target.kind is TargetKind.GROUP:

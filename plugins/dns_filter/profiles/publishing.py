@@ -12,7 +12,7 @@ from typing import Any
 
 from appliance.api import Appliance, ApplianceError, DnsClient, now, stamp
 
-from ..answerer.table import Table, TableError
+from ..answerer.table import Table, TableError, wire
 from ..answerer.world import World, WorldError
 from ..lists.room import WORKER, Lists
 from ..queries.checks.addresses import addresses
@@ -53,6 +53,8 @@ class Publishing:
         self.reached_at: Callable[[], Sequence[str]] = partial(own_addresses, appliance.config.settings.web.listen)
         self.overlays = Overlays()
         self.written: Mapping[str, Any] = {}
+        self.trouble = ""
+        """Why the worker does not have what applies; empty: it has."""
         self._world: World | None = None
         self._table: Table | None = None
         self._table_name = ""
@@ -141,15 +143,20 @@ class Publishing:
         self._changed.set()
 
     async def publish(self) -> None:
-        """Give the worker what applies now, if it is not what it has."""
+        """Give the worker what applies now, if it is not what it has. What cannot be written is tried again."""
         async with self._publishing:
-            await self._appliance.endpoints.connections.learn()
-            mapping = self.mapping()
-            if mapping == self.written:
-                return
-            await self._write_verdicts(mapping)
-            await self._appliance.workers.publish(WORKER, mapping)
-            self.written, self._world = mapping, None
+            try:
+                await self._appliance.endpoints.connections.learn()
+                mapping = self.mapping()
+                if mapping != self.written:
+                    await self._write_verdicts(mapping)
+                    await self._appliance.workers.publish(WORKER, mapping)
+                    self.written, self._world = mapping, None
+            except FAILURES as error:
+                self.trouble = str(error)
+                self.soon()
+                raise
+            self.trouble = ""
 
     async def _write_verdicts(self, mapping: Mapping[str, Any]) -> None:
         """Settings and names of the plugins that the verdict process is to ask, for ``appliance verdicts``."""
@@ -237,6 +244,20 @@ class Publishing:
                 raise ApplianceError(f"The lists cannot be read: {error}") from error
             self._table_name = name
         return self._table
+
+    def locked_lists_of(self, domain: str) -> list[str]:
+        """Titles of the locked lists that name a domain or something above it."""
+        locked = {one.name: one.title or one.name for one in self.choices.lists if one.locked}
+        table = self.table() if locked else None
+        if table is None:
+            return []
+        found = set()
+        name = wire(domain)
+        while name != b"\0":
+            for listed, _ in table.sets[table.find(name)] if table.find(name) else ():
+                found.add(listed)
+            name = name[name[0] + 1 :]
+        return [title for listed, title in locked.items() if listed in found]
 
 
 def _asked_in(mapping: Mapping[str, Any]) -> bool:

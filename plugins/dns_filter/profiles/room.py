@@ -7,7 +7,9 @@ from datetime import datetime
 
 from appliance.api import (
     Appliance,
+    ApplianceError,
     AssignmentChanged,
+    Check,
     Command,
     Data,
     DirectoryChanged,
@@ -17,6 +19,7 @@ from appliance.api import (
     Page,
     Panel,
     Permission,
+    State,
     StoreError,
     Task,
     Transaction,
@@ -115,6 +118,33 @@ class Profiles(Room):
     async def shutdown(self) -> None:
         await self.publishing.stop()
 
+    async def health(self) -> Sequence[Check]:
+        """Whether the worker has what applies, and what stands against locked lists."""
+        return [*self._waiting(), *self._against_locked_lists()]
+
+    def _waiting(self) -> Sequence[Check]:
+        if not self.publishing.trouble:
+            return []
+        words = f"What applies now cannot be handed to the web filter: {self.publishing.trouble}. The rules from before"
+        todo = "Look at the disk. It is tried again all the while."
+        return [Check("Rules of the web filter", State.BROKEN, f"{words} stay in force.", todo, alarm=True)]
+
+    def _against_locked_lists(self) -> Sequence[Check]:
+        """Places of help win over everything, locked lists included: whoever wrote one down there opens it."""
+        try:
+            locked = [
+                f"{host} ({', '.join(titles)})"
+                for host in self._appliance.exempt.hosts()
+                if (titles := self.publishing.locked_lists_of(host))
+            ]
+        except ApplianceError:
+            return []  # that the lists cannot be read is a line of theirs
+        if not locked:
+            return []
+        words = f"Locked lists name what help_seeking.yaml keeps open: {'; '.join(locked)}. It is open for everybody."
+        todo = "Take it out of help_seeking.yaml, or ask whoever handed the list over, if it is a place of help."
+        return [Check("Locked lists", State.BROKEN, words, todo, alarm=True)]
+
     async def on_assignment_changed(self, event: AssignmentChanged) -> None:
         """Another profile applies somewhere."""
         if event.kind == KIND:
@@ -126,14 +156,22 @@ class Profiles(Room):
         self.publishing.soon()
 
     async def publish(self) -> None:
-        """Give the worker what applies now, if it is not what it has."""
-        await self.publishing.publish()
+        """Give the worker what applies now, for a page. Raises ``NotReady`` if that has to wait."""
+        try:
+            await self.publishing.publish()
+        except OSError as error:
+            raise NotReady(
+                f"It is kept, but the web filter does not know of it yet: {error.strerror or error}.",
+                "Look at the disk. It is tried again all the while.",
+            ) from error
 
     async def allow_within(
         self, tx: Transaction, actor: str, domain: str, profile: str, reason: str, until: datetime | None
     ) -> str:
         """An allow entry as a part of a unit of work that keeps more (somebody was given the site that they asked for).
 
+        An entry that does as much already is taken for it: whoever asked hears yes, not that nothing can be done.
         Call ``publish`` after the commit.
         """
-        return await self.store.add_entry_within(tx, actor, "allow", domain, profile, reason, until)
+        there = await self.store.allowed_within(tx, domain, profile, until)
+        return there or await self.store.add_entry_within(tx, actor, "allow", domain, profile, reason, until)

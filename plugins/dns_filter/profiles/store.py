@@ -195,6 +195,15 @@ class Store:
         await self._take_after_commit(tx)
         return entry_id
 
+    async def allowed_within(self, tx: Transaction, domain: str, profile: str, until: datetime | None) -> str:
+        """The entry in force that allows a domain for a profile at least until then (``None``: for ever), or ``""``."""
+        row = await tx.fetch_one(
+            "SELECT id FROM dns_filter_entries WHERE action = 'allow' AND domain = ? AND profile IN ('', ?)"
+            " AND undone_at IS NULL AND (until IS NULL OR until > ? AND until >= ?) ORDER BY profile DESC LIMIT 1",
+            (domain, profile, stamp(), stamp(until) if until is not None else "9999"),
+        )
+        return str(row["id"]) if row is not None else ""
+
     async def undo_entry(self, actor: str, entry_id: str) -> Row:
         """Take an entry back."""
         async with self._records.transaction() as tx:

@@ -252,7 +252,9 @@ def zipped(*files: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "content", [TEXT, gzip.compress(TEXT), bz2.compress(TEXT), lzma.compress(TEXT), zipped("l.txt")]
+    "content",
+    [TEXT, gzip.compress(TEXT), bz2.compress(TEXT), lzma.compress(TEXT), zipped("l.txt")],
+    ids=["plain", "gz", "bz2", "xz", "zip"],
 )
 def test_packed_lists(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "list").write_bytes(content)
@@ -269,6 +271,7 @@ def test_what_unpacks_without_end_is_stopped(tmp_path: Path, pack: object) -> No
 @pytest.mark.parametrize(
     "content",
     [gzip.compress(TEXT)[:-9], b"\x1f\x8bnonsense", bz2.compress(TEXT)[:20], b"PK\x03\x04nonsense", zipped("a", "b")],
+    ids=["cut gz", "no gz", "cut bz2", "no zip", "two files"],
 )
 def test_what_is_damaged_is_said_in_words(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "list").write_bytes(content)
@@ -292,6 +295,14 @@ def toulouse(folder: Path) -> Path:
 def test_the_layout_of_toulouse_as_a_folder(tmp_path: Path) -> None:
     found = [(part.folder, part.file and part.file.read()) for part in parts(toulouse(tmp_path / "b"), True, MANY)]
     assert found == [("adult", b"x.example\n"), ("adult", None), ("games", b"g.example\n")]
+
+
+def test_an_archive_of_very_many_files_is_refused_before_they_are_listed(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "list", "w") as archive:
+        for number in range(2000):
+            archive.writestr(str(number), b"")
+    with pytest.raises(Unreadable, match="too many files"):
+        opened(tmp_path / "list")
 
 
 def test_a_mirrored_folder_does_not_lead_to_files_outside(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tarfile
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -308,17 +307,3 @@ async def test_the_process_says_how_far_it_is_and_why_it_ended(tmp_path: Path) -
     with pytest.raises(ListUnreadable, match="ended before it was done"):
         await child.run({"do": "compile"}, lambda *far: None)
     assert heard == []
-
-
-async def test_a_list_that_needs_more_memory_than_there_is_ends_its_process_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with zipfile.ZipFile(tmp_path / "list", "w") as archive:
-        for number in range(60_000):
-            archive.writestr(f"{number}", b"")
-    task = {"do": "compile", "source": str(tmp_path / "list"), "folder": str(tmp_path), "format": "auto", "limit": 10}
-    with pytest.raises(ListUnreadable, match="60000 files"):
-        await child.run(task, lambda *far: None)
-    monkeypatch.setattr(child, "MOST_MEMORY", 40_000_000)
-    with pytest.raises(ListUnreadable, match="ended before it was done"):
-        await child.run(task, lambda *far: None)

@@ -58,7 +58,7 @@ async def test_the_lead_follows_the_log_and_writes_down_a_check(house: Any, page
         await row.get_by_role("link", name="Laptop 7").click()
         await page.wait_for_url(f"**/dns_filter/device?of={laptop}")
         await look(page, "a device")
-        for path in ("top?period=week", "upstreams", "told"):
+        for path in ("top?period=week", "upstreams", "told", "coverage"):
             await page.goto(f"{base}/dns_filter/{path}")
             await look(page, path)
         await page.goto(f"{base}/dns_filter/checks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import threading
@@ -15,15 +16,15 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import async_playwright
 
 from appliance.access import Role
-from appliance.api import DeviceDetails
+from appliance.api import DeviceDetails, Target, TargetKind
 from appliance.clock import now, stamp
 from appliance.hookspecs import State
 from appliance.testing import HELP_SEEKING, Home, Running, free_port, start_in_process
 from appliance.web.pages import COOKIE
 from appliance_plugins.dns_filter.network.known import supplied
 from appliance_plugins.dns_filter.network.matching import Match, matches
-from appliance_plugins.dns_filter.network.store import Seen
-from appliance_plugins.dns_filter.network.telling import ALERTS_OF_THEIR_OWN
+from appliance_plugins.dns_filter.network.store import GUIDES_MOST, Seen
+from appliance_plugins.dns_filter.network.telling import ALERTS_OF_THEIR_OWN, GUIDES_OF_THEIR_OWN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -137,7 +138,7 @@ async def test_it_is_off_until_somebody_says_why_and_comes_back_as_it_was_left(b
     assert "childline.org.uk" in snapshot["exempt"]
     assert snapshot["services"]["dns.google"] == "doh"
     (row,) = await box.running.appliance.records.fetch(
-        "SELECT actor, detail FROM audit WHERE action = 'switched on' AND subject = 'listening on the network'"
+        "SELECT actor, detail FROM audit WHERE action = 'switched on listening'"
     )
     assert row["actor"] == "Ida Technician"
     assert "Agreed with the head" in row["detail"]
@@ -154,6 +155,30 @@ async def test_what_the_file_says_cannot_be_changed_on_the_page(box: Box, monkey
     assert "The settings file says so" in await box.page()
     answer = await box.running.post(f"{HERE}/switch", {"on": "no", "reason": "Because"})
     assert (answer.status, box.snapshot()["on"]) == (422, True)
+
+
+# Who is where
+
+
+async def test_a_device_that_is_seen_somewhere_has_its_profile_there(box: Box) -> None:
+    plugin = box.running.appliance.plugins._registered["dns_filter"].plugin
+    name = "Visitors’ tablet"
+    id_ = await box.add_device(name)
+    target = Target(TargetKind.DEVICE, id_)
+    await box.running.appliance.assignments.assign("Ida", "dns_profile", target, "guest", "It is lent out", None)
+    await box.hears(device(address="10.7.0.31"))
+    await box.running.post(f"{HERE}/add", {"mac": MAC, "name": name})
+
+    async def profile_at(address: str, wanted: list[str]) -> None:
+        async with asyncio.timeout(20):
+            while [link[0] for link in plugin.profiles.publishing.written["clients"].get(address, ())] != wanted:
+                await asyncio.sleep(0.02)
+
+    await profile_at("10.7.0.31", ["guest"])
+    await box.hears(device(address="10.7.0.32"))  # it has moved; nothing else happens
+    await profile_at("10.7.0.32", ["guest"])
+    await box.hears(device(mac=OTHER, address="10.7.0.31"))  # somebody else has its old address
+    await profile_at("10.7.0.31", [])
 
 
 # Going around the filter
@@ -262,6 +287,17 @@ async def test_whoever_leads_devices_elsewhere_opens_an_alert_that_ends_when_it_
     assert "Leads elsewhere" in await box.page()
     await box.hears(guide(resolvers=("10.7.0.2",)))
     assert await box.alerts() == {}
+
+
+async def test_whoever_pretends_to_be_hundreds_of_servers_opens_few_alerts_and_fills_no_disk(box: Box) -> None:
+    await box.hears(guide(resolvers=("10.7.0.2",)))
+    pretended = [guide(f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}") for number in range(GUIDES_MOST + 60)]
+    await box.hears(*pretended)
+    rows = await box.running.appliance.records.fetch("SELECT mac FROM dns_filter_network_announcers")
+    assert len(rows) == GUIDES_MOST
+    assert {"mac": ROUTER} in [dict(row) for row in rows], "the one that was there before"
+    alerts = await box.running.appliance.records.fetch("SELECT subject FROM dns_filter_network_alerts")
+    assert len(alerts) == GUIDES_OF_THEIR_OWN
 
 
 async def test_a_second_server_beside_ours_opens_an_alert(box: Box) -> None:
@@ -398,3 +434,20 @@ async def test_the_pages_are_free_of_barriers(box: Box) -> None:
             wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 0, f"{path} is wider than a phone"
         await chromium.close()
+
+
+async def test_a_device_that_repeats_itself_costs_nothing_and_one_that_moves_is_noticed(box: Box) -> None:
+    await box.hears(device(address="10.7.0.31", host="laptop"))
+    before = box.room.addresses
+    await box.hears(device(address="10.7.0.31", host="laptop"), device(address="10.7.0.31"))
+    assert box.room.addresses is before
+    await box.hears(device(OTHER, "10.7.0.31"))
+    assert box.room.addresses.mac_at("10.7.0.31", now()) == OTHER
+
+
+async def test_whoever_invents_very_many_devices_does_not_keep_the_box_busy(box: Box) -> None:
+    box.room._learned_in = 60.0
+    await box.hears(device("70:11:22:33:44:77", "10.7.0.32"))
+    assert box.room.addresses.mac_at("10.7.0.32", now()) is None
+    await box.room.look_again()
+    assert box.room.addresses.mac_at("10.7.0.32", now()) == "70:11:22:33:44:77"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from appliance.clock import now, stamp
-from appliance.errors import Refused
+from appliance.errors import NotReady, Refused
 from appliance.hookspecs import HomeCard, Permission, State
 from appliance_plugins.dns_filter.profiles.groups import KIND, networks
 from appliance_plugins.dns_filter.queries.records import ROWS_OF_ONE
@@ -154,6 +154,28 @@ async def test_an_unchanged_snapshot_is_not_published_again(house: Any) -> None:
     before = path.stat().st_mtime_ns
     await house.plugin.lists.refresh()
     assert path.stat().st_mtime_ns == before
+
+
+async def test_rules_that_cannot_be_written_are_red_and_written_later(house: Any) -> None:
+    """A folder stands where the snapshot is to go: like a full disk, for whoever writes it."""
+    file = house.appliance.workers.folder(WORKER) / "snapshot.json"
+    profiles = house.plugin.profiles
+    before = file.read_bytes()
+    file.unlink()
+    file.mkdir()
+    await profiles.store.add_entry("Ida", "block", "new.example", "", "A test", None)
+    with pytest.raises(NotReady, match="It is kept, but the web filter does not know of it yet"):
+        await profiles.publish()
+    (check_,) = [one for one in await profiles.health() if one.name == "Rules of the web filter"]
+    assert (check_.state, check_.alarm) == (State.BROKEN, True)
+    assert "The rules from before stay in force." in check_.words
+    file.rmdir()
+    file.write_bytes(before)
+    async with asyncio.timeout(PATIENCE):
+        while house.verdict("new.example", "10.7.1.1") != "blocked":
+            await asyncio.sleep(0.05)
+        while await profiles.health():
+            await asyncio.sleep(0.05)
 
 
 async def test_old_rows_are_declared_for_deletion(house: Any) -> None:

@@ -167,6 +167,27 @@ async def test_two_who_decide_at_once_decide_once(box: Box) -> None:
     )
 
 
+async def test_a_site_that_somebody_has_opened_meanwhile_is_answered_with_yes(box: Box) -> None:
+    host = "blocked4.test"
+    code = await asked(box, host)
+    await plugin(box.running).profiles.store.add_entry("Lea Lead", "allow", host, "pupil", "for art", None)
+    done = await decide(box.running, await the_request(box))
+    assert done.status == 303, done.text
+    entries = await rows(box.running, f"SELECT id FROM dns_filter_entries WHERE domain = '{host}' AND action = 'allow'")
+    (request,) = await rows(box.running, "SELECT state, entry FROM dns_filter_requests")
+    assert [(request["state"], request["entry"])] == [("allowed", entry["id"]) for entry in entries]
+    assert "Yes: it opens now" in (await box.pupil(f"/dns_filter/asked?code={code}")).text
+
+
+async def test_an_entry_that_ends_sooner_does_not_stand_for_one_without_an_end(box: Box) -> None:
+    host, soon = "blocked5.test", now() + timedelta(hours=1)
+    store = plugin(box.running).profiles.store
+    first = await store.add_entry("Lea Lead", "allow", host, "", "for an hour", soon)
+    async with box.running.appliance.records.transaction() as tx:
+        found = [await store.allowed_within(tx, host, "pupil", until) for until in (soon, now(), None)]
+    assert found == [first, first, ""]
+
+
 async def test_opening_for_everybody_answers_whoever_asked_from_another_profile(box: Box) -> None:
     found = desk(box)
     met = found.meet("blocked3.test", "127.0.0.1")

@@ -582,6 +582,23 @@ def test_plugins_are_asked_once_for_a_name_and_never_about_exempt_or_allowed_one
         assert asker.resolver._held == {}
 
 
+def test_plugins_that_said_nothing_in_time_are_asked_again() -> None:
+    with device(addresses, policy=policy(verdicts=True)) as asker:
+        asker.bench.verdicts = {"bad.example": None}
+        assert asker.ask("bad.example").rr
+        asker.bench.verdicts = {"bad.example": "block: odd name"}
+        assert asker.ask_packet(query("bad.example")).tail[1] & 15 == NXDOMAIN
+
+
+def test_a_router_that_refuses_does_not_spoil_what_was_known() -> None:
+    with device(addresses) as asker:
+        assert asker.ask("www.example").rr
+        asker.bench.skip(4000)
+        asker.upstreams[0].script = refusing
+        assert asker.ask("www.example").rr, "the old answer is better"
+
+
+
 # Another snapshot
 
 

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +61,11 @@ def make_names(count: int, seed: int = 1) -> list[str]:
     return list(found)[:count]
 
 
-def write_queries(folder: Path, blocked: Sequence[str]) -> dict[str, Path]:
-    """The files of queries for dnsperf, one for each kind of work."""
+def write_queries(folder: Path, blocked: Sequence[str], allowed_names: int, blocked_names: int) -> dict[str, Path]:
+    """The files of queries for dnsperf, one for each kind of work, and ``warm``: each name of the others once."""
     chance = random.Random(2)  # noqa: S311
-    some = [_below(name, chance) for name in chance.sample(blocked, min(100_000, len(blocked)))]
-    allowed = [f"{''.join(chance.choices(LETTERS, k=12))}.allowed.example" for _ in range(10_000)]
+    some = [_below(name, chance) for name in chance.sample(blocked, min(blocked_names, len(blocked)))]
+    allowed = [f"{''.join(chance.choices(LETTERS, k=12))}.allowed.example" for _ in range(allowed_names)]
     cached = allowed[:1000]
     mix = _zipf(allowed, 170_000, chance) + _zipf(some[:20_000], 30_000, chance)
     chance.shuffle(mix)
@@ -73,14 +74,20 @@ def write_queries(folder: Path, blocked: Sequence[str]) -> dict[str, Path]:
         "cached": cached * 20,
         "mix": mix,
         "x20": ["".join(chance.choice((c, c.upper())) for c in name) for name in cached * 20],
+        "warm": [*allowed, *some],
         "miss": [f"{number:x}.{''.join(chance.choices(LETTERS, k=8))}.never.example" for number in range(400_000)],
     }
     files = {}
     for kind, names in kinds.items():
         files[kind] = folder / f"{kind}.queries"
         with files[kind].open("w") as out:
-            out.writelines(f"{name} {'A' if chance.random() < 0.8 else 'AAAA'}\n" for name in names)
+            out.writelines(f"{name} {_type_of(name)}\n" for name in names)
     return files
+
+
+def _type_of(name: str) -> str:
+    """One in five is asked for its IPv6 address, always the same ones."""
+    return "AAAA" if zlib.crc32(name.lower().encode()) % 5 == 0 else "A"
 
 
 def _below(name: str, chance: random.Random) -> str:
@@ -91,8 +98,8 @@ def _zipf(names: Sequence[str], count: int, chance: random.Random) -> list[str]:
     return chance.choices(names, [1 / rank for rank in range(1, len(names) + 1)], k=count)
 
 
-def perf(server: Server, queries: Path, seconds: float, once: bool = False) -> Run:
-    """Ask as fast as the server answers. ``once``: no query twice."""
+def perf(server: Server, queries: Path, seconds: float = 3600.0, once: bool = False) -> Run:
+    """Ask as fast as the server answers. ``once``: no query twice, and an end after the last one."""
     before = server.cpu_seconds()
     command = [
         "taskset", "-c", str(CLIENT_CORE), "dnsperf", "-s", HOST, "-p", str(server.port), "-d", str(queries),

@@ -133,9 +133,7 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
     "names of sites and devices, and how often: its pages find out first whether a person may be asked about": (
         "dns_filter.queries.store.Store.roll_up",
         "dns_filter.queries.store.Store.summary",
-        "dns_filter.queries.store.Store.share_of_busiest",
-        "dns_filter.queries.store.Store.top_names",
-        "dns_filter.queries.store.Store.top_devices",
+        "dns_filter.queries.store.Store.top_names_of",
     ),
     "it looks at tables of a plugin, or for references, and says which there are": (
         "belongings.belongings",
@@ -213,6 +211,7 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
         "monitoring.trials.open_trial",
     ),
     "numbers, or ids for counting that no page gets": (
+        "dns_filter.network.store.Store.with_extension",
         "looks.Looks.days",
         "looks.Looks.newest_day",
         "looks._access",

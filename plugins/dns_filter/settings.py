@@ -122,9 +122,7 @@ class ProfileSettings(Section):
 class ZoneSettings(Section):
     """A zone of the school's own, such as that of its domain controllers."""
 
-    zone: ZoneText = setting(
-        ..., "The zone: `school.internal`, or `10.in-addr.arpa` for names of addresses."
-    )
+    zone: ZoneText = setting(..., "The zone: `school.internal`, or `10.in-addr.arpa` for names of addresses.")
     servers: tuple[UpstreamText, ...] = setting(..., "Name servers to ask for it, as in `upstreams`.", min_length=1)
 
 
@@ -203,7 +201,9 @@ class Settings(Section):
         1000, "Largest list: what is fetched, and what it unpacks to.", unit="megabytes", ge=1, le=20_000
     )
     lists_private_hosts: tuple[str, ...] = setting(
-        (), "Hosts within the school, by name or address, that lists may be fetched from. No other private address is asked."
+        (),
+        "Hosts within the school, by name or address, that lists may be fetched from. No other private address is "
+        "asked.",
     )
     locked_lists: Path = setting(
         Path("locked-lists"),
@@ -222,7 +222,11 @@ class Settings(Section):
     profile_of: dict[str, str] = setting({}, "Which group gets which profile: `group: profile`.")
     default_profile: str = setting("pupil", "Profile of every device that is in no group with a profile.")
     full_days: int = setting(
-        7, "How long every query is kept in full. After that, only which site, when first and last.", unit="days", ge=1, le=90
+        7,
+        "How long every query is kept in full. After that, only which site, when first and last.",
+        unit="days",
+        ge=1,
+        le=90,
     )
     keep_days: int = setting(
         90, "How long it is kept which sites were asked for, after the full rows.", unit="days", ge=1, le=3650
@@ -230,7 +234,8 @@ class Settings(Section):
     log_detail: LogDetail = setting(
         "full",
         "How much is kept of each query. `full`: person, device and name. `no_person`: no person. `no_device`: neither "
-        "person nor device, only the group. `off`: only how much was answered and blocked. It counts from the change on.",
+        "person nor device, only the group. `off`: only how much was answered and blocked. It counts from the change "
+        "on.",
     )
     requests_keep_days: int = setting(
         90,
@@ -292,7 +297,6 @@ class Settings(Section):
                     yield _unknown(name, known, "profile", (field, key))
         if self.default_profile not in known:
             yield _unknown(self.default_profile, known, "profile", ("default_profile",))
-
 
     def _unknown_switches(self) -> Iterator[Wrong]:
         known = {"categories": list(categories()), "services": [each.key for each in services()]}

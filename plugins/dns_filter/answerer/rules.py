@@ -75,8 +75,8 @@ EXEMPT: Final = Decision("exempt")
 LOCAL: Final = Decision("local")
 NO_RULE: Final = -1
 
-_TOPS: Final = 4096
-"""Top-level names whose sets are remembered."""
+_TOPS: Final = 8192
+"""Domains whose sets are remembered, because other names lie below them too."""
 
 
 def decide(labels_wire: bytes, qtype: int, policy: Policy, world: World) -> Decision:
@@ -131,7 +131,7 @@ def judge(name: bytes, policy: Policy) -> Judged:  # noqa: PLR0911, PLR0912, PLR
                         break
         at += length + 1
         if find is not None:
-            if name[at]:
+            if not labels:
                 number = find(suffix)
             elif (number := tops.get(suffix, -1)) < 0:
                 if len(tops) >= _TOPS:

@@ -359,4 +359,3 @@ async def test_queries_of_every_type_of_packet_leave_it_alive(tmp_path: Path) ->
         pids = worker.answerers()
         assert rcode(await worker.ask("bad.example", source="127.0.0.2")) == "NXDOMAIN"
         assert worker.answerers() == pids
-

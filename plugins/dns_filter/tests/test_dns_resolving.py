@@ -598,7 +598,6 @@ def test_a_router_that_refuses_does_not_spoil_what_was_known() -> None:
         assert asker.ask("www.example").rr, "the old answer is better"
 
 
-
 # Another snapshot
 
 

@@ -5,12 +5,12 @@ on one core, clients and upstream on the other, everything on loopback. The othe
 their logs on; pdns-recursor and dnsdist run beside them without ``--quick``. What is missing is installed from Debian
 where that is allowed. ``--serve LIST PORT UPSTREAM`` starts our worker alone, for a benchmark from outside.
 
-Kinds of work: ``blocked`` (100,000 different blocked names), ``cached`` (1,000 names that are known), ``mix`` (85 % of
-10,000 allowed, 15 % blocked, the usual few most often), ``x20`` (known names in random case), ``miss`` (names that
+Kinds of work: ``blocked`` (100,000 different blocked names), ``cached`` (1,000 names that are known), ``mix`` (85 %
+of 10,000 allowed, 15 % blocked, the usual few most often), ``x20`` (known names in random case), ``miss`` (names that
 nobody has asked before). All but the last are asked for once before; ``--quick`` takes a fifth of the names. Runs
 alternate between the servers, so that what else the machine does meets all of them; each number is the median. Ratios
-of queries a second are ours to theirs: more is better. Ratios of processor time: less is better. ``log`` says how many of
-our answers are in the log: it counts equal queries of a second together.
+of queries a second are ours to theirs: more is better. Ratios of processor time: less is better. ``log`` says how
+many of our answers are in the log: it counts equal queries of a second together.
 """
 
 from __future__ import annotations

@@ -195,6 +195,6 @@ def upstream(port: int) -> None:
             is_a = packet[end - 4 : end - 2] == b"\0\1"
             counts = b"\0\1\0\1\0\0\0\0" if is_a else b"\0\1\0\0\0\1\0\0"
             answer = packet[:2] + b"\x81\x80" + counts + packet[12:end] + (address if is_a else soa)
-            batches.answers[at : at + len(answer)] = answer
+            batches.packets[at : at + len(answer)] = answer
             batches.answer_lengths[slot * 2] = len(answer)
         batches.send(0, received)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .batches import BATCH, NAME_SLOT, SLOT, Batches
-from .log import LogWriter
+from .log import NO_HEAD, Entry, LogWriter
 from .quick import Quick, quick_way
 from .reactor import Loop
 from .ready import FOR_EVER, SECONDS, Answer, Ready, split
@@ -29,7 +29,7 @@ CLIENTS: Final = 10_000
 """Addresses that are remembered; then all are looked up anew. Whoever may ask can invent source addresses."""
 
 TICKS_A_SECOND: Final = 4
-LOG_MOST: Final = 3 * 8192
+LOG_MOST: Final = 8192
 
 Wall = Callable[[], float]
 
@@ -87,7 +87,7 @@ class Answerer:
         self._wall = wall
         self._ready = Ready()
         self._clients = _Clients(self._find)
-        self._log: list[Any] = []
+        self._log: list[Entry] = []
         self._quick: dict[str, Quick | None] = {}
         self._sockets: dict[int, tuple[socket.socket, Batches]] = {}
         self.too_many = 0
@@ -145,51 +145,48 @@ class Answerer:
     def _drain(self, udp: socket.socket, batches: Batches) -> Callable[[], None]:
         """The function that answers what waits at a socket. Names are bound here, because looking them up costs."""
         receive, send = batches.receive, batches.send
-        packets, senders, lengths = batches.packets, batches.senders, batches.lengths
-        answers, answer_lengths = batches.answers, batches.answer_lengths
+        packets, senders, lengths, answer_lengths = (
+            batches.packets, batches.senders, batches.lengths, batches.answer_lengths
+        )  # fmt: skip
         first, last = (4, 8) if udp.family == socket.AF_INET else (8, 24)  # of the address in the socket address
         slots = tuple(
-            (slot, slot * SLOT, slot * NAME_SLOT + first, slot * NAME_SLOT + last, slot * Batches.LENGTH_STEP + 14)
+            (
+                *(slot, slot * SLOT, slot * SLOT + 2, slot * SLOT + HEADER),
+                *(slot * NAME_SLOT + first, slot * NAME_SLOT + last),
+                *(slot * Batches.LENGTH_STEP + Batches.LENGTH_AT, slot * 2),
+            )
             for slot in range(BATCH)
         )
-        clients, ready, log = self._clients, self._ready, self._log
+        clients, ready, log, miss = self._clients, self._ready, self._log, self._miss
 
-        def drain() -> None:  # noqa: PLR0912 - the way of every query: no calls
+        def drain() -> None:
             for _ in range(ROUNDS):
                 received = receive()
                 if not received:
                     break
                 tick = ready.tick
                 begin = 0
-                for slot, at, address_at, address_end, length_at in slots[:received]:
-                    packet = packets[at : at + lengths[length_at]]
+                for slot, at, behind_id, behind_head, address_at, address_end, length_at, answer_at in slots[:received]:
+                    end = at + lengths[length_at]
+                    key = packets[behind_id:end]
                     client = clients[senders[address_at:address_end]]
                     left = client.left = client.left - 1
-                    if left < 0:
-                        answer = None
-                        self.too_many += client.policy is not None
-                    else:
-                        try:
-                            answer = client.ready[packet[2:]]
-                            if answer[4] < tick:
-                                answer = self._miss(packet, client, udp, senders, slot)
-                        except KeyError:
-                            answer = self._miss(packet, client, udp, senders, slot)
-                    if answer is None:
-                        if slot > begin:
-                            send(begin, slot - begin)
-                        begin = slot + 1
-                        continue
+                    answer = client.ready.get(key) if left >= 0 else None
+                    if answer is None or answer[4] < tick:
+                        answer, key = miss(packets[at:end], key, client, udp, senders, slot)
+                        if answer is None:
+                            if slot > begin:
+                                send(begin, slot - begin)
+                            begin = slot + 1
+                            continue
                     head, rest, cut, note, _ = answer
-                    question = packet[12:cut]
-                    octets = packet[:2] + head + question + rest
-                    length = len(octets)
-                    answers[at : at + length] = octets
-                    answer_lengths[slot * 2] = length
+                    packets[behind_id:behind_head] = head
+                    end += cut
+                    stop = end + len(rest)
+                    packets[end:stop] = rest
+                    answer_lengths[answer_at] = stop - at
                     if note is not None:
-                        log.append(client)
-                        log.append(question)
-                        log.append(note)
+                        log.append((client, key, note))
                 if received > begin:
                     send(begin, received - begin)
                 if len(log) >= LOG_MOST:
@@ -199,38 +196,46 @@ class Answerer:
 
         return drain
 
-    def _miss(self, packet: bytes, client: Client, udp: socket.socket, senders: Any, slot: int) -> Answer | None:
-        """The answer to a packet that has none ready under its own octets; ``None``: not now, or not in pieces."""
+    def _miss(  # noqa: PLR0911 - one for each way that is short enough
+        self, packet: bytes, key: bytes, client: Client, udp: socket.socket, senders: Any, slot: int
+    ) -> tuple[Answer | None, bytes]:
+        """The answer to a packet that has none ready under its own octets, and the key under which it is known.
+
+        ``None``: not now, or not in pieces.
+        """
         policy = client.policy
         if policy is None:
-            return None
-        end = packet.find(0, 12) + 1  # a zero inside a label ends it early: such a name goes the long way
-        name = packet[12:end].lower()  # only the name: in lower case, the type HTTPS (65) would be another one
-        key = packet[2:12] + name + packet[end:]
+            return None, key
+        if client.left < 0:
+            self.too_many += 1
+            return None, key
+        end = packet.find(0, HEADER) + 1  # a zero inside a label ends it early: such a name goes the long way
+        name = packet[HEADER:end].lower()  # only the name: in lower case, the type HTTPS (65) would be another one
+        key = packet[2:HEADER] + name + packet[end:]
         answer = client.ready.get(key)
         if answer is not None and answer[4] >= self._ready.tick:
-            return answer
+            return answer, key
         quick = self._quick.get(policy.key)
         answer = None if quick is None else quick(packet, name, end)
         if answer is not None:
             self._ready.keep(client.ready, key, answer)
-            return answer
+            return answer, key
         ticket = Ticket(self, udp, senders[slot * NAME_SLOT : slot * NAME_SLOT + 28], packet, client)
         made = self._resolver.resolve(packet, policy, client.text, 0, ticket)
         if made is None:
-            return None
+            return None, key
         if isinstance(made, tuple):
             head, rest, cut, why = made
             answer = (head, rest, cut, self._log_writer.number(why), FOR_EVER)
             self._ready.keep(client.ready, key, self._ready.share(answer))
-            return answer
+            return answer, key
         note = None if made.note is None else self._log_writer.number(made.note)
         answer = split(packet, made.tail, note, self._ready.tick + int(min(made.seconds, SECONDS) * TICKS_A_SECOND))
         if answer is None:
             ticket(made)
         elif made.seconds > 0:
             self._ready.keep(client.ready, key, answer)
-        return answer
+        return answer, key
 
     def deliver(self, ticket: Ticket, made: Made) -> None:
         """Send an answer that could not go with its batch."""
@@ -243,7 +248,8 @@ class Answerer:
             end = HEADER
             while length := packet[end]:  # a label may hold any octet, a zero too
                 end += length + 1
-            self._log += (client, packet[HEADER : end + 5], self._log_writer.number(made.note))
+            key = NO_HEAD + packet[HEADER : end + 5].lower()
+            self._log.append((client, key, self._log_writer.number(made.note)))
 
     # Clients
 

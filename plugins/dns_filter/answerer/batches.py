@@ -34,8 +34,8 @@ class Batches:
     """The buffers of one UDP socket. Slot ``i`` is the same packet in all of them.
 
     ``packets`` and ``senders`` hold what ``receive`` got, ``lengths`` how long each packet is (every
-    ``LENGTH_STEP``-th number). An answer goes into ``answers``, its length into ``answer_lengths`` (every second
-    number).
+    ``LENGTH_STEP``-th number). An answer is written over its packet, because most of it is the packet: id and question
+    stay where they are. Its length goes into ``answer_lengths`` (every second number).
     """
 
     LENGTH_STEP: Final = _HEADER.size // 4
@@ -44,11 +44,10 @@ class Batches:
     def __init__(self, udp: socket.socket) -> None:
         self._fd = udp.fileno()
         self.packets = mmap.mmap(-1, BATCH * SLOT)
-        self.answers = mmap.mmap(-1, BATCH * SLOT)
         self.senders = mmap.mmap(-1, BATCH * NAME_SLOT)
         name_length = _NAME_LENGTH[udp.family]
         self._in, self._in_vectors = _headers(self.packets, self.senders, name_length)
-        self._out, out_vectors = _headers(self.answers, self.senders, name_length)
+        self._out, out_vectors = _headers(self.packets, self.senders, name_length)
         self.lengths = memoryview(self._in).cast("I")
         self.answer_lengths = memoryview(out_vectors).cast("Q")[1:]
         self._in_at = _address(self._in)

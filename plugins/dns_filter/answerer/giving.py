@@ -50,9 +50,9 @@ class Made:
 
 
 SILENCE: Final = Made(b"", None, 0.0)
-Pieces = tuple[bytes, bytes, "int | None", Note]
-"""What stands before and behind the packet's own question in the answer to a blocked name, where that question ends in
-the packet (``None``: at its end), and the note. Good for the very same packet as long as the rules are."""
+Pieces = tuple[bytes, bytes, int, Note]
+"""What stands before and behind the packet's own question in the answer to a blocked name, how far before the end of
+the packet that question ends (0 or less), and the note. Good for the very same packet as long as the rules are."""
 Done = Callable[[Made | None], None]
 
 

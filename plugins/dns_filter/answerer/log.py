@@ -16,14 +16,28 @@ import struct
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 PIPE_OCTETS: Final = 1 << 20
 RECORDS_IN_FRAME: Final = 1000
 NOTES_KNOWN: Final = 20_000
 LENGTH: Final = struct.Struct("=I")
 
+HEAD: Final = 10
+"""Octets of a header behind the id; the last one says whether there is an OPT record, which is all there can be."""
+OPT: Final = 11
+NO_HEAD: Final = bytes(HEAD)
+"""For a question that stands alone."""
+
+
+class Named(Protocol):
+    """A client."""
+
+    text: str
+
+
 Note = tuple[Any, ...]
+Entry = tuple[Named, bytes, int]
 Counts = dict[tuple[str, bytes, int], int]
 
 
@@ -62,12 +76,17 @@ class LogWriter:
         self._notes.clear()
         self._new = [()]  # tells the other end
 
-    def write(self, log: list[Any]) -> None:
-        """Hand over what ``log`` holds: client, question, number of the note, one after the other."""
-        clients = [client.text for client in log[::3]]
-        counts = Counter(zip(clients, log[1::3], log[2::3], strict=True))
+    def write(self, log: list[Entry]) -> None:
+        """Hand over what ``log`` holds: client, packet without its id or the key under which it is known, number of the
+        note.
+        """
+        counts: Counts = {}
+        for (client, key, note), times in Counter(log).items():
+            question = key[HEAD:-OPT] if key[HEAD - 1] and len(key) > HEAD + OPT else key[HEAD:]
+            one = (client.text, question, note)
+            counts[one] = counts.get(one, 0) + times
         if len(counts) <= RECORDS_IN_FRAME:
-            self._send(dict(counts))
+            self._send(counts)
             return
         waiting = iter(counts.items())
         while some := dict(islice(waiting, RECORDS_IN_FRAME)):

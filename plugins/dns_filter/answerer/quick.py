@@ -78,6 +78,6 @@ def quick_way(policy: Policy, number: Callable[[Note], int], answers: dict[Plain
         verdict, why, listed, _, category, _ = blocks[0][2]
         before, behind = blocked_pieces(packet, end, shape, policy)
         note = (verdict, why, listed, labels, category, policy.profile, "", 0.0)
-        return before, behind, None, number(note), FOR_EVER
+        return before, behind, 0, number(note), FOR_EVER
 
     return quick

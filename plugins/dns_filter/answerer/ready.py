@@ -26,8 +26,9 @@ FOR_EVER: Final = 1 << 62
 PLAIN_OPT: Final = 11
 """Octets of an OPT record without options."""
 
-Answer = tuple[bytes, bytes, "int | None", "int | None", int]
-"""Head, rest, where the question ends in the packet (``None``: at its end), number of the note, until which tick."""
+Answer = tuple[bytes, bytes, int, "int | None", int]
+"""Head, rest, how far before the end of the packet the question ends (0 or less), number of the note, until which
+tick."""
 
 Policies = dict[str, dict[bytes, Answer]]
 
@@ -87,4 +88,4 @@ def split(packet: bytes, tail: bytes, note: int | None, until: int) -> Answer | 
     behind = len(packet) - end
     if behind not in (0, PLAIN_OPT):
         return None
-    return tail[:10], tail[10 + length :], -PLAIN_OPT if behind else None, note, until
+    return tail[:10], tail[10 + length :], -PLAIN_OPT if behind else 0, note, until

@@ -129,7 +129,7 @@ class Resolver:
             note = (verdict, why, listed, rule if labels < 0 else labels, category, policy.profile, "", 0.0)
             if plain:
                 before, behind = blocked_pieces(packet, end, shape, policy)
-                return before, behind, -OPT_OCTETS if shape & EDNS else None, note
+                return before, behind, -OPT_OCTETS if shape & EDNS else 0, note
             return blocked(packet, end, shape, policy, note, 0.0)
         asked = Asked(packet, end, shape, size, plain, name, policy, client, done, judged, self._now())
         if policy.verdicts and judged[0][1] != "entry" and judged[0][0] in ("allowed", "rewritten"):

@@ -275,7 +275,7 @@ class Device:
         made = self.resolver.resolve(packet, self.policy, self.client, None if tcp else 0, answers.append)
         if isinstance(made, tuple):
             before, behind, end, note = made
-            made = Made(before + packet[12:end] + behind, note, math.inf)
+            made = Made(before + packet[12 : len(packet) + end] + behind, note, math.inf)
         if made is not None:
             answers.append(made)
         return answers

@@ -51,7 +51,7 @@ def received(batches: Batches, count: int) -> list[bytes]:
 
 
 def put(batches: Batches, slot: int, octets: bytes) -> None:
-    batches.answers[slot * SLOT : slot * SLOT + len(octets)] = octets
+    batches.packets[slot * SLOT : slot * SLOT + len(octets)] = octets
     batches.answer_lengths[slot * 2] = len(octets)
 
 
@@ -118,7 +118,7 @@ def test_the_pieces_give_the_answer_back(opt: bytes) -> None:
     answer = split(asked, whole, 7, FOR_EVER)
     assert answer is not None
     head, rest, cut, note, until = answer
-    assert asked[:2] + head + asked[12:cut] + rest == asked[:2] + whole
+    assert asked[:2] + head + asked[12 : len(asked) + cut] + rest == asked[:2] + whole
     assert (note, until) == (7, FOR_EVER)
 
 
@@ -151,8 +151,8 @@ def test_when_it_is_full_it_begins_anew_and_clients_keep_their_place(monkeypatch
     ready = Ready()
     answers, others = ready.of("pupil"), ready.of("staff")
     for number in range(3):
-        ready.keep(answers, bytes([number]), (b"", b"", None, None, 0))
-    ready.keep(others, b"x", (b"", b"", None, None, 0))
+        ready.keep(answers, bytes([number]), (b"", b"", 0, None, 0))
+    ready.keep(others, b"x", (b"", b"", 0, None, 0))
     assert list(answers) == []
     assert list(others) == [b"x"]
     assert ready.of("pupil") is answers
@@ -161,7 +161,7 @@ def test_when_it_is_full_it_begins_anew_and_clients_keep_their_place(monkeypatch
 def test_other_rules_leave_nothing_ready() -> None:
     ready = Ready()
     answers = ready.of("pupil")
-    ready.keep(answers, b"x", (b"", b"", None, None, FOR_EVER))
+    ready.keep(answers, b"x", (b"", b"", 0, None, FOR_EVER))
     ready.forget_policies()
     assert answers == {}
     assert ready.of("pupil") is not answers
@@ -183,11 +183,15 @@ def test_equal_queries_are_one_record() -> None:
     reading, writing = pipe()
     writer, reader, who = LogWriter(writing), LogReader(reading), Who("10.0.0.7")
     allowed, blocked = writer.number(("allowed",)), writer.number(("blocked", "list"))
-    writer.write([who, b"a", allowed, who, b"b", blocked, who, b"a", allowed])
-    assert heard(reader) == [("10.0.0.7", b"a", ("allowed",), 2), ("10.0.0.7", b"b", ("blocked", "list"), 1)]
+    plain, with_opt, other = packet()[2:], packet(opt=OPT)[2:], packet(question=b"\0\0\2\0\1")[2:]
+    writer.write([(who, plain, allowed), (who, other, blocked), (who, plain, allowed), (who, with_opt, allowed)])
+    assert heard(reader) == [
+        ("10.0.0.7", QUESTION, ("allowed",), 3),
+        ("10.0.0.7", b"\0\0\2\0\1", ("blocked", "list"), 1),
+    ]
     assert heard(reader) == []
-    writer.write([who, b"a", allowed])
-    assert heard(reader) == [("10.0.0.7", b"a", ("allowed",), 1)]
+    writer.write([(who, plain, allowed)])
+    assert heard(reader) == [("10.0.0.7", QUESTION, ("allowed",), 1)]
 
 
 def test_a_keeper_that_does_not_read_costs_records_and_they_are_counted() -> None:
@@ -196,11 +200,11 @@ def test_a_keeper_that_does_not_read_costs_records_and_they_are_counted() -> Non
     note = writer.number(("allowed",))
     asked = 0
     while writer.dropped == 0:
-        writer.write([entry for number in range(1000) for entry in (who, struct.pack("!Q", asked + number) * 8, note)])
+        writer.write([(who, bytes(10) + struct.pack("!Q", asked + number) * 8, note) for number in range(1000)])
         asked += 1000
     found = told = 0
     for _ in range(10):  # while it catches up, more comes, and with it the number of those that were lost
-        writer.write([who, b"more", note])
+        writer.write([(who, bytes(14), note)])
         asked += 1
         for _, counts, dropped in reader.read():
             found += sum(counts.values())
@@ -212,9 +216,9 @@ def test_a_keeper_that_does_not_read_costs_records_and_they_are_counted() -> Non
 def test_notes_are_told_anew_after_they_were_forgotten() -> None:
     reading, writing = pipe()
     writer, reader, who = LogWriter(writing), LogReader(reading), Who("10.0.0.7")
-    writer.write([who, b"a", writer.number(("old",))])
+    writer.write([(who, bytes(14), writer.number(("old",)))])
     writer.forget()
-    writer.write([who, b"a", writer.number(("new",))])
+    writer.write([(who, bytes(14), writer.number(("new",)))])
     assert [note for _, _, note, _ in heard(reader)] == [("old",), ("new",)]
 
 

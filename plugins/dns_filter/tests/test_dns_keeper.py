@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dnslib import RCODE, RR, DNSRecord
+from dnslib import EDNS0, RCODE, RR, DNSRecord, EDNSOption
 from worker_process import PATIENCE, policy, running, snapshot
 
 from appliance.testing import free_port
@@ -66,6 +66,19 @@ async def test_ready_answers_are_counted_and_keep_the_spelling(tmp_path: Path, u
         assert len(upstream.names) == 1
         await worker.until(lambda: sum(r["count"] for r in worker.records if r.get("name") == "bad.example") == 3)
         await worker.until(lambda: sum(r["count"] for r in worker.records if r.get("name") == "good.example") == 3)
+
+
+@pytest.mark.parametrize("cookie", [False, True])
+async def test_what_else_a_packet_brings_is_no_part_of_the_name(tmp_path: Path, upstream: Any, cookie: bool) -> None:
+    async with running(tmp_path, names=["bad.example"], upstreams=[(upstream.host, upstream.port)]) as worker:
+        options = [EDNSOption(10, b"12345678")] if cookie else []
+        for name in ("bad.example", "good.example"):
+            for _ in range(2):
+                assert (await worker.ask(name, edns=EDNS0(udp_len=1232, opts=options))).ar
+            await worker.until(
+                lambda name=name: sum(one["count"] for one in worker.records if one.get("name") == name) == 2
+            )
+        assert {one["name"] for one in worker.records if "name" in one} == {"bad.example", "good.example"}
 
 
 async def test_places_of_help_are_answered_and_never_noted(tmp_path: Path, upstream: Any) -> None:

@@ -82,10 +82,10 @@ def both(world: World, packet: bytes) -> tuple[Any, Any]:
     short = None if quick is None else quick(packet, packet[12:end].lower(), end)
     if short is not None:
         assert short[3] is not None
-        short = (short[0] + packet[12 : short[2]] + short[1], notes[short[3]])
+        short = (short[0] + packet[12 : len(packet) + short[2]] + short[1], notes[short[3]])
     long = Resolver(Nothing(), world, lambda _: None).resolve(packet, found, "127.0.0.1", 0, lambda _: None)  # type: ignore[arg-type]
     if isinstance(long, tuple):
-        long = (long[0] + packet[12 : long[2]] + long[1], long[3])
+        long = (long[0] + packet[12 : len(packet) + long[2]] + long[1], long[3])
     elif isinstance(long, Made):
         long = (long.tail, long.note)
     return short, long

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from dnslib import DNSRecord
+from dnslib import EDNS0, DNSRecord
 
 from appliance.testing import free_port
 from appliance.whole_files import write_atomically
@@ -183,11 +183,21 @@ class WorkerProcess:
     # A device
 
     async def ask(
-        self, name: str, qtype: str = "A", *, host: str = "127.0.0.1", source: str = "", port: int = 0, tries: int = 60
+        self,
+        name: str,
+        qtype: str = "A",
+        *,
+        host: str = "127.0.0.1",
+        source: str = "",
+        port: int = 0,
+        tries: int = 60,
+        edns: EDNS0 | None = None,
     ) -> DNSRecord:
         """The answer to a query over UDP, sent again while none comes: the port may not be there yet."""
         loop = asyncio.get_running_loop()
         query = DNSRecord.question(name, qtype)
+        if edns is not None:
+            query.add_ar(edns)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as udp:
             udp.setblocking(False)

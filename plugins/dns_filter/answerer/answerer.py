@@ -151,8 +151,9 @@ class Answerer:
         first, last = (4, 8) if udp.family == socket.AF_INET else (8, 24)  # of the address in the socket address
         slots = tuple(
             (
-                *(slot, slot * SLOT, slot * SLOT + 2, slot * SLOT + HEADER),
-                *(slot * NAME_SLOT + first, slot * NAME_SLOT + last),
+                *(slot, slot * SLOT, slot * SLOT + 2),
+                slice(slot * SLOT + 2, slot * SLOT + HEADER),
+                slice(slot * NAME_SLOT + first, slot * NAME_SLOT + last),
                 *(slot * Batches.LENGTH_STEP + Batches.LENGTH_AT, slot * 2),
             )
             for slot in range(BATCH)
@@ -166,10 +167,10 @@ class Answerer:
                     break
                 tick = ready.tick
                 begin = 0
-                for slot, at, behind_id, behind_head, address_at, address_end, length_at, answer_at in slots[:received]:
+                for slot, at, behind_id, head_at, address_at, length_at, answer_at in slots[:received]:
                     end = at + lengths[length_at]
                     key = packets[behind_id:end]
-                    client = clients[senders[address_at:address_end]]
+                    client = clients[senders[address_at]]
                     left = client.left = client.left - 1
                     answer = client.ready.get(key) if left >= 0 else None
                     if answer is None or answer[4] < tick:
@@ -180,7 +181,7 @@ class Answerer:
                             begin = slot + 1
                             continue
                     head, rest, cut, note, _ = answer
-                    packets[behind_id:behind_head] = head
+                    packets[head_at] = head
                     end += cut
                     stop = end + len(rest)
                     packets[end:stop] = rest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -39,6 +40,10 @@ class Unusable(Exception):
     """A snapshot cannot be put in force; the words say why."""
 
 
+class NoTable(Unusable):
+    """The lists of a snapshot are gone or damaged."""
+
+
 class Keeper:
     """Everything of the worker process. ``context`` is the link to the main process."""
 
@@ -61,6 +66,8 @@ class Keeper:
 
     async def run(self) -> None:
         """Answer by the last-good snapshot until cancelled."""
+        with suppress(OSError):  # where that is forbidden, answers wait a little for the log now and then
+            os.sched_setscheduler(0, os.SCHED_BATCH | os.SCHED_RESET_ON_FORK, os.sched_param(0))
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_machine())
@@ -94,13 +101,20 @@ class Keeper:
     async def apply(self, mapping: Mapping[str, Any]) -> None:
         """Put a snapshot in force. One that cannot be used is named on the status page, and the one before stays."""
         async with self._changing:
+            words = ""
             try:
-                await asyncio.to_thread(self._check, mapping)
+                try:
+                    await asyncio.to_thread(self._check, mapping)
+                except NoTable as error:
+                    if self._snapshot is not None:
+                        raise
+                    # A school without names has no helplines either: everything but the lists is better than nothing.
+                    words = f"{error} Nothing of the lists is in force until they have been made again."
+                    mapping = {**mapping, "table": ""}
                 await self._put_in_force(mapping)
             except Unusable as error:
-                self._troubles.set("snapshot", f"{error} The rules from before stay in force.")
-            else:
-                self._troubles.set("snapshot", "")
+                words = f"{error} The rules from before stay in force."
+            self._troubles.set("snapshot", words)
 
     async def look_again(self) -> None:
         """Follow what changed on the machine since the last look."""
@@ -134,9 +148,9 @@ class Keeper:
             with table.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise Unusable(f"The lists in {table} cannot be read: {error.strerror}.") from error
+            raise NoTable(f"The lists in {table} cannot be read: {error.strerror}.") from error
         if found != table.stem:
-            raise Unusable(f"The lists in {table} are damaged.")
+            raise NoTable(f"The lists in {table} are damaged.")
         self._checked = table.stem
 
     def _table(self, mapping: Mapping[str, Any]) -> Path | None:

@@ -219,6 +219,18 @@ async def test_a_damaged_table_is_noticed(tmp_path: Path) -> None:
         assert rcode(await worker.ask("bad.example")) == "NXDOMAIN"
 
 
+async def test_without_its_lists_it_starts_all_the_same_and_says_so(tmp_path: Path, upstream: Any) -> None:
+    policies = {"pupil": policy(entries=[["block", "worse.example", "7"]])}
+    servers = [(upstream.host, upstream.port)]
+    async with running(tmp_path, upstreams=servers, policies=policies, table="0" * 64) as worker:
+        assert "Nothing of the lists is in force" in await worker.until(lambda: worker.problems[-1])
+        assert rcode(await worker.ask("good.example")) == "NOERROR"
+        assert rcode(await worker.ask("worse.example")) == "NXDOMAIN"
+        await worker.publish(snapshot(worker.port, servers, table=worker.compile(["bad.example"])))
+        await worker.until(lambda: worker.problems[-1] == "")
+        assert rcode(await worker.ask("bad.example")) == "NXDOMAIN"
+
+
 async def test_dns_goes_on_while_the_main_process_is_away_and_the_log_comes_later(tmp_path: Path) -> None:
     async with running(tmp_path, names=["bad.example"]) as worker:
         await worker.main_goes()

@@ -36,9 +36,14 @@ SUFFIX = ".table"
 DIGEST_OCTETS = 8
 
 _MAGIC = b"dnstable"
-_VERSION = 1
+_VERSION = 2
 _HEADER = struct.Struct("<8sIIQQQQQQ")
 """Magic, version, reserved, slots, names, then where keys, set numbers and trailer begin, and the trailer's length."""
+LONGEST_PLAIN_LABEL = 44
+DOTTED = bytes(46 if 0 < octet <= LONGEST_PLAIN_LABEL else octet for octet in range(256))
+"""Writes dots for the lengths of labels, but for those that are characters of names (45 is a hyphen). So a name of a
+list, which has dots, need not be taken apart."""
+
 _blake2b, _from_bytes = hashlib.blake2b, int.from_bytes
 _FIRST_SLOTS = 1024
 _MOST_SETS = 1 << 16
@@ -73,7 +78,7 @@ def wire(name: str) -> bytes:
 
 def digest(wire_name: bytes) -> bytes:
     """The eight octets that stand for a name: the same in every process and on every machine."""
-    return hashlib.blake2b(wire_name, digest_size=DIGEST_OCTETS).digest()
+    return hashlib.blake2b(wire_name.translate(DOTTED), digest_size=DIGEST_OCTETS).digest()
 
 
 class Table:
@@ -108,7 +113,8 @@ class Table:
 
     def find(self, wire_name: bytes) -> int:
         """The number of the set of exactly this name (lower case, wire form); 0: no list names it."""
-        key = _from_bytes(_blake2b(wire_name, digest_size=DIGEST_OCTETS).digest(), "little") or 1  # as in ``digest``
+        octets = _blake2b(wire_name.translate(DOTTED), digest_size=DIGEST_OCTETS).digest()  # as in ``digest``
+        key = _from_bytes(octets, "little") or 1
         keys, mask = self._keys, self._mask
         slot = key & mask
         while (found := keys[slot]) != key:

@@ -22,7 +22,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any
 
-from ..answerer.table import DIGEST_OCTETS, TableError, build
+from ..answerer.table import DIGEST_OCTETS, LONGEST_PLAIN_LABEL, TableError, build, digest
 from .dialects import SPARED
 from .formats import Format, ListReader
 from .unpacking import Part, Unreadable, parts
@@ -31,7 +31,6 @@ NICE = 10
 DIGESTS = ".digests"
 REPORT_SECONDS = 0.5
 
-_LENGTHS = tuple(bytes((length,)) for length in range(64))
 _FOLDER_NAME = re.compile(r"[a-z0-9_-]{1,36}")
 _PIECE = 1 << 20
 
@@ -57,20 +56,19 @@ def _say(message: Mapping[str, Any]) -> None:
 
 def digests_of(names: Iterable[bytes]) -> bytes:
     """What stands for plain names in the table, one after the other. Written for speed: a list has millions."""
-    lengths, empty = _LENGTHS, b""
-    found = []
-    for name in names:
-        labels = name.split(b".")
-        if len(labels) == 2:
-            first, last = labels
-            wire = b"%c%b%c%b\0" % (len(first), first, len(last), last)
-        elif len(labels) == 3:
-            first, middle, last = labels
-            wire = b"%c%b%c%b%c%b\0" % (len(first), first, len(middle), middle, len(last), last)
-        else:
-            wire = empty.join([lengths[len(label)] + label for label in labels]) + b"\0"
-        found.append(blake2b(wire, digest_size=DIGEST_OCTETS).digest())
-    return empty.join(found)
+    return b"".join(
+        [
+            blake2b(b".%b\0" % name, digest_size=DIGEST_OCTETS).digest()
+            if len(name) <= LONGEST_PLAIN_LABEL
+            else _digest_of_long(name)
+            for name in names
+        ]
+    )
+
+
+def _digest_of_long(name: bytes) -> bytes:
+    """Of a name in which a label may be so long that its length is a character of names."""
+    return digest(b"".join([bytes((len(label),)) + label for label in name.split(b".")]) + b"\0")
 
 
 # Reading one source

@@ -34,6 +34,10 @@ Rule = tuple[int, str]
 
 _NAME = rb"((?:[a-z0-9_-]{1,63}\.)+(?:[a-z][a-z0-9]{0,62}|xn--[a-z0-9-]{1,59}))"
 """A plain name: nothing to normalise. Its whole length is checked elsewhere."""
+
+PLAIN = re.compile(rb"(?:(?:[a-z0-9_-]{1,63}+\.)+(?:[a-z][a-z0-9]{0,62}+|xn--[a-z0-9-]{1,59}+)\n)++")
+"""Lines of a plain name each, and nothing else: what most chunks of a list of domains are."""
+
 _SPACE = rb"[ \t]"
 _END = rb"[ \t\r]*(?:#[^\n]*)?\n"
 _REST = rb"([^\n]*)\n"
@@ -47,13 +51,15 @@ class NotARule(ValueError):
 class Dialect:
     """One format. ``ordinary`` takes one line: a group for each of ``flags``, then one for a line it does not take.
 
-    ``rules`` reads such a line; raises ``NotARule``. ``like``: whether a sample looks like this.
+    ``rules`` reads such a line; raises ``NotARule``. ``like``: whether a sample looks like this. ``is_plain``: a name
+    alone is a rule.
     """
 
     ordinary: re.Pattern[bytes]
     flags: tuple[int, ...]
     rules: Callable[[str, State], Iterator[Rule]]
     like: re.Pattern[bytes]
+    is_plain: bool = False
 
 
 @dataclass(slots=True)
@@ -103,6 +109,7 @@ def dialects() -> Mapping[str, Dialect]:
             (WITH_BELOW,),
             _domains,
             re.compile(rb"(?m)^[ \t]*(?:\*?\.)?(?:[a-z0-9_-]+\.)+[a-z0-9-]+\.?[ \t\r]*(?:#.*)?$"),
+            is_plain=True,
         ),
     }  # fmt: skip
 

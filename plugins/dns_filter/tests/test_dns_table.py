@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from appliance_plugins import dns_filter
 from appliance_plugins.dns_filter.answerer.table import (
@@ -24,6 +26,7 @@ from appliance_plugins.dns_filter.answerer.table import (
     digest,
     wire,
 )
+from appliance_plugins.dns_filter.lists.compiling import digests_of
 
 BOTH = EXACT | BELOW
 
@@ -55,6 +58,14 @@ def test_a_name_is_found_with_the_lists_that_mean_it(tmp_path: Path) -> None:
     assert table.find(wire("www.a.example")) == 0
     assert table.sets[0] == ()
     table.close()
+
+
+@given(st.lists(st.text("abc019-_", min_size=1, max_size=63), min_size=1, max_size=4).map(".".join))
+@example("a" * 44 + ".org")
+@example("a" * 45 + ".org")
+@example("a" * 63 + "." + "b" * 48 + ".org")
+def test_lists_and_queries_mean_the_same_name(name: str) -> None:
+    assert digests_of([name.encode()]) == digest(wire(name))
 
 
 def test_the_wire_form_is_that_of_a_query() -> None:

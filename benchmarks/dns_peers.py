@@ -263,5 +263,5 @@ def read_counts(log: Path) -> tuple[int, int]:
                 if record.get("kind") == "health":
                     left_out = record.get("dropped", left_out)
                 else:
-                    kept += sum(record["rows"][4::5])
+                    kept += sum(record["rows"][3::4])
     return kept, left_out

@@ -174,7 +174,13 @@ class Answerer:
                     left = client.left = client.left - 1
                     answer = client.ready.get(key) if left >= 0 else None
                     if answer is None or answer[4] < tick:
-                        answer, key = miss(packets[at:end], key, client, udp, senders, slot)
+                        # Perhaps it is only spelled in another way. A zero inside a label ends the name early, and such
+                        # a name goes the long way. Only the name: in lower case the type HTTPS (65) is another one.
+                        cut = key.find(0, 10)
+                        key = key[:10] + key[10:cut].lower() + key[cut:]
+                        answer = client.ready.get(key) if left >= 0 else None
+                    if answer is None or answer[4] < tick:
+                        answer = miss(packets[at:end], key, client, udp, senders, slot)
                         if answer is None:
                             if slot > begin:
                                 send(begin, slot - begin)
@@ -197,46 +203,42 @@ class Answerer:
 
         return drain
 
-    def _miss(  # noqa: PLR0911 - one for each way that is short enough
+    def _miss(
         self, packet: bytes, key: bytes, client: Client, udp: socket.socket, senders: Any, slot: int
-    ) -> tuple[Answer | None, bytes]:
-        """The answer to a packet that has none ready under its own octets, and the key under which it is known.
+    ) -> Answer | None:
+        """The answer to a packet that has none ready; ``None``: not now, or not in pieces.
 
-        ``None``: not now, or not in pieces.
+        ``key``: the packet without its id, its name in lower case.
         """
         policy = client.policy
         if policy is None:
-            return None, key
+            return None
         if client.left < 0:
             self.too_many += 1
-            return None, key
-        end = packet.find(0, HEADER) + 1  # a zero inside a label ends it early: such a name goes the long way
-        name = packet[HEADER:end].lower()  # only the name: in lower case, the type HTTPS (65) would be another one
-        key = packet[2:HEADER] + name + packet[end:]
-        answer = client.ready.get(key)
-        if answer is not None and answer[4] >= self._ready.tick:
-            return answer, key
+            return None
         quick = self._quick.get(policy.key)
-        answer = None if quick is None else quick(packet, name, end)
-        if answer is not None:
-            self._ready.keep(client.ready, key, answer)
-            return answer, key
+        if quick is not None:
+            end = packet.find(0, HEADER) + 1
+            answer = quick(packet, key[HEADER - 2 : end - 2], end)
+            if answer is not None:
+                self._ready.keep(client.ready, key, answer)
+                return answer
         ticket = Ticket(self, udp, senders[slot * NAME_SLOT : slot * NAME_SLOT + 28], packet, client)
         made = self._resolver.resolve(packet, policy, client.text, 0, ticket)
         if made is None:
-            return None, key
+            return None
         if isinstance(made, tuple):
             head, rest, cut, why = made
-            answer = (head, rest, cut, self._log_writer.number(why), FOR_EVER)
-            self._ready.keep(client.ready, key, self._ready.share(answer))
-            return answer, key
+            answer = self._ready.share((head, rest, cut, self._log_writer.number(why), FOR_EVER))
+            self._ready.keep(client.ready, key, answer)
+            return answer
         note = None if made.note is None else self._log_writer.number(made.note)
         answer = split(packet, made.tail, note, self._ready.tick + int(min(made.seconds, SECONDS) * TICKS_A_SECOND))
         if answer is None:
             ticket(made)
         elif made.seconds > 0:
             self._ready.keep(client.ready, key, answer)
-        return answer, key
+        return answer
 
     def deliver(self, ticket: Ticket, made: Made) -> None:
         """Send an answer that could not go with its batch."""

@@ -3,10 +3,10 @@
 Equal queries between two times of handing over are one row. Many rows are one record::
 
     {"kind": "queries", "t": UTC stamp, "notes": [...],
-     "rows": [client, name, type, number of the note, how often, client, name, ...]}
+     "rows": [client, question, number of the note, how often, client, question, ...]}
 
-because a record for each query would take longer to write than the query to answer. ``expanded`` makes one record for
-each row of it again.
+because a record for each query would take longer to write than the query to answer. A question is its octets (name,
+type, class) as Latin-1 text. ``expanded``, in the main process, makes one record for each row of it again.
 """
 
 from __future__ import annotations
@@ -73,8 +73,7 @@ def _record(moment: str, notes: list[Note], counted: Iterable[tuple[tuple[str, b
     numbers: dict[int, int] = {}
     rows: list[Any] = []
     for (client, question, note), times in counted:
-        number = numbers.setdefault(note, len(numbers))
-        rows += (client, to_text(question[:-4]), type_text(question[-4] << 8 | question[-3]), number, times)
+        rows += (client, question.decode("latin-1"), numbers.setdefault(note, len(numbers)), times)
     return {"kind": QUERIES, "t": moment, "notes": [notes[number] for number in numbers], "rows": rows}
 
 
@@ -86,7 +85,9 @@ def expanded(records: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]
             continue
         notes = [dict(zip(FIELDS, note, strict=True)) for note in record["notes"]]
         rows = iter(record["rows"])
-        for client, name, kind, number, times in zip(rows, rows, rows, rows, rows, strict=True):
+        for client, text, number, times in zip(rows, rows, rows, rows, strict=True):
+            question = text.encode("latin-1")
+            name, kind = to_text(question[:-4]), type_text(question[-4] << 8 | question[-3])
             shared = {"t": record["t"], "client": client, "name": name, "type": kind, "count": times}
             noted = notes[number]
             yield {**shared, **noted, "rule": rule_of(name, noted["rule"])}

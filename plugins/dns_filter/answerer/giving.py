@@ -49,6 +49,7 @@ class Made:
     seconds: float
 
 
+CANARY: Final = 3
 SILENCE: Final = Made(b"", None, 0.0)
 Pieces = tuple[bytes, bytes, int, Note]
 """What stands before and behind the packet's own question in the answer to a blocked name, how far before the end of
@@ -142,14 +143,16 @@ def _look_inside(asked: Asked, world: World, entry: Entry) -> tuple[str, str, st
 
 def blocked(packet: bytes, end: int, shape: int, policy: Policy, note: Note | None, seconds: float) -> Made:
     """The answer for a blocked name, as the policy wants it."""
-    before, behind = blocked_pieces(packet, end, shape, policy)
+    before, behind = blocked_pieces(packet, end, shape, policy, "" if note is None else note[1])
     return Made(before + packet[12 : end + 4] + behind, note, seconds)
 
 
-def blocked_pieces(packet: bytes, end: int, shape: int, policy: Policy) -> tuple[bytes, bytes]:
+def blocked_pieces(packet: bytes, end: int, shape: int, policy: Policy, why: str) -> tuple[bytes, bytes]:
     """What stands before and behind the question in the answer for a blocked name."""
     key = shape << 2
-    if policy.answer in ("page", "address"):
+    if why == "canary":
+        key |= CANARY
+    elif policy.answer in ("page", "address"):
         qtype = packet[end : end + 2]
         key |= 1 if qtype == TYPE_A else 2 if qtype == TYPE_AAAA else 0
     pieces = policy.pieces.get(key)
@@ -176,9 +179,14 @@ def note_of(asked: Asked) -> Note | None:
 
 
 def _blocked_pieces(policy: Policy, shape: int, kind: int) -> tuple[bytes, bytes]:
-    """What stands around the question in a blocked answer. ``kind``: 1 for A, 2 for AAAA where an address is given."""
+    """What stands around the question in a blocked answer. ``kind``: 1 for A, 2 for AAAA where an address is given.
+
+    A canary name says what it is asked for by not being there, whatever other blocked names lead to.
+    """
     ttl = policy.block_ttl
     end = opt(shape, BLOCKED_WORDS)
+    if kind == CANARY:
+        return head(shape, NXDOMAIN, 0, 1), soa(ttl) + end
     if policy.answer == "refused":
         return head(shape, REFUSED), end
     if kind:

@@ -76,7 +76,7 @@ def quick_way(policy: Policy, number: Callable[[Note], int], answers: dict[Plain
         if not blocks or lock is not None or excepts:
             return None
         verdict, why, listed, _, category, _ = blocks[0][2]
-        before, behind = blocked_pieces(packet, end, shape, policy)
+        before, behind = blocked_pieces(packet, end, shape, policy, why)
         note = (verdict, why, listed, labels, category, policy.profile, "", 0.0)
         return before, behind, 0, number(note), FOR_EVER
 

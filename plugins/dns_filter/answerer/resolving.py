@@ -128,7 +128,7 @@ class Resolver:
             labels = judged[1]
             note = (verdict, why, listed, rule if labels < 0 else labels, category, policy.profile, "", 0.0)
             if plain:
-                before, behind = blocked_pieces(packet, end, shape, policy)
+                before, behind = blocked_pieces(packet, end, shape, policy, why)
                 return before, behind, -OPT_OCTETS if shape & EDNS else 0, note
             return blocked(packet, end, shape, policy, note, 0.0)
         asked = Asked(packet, end, shape, size, plain, name, policy, client, done, judged, self._now())

@@ -226,3 +226,14 @@ def test_a_malformed_packet_never_gets_more_than_it_sent() -> None:
 def test_the_address_of_the_script_is_the_one_of_the_answer() -> None:
     with device(addresses) as asker:
         assert str(asker.ask("a.example").rr[0].rdata) == ADDRESS
+
+
+@pytest.mark.parametrize("answer", ["page", "address", "refused", "nxdomain"])
+@pytest.mark.parametrize("name", ["use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com"])
+@pytest.mark.parametrize("qtype", ["A", "AAAA", "HTTPS"])
+def test_a_canary_is_not_there_whatever_other_blocked_names_lead_to(answer: str, name: str, qtype: str) -> None:
+    with device(addresses, policy=policy(answer=answer, bypass=True)) as asker:
+        for _ in range(2):
+            reply = asker.ask(name, qtype)
+            assert reply.header.rcode == RCODE.NXDOMAIN
+            assert reply.rr == []

@@ -121,9 +121,9 @@ async def _outcome(plan: Plan, case: Case, ask: Ask) -> Result:
         return Result.FAILED if answer.blocked else Result.PASSED
     if case.kind == "safe search":
         return await _safe(plan, case, answer, ask)
-    # What browsers ask before they leave a filter out does not exist; a name made for the test never does, so that its
-    # answer must say that it was blocked.
-    stopped = answer.blocked or (case.kind == "canary" and answer.code == "NXDOMAIN")
+    # What browsers ask before they leave a filter out must not be there: an address, also that of the block page, says
+    # the opposite. A name made for the test never is, so that its answer must say that it was blocked.
+    stopped = answer.code == "NXDOMAIN" if case.kind == "canary" else answer.blocked
     if stopped:
         return Result.PASSED
     return Result.FAILED if plan.mode == "block" else Result.WATCHING

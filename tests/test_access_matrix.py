@@ -8,14 +8,14 @@ not fail.
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -27,6 +27,8 @@ from appliance.vaults import VULNERABLE_LIST
 from appliance.web.guard import Declared
 from appliance.web.pages import COOKIE
 
+__all__ = ["no_store_is_left_open"]
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BUNDLED = [folder.parent.name for folder in (Path(__file__).parent.parent / "plugins").glob("*/__init__.py")]
@@ -37,16 +39,6 @@ ONLY_THE_DOOR = ("/live", "/settings/read-file")
 """Pages that are not entered here: the one has no end, the other begins a new generation of the process around it."""
 REFUSED_BY_A_STORE = "Your sign-in does not allow this."
 """What ``access.require`` says: a store that asks for more than the page declares."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 @dataclass

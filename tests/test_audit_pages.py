@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from html import unescape
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 
 from appliance.access import Role
 from appliance.accounts.staff import Scope
@@ -27,20 +27,12 @@ from appliance.unusual import MANY_PEOPLE
 from appliance.web import looks_views
 from appliance.web.audit_words import LONGEST_LIST, OTHER, SOMEBODY, ids_in, kind_of, tell
 
+__all__ = ["no_store_is_left_open"]
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROOT = Path(__file__).parent.parent
 ADA, BO, COLLEAGUE = (f"00000000-0000-7000-8000-{number:012}" for number in (1, 2, 3))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 
 from appliance.access import Role
 from appliance.accounts.staff import Scope
@@ -21,20 +21,12 @@ from appliance.people.directory import Details, Filter
 from appliance.testing import HELP_SEEKING, Answer, Client, Home, Running, free_port, start_in_process
 from appliance.web.pages import COOKIE
 
+__all__ = ["no_store_is_left_open"]
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FILE = "UPN,Forename,Surname,Reg Group,Year,Username\n"
 FORBIDDEN = re.compile(r"\b(users?|events?|payloads?|null|vaults?|shadow|invalid input)\b", re.IGNORECASE)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
@@ -16,6 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 
 from appliance.assignments import Target, TargetKind
 from appliance.clock import new_id, now, parse, stamp
@@ -34,6 +34,8 @@ from appliance.people.directory import Details
 from appliance.sealing import Recipient, SealError, new_pair, seal
 from appliance.simulated_browser import A_PICTURE, Closed, SimulatedBrowser, new_key, observation, to_text
 from appliance.testing import HELP_SEEKING, Client, Home, Running, free_port, start_in_process
+
+__all__ = ["no_store_is_left_open"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -89,16 +91,6 @@ def looks_often() -> Iterator[None]:
         patch.setattr(enrolling, "MOST_ASKS", 1000)  # every browser of these tests comes from one address
         patch.setattr(enrolling, "MOST_WAITING_OF_ONE", 1000)
         yield
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 @dataclass

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 
 from appliance import handed_in
 from appliance.assignments import Target, TargetKind
@@ -21,6 +21,8 @@ from appliance.observations import Finding, Severity
 from appliance.people.devices import DeviceDetails
 from appliance.people.directory import Details
 from appliance.testing import HELP_SEEKING, Client, Home, Running, free_port, start_in_process
+
+__all__ = ["no_store_is_left_open"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -51,16 +53,6 @@ class Plugin:
     def register_detectors(self):
         return [Detector("knives", frozenset({Surface.NAME}), look)]
 '''
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 @dataclass

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from html import unescape
 
 import pytest
@@ -17,6 +16,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PLUGIN = '''
 from appliance.api import *
+
+__all__ = ["no_store_is_left_open"]
 
 class Plugin:
     """Notes who comes and goes."""
@@ -43,16 +44,6 @@ questions:
     answer: [The office.]
     see: home
 """
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from html import unescape
 
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 
 from appliance.access import Role
 from appliance.identity.file import SealedIdentity
 from appliance.sealing import new_recovery_key
 from appliance.testing import HELP_SEEKING, Answer, Client, Home, Running, free_port, start_in_process
 
+__all__ = ["no_store_is_left_open"]
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PATHS = ("/identity", "/identity/code", "/identity/print", "/identity/noted", "/identity/file", "/identity/kept")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 from aiohttp import web
 
 from appliance.errors import PluginError
@@ -19,6 +19,8 @@ from appliance.hookspecs import Page, Permission
 from appliance.registered import Registered, check_registered
 from appliance.testing import HELP_SEEKING, Box, Home, Running, free_port, start_in_process
 from appliance.web.sites import Hosts
+
+__all__ = ["no_store_is_left_open"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -63,16 +65,6 @@ class Plugin:
 '''
 SECOND = PLUGIN.replace('"/blocks/', '"/second/').replace("is blocked", "is mine")
 FOREIGN = "blocked.example"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

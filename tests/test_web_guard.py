@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 
 from appliance.hookspecs import Page, Permission
 from appliance.testing import HELP_SEEKING, Answer, Client, Home, Running, free_port, start_in_process
@@ -23,17 +23,9 @@ from appliance.web.guard import SECURITY_HEADERS
 from appliance.web.pages import COOKIE
 from appliance.web.views import core_pages
 
+__all__ = ["no_store_is_left_open"]
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 PLUGIN = '''

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from html import escape, unescape
@@ -15,6 +14,7 @@ from urllib.parse import urlencode
 
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 
 from appliance.access import PERMISSIONS, Role
 from appliance.accounts.second_factor import code_at, step_of
@@ -27,17 +27,9 @@ from appliance.testing import HELP_SEEKING, Answer, Home, Running, free_port, st
 from appliance.web.assets import Assets
 from appliance.web.views import core_pages
 
+__all__ = ["no_store_is_left_open"]
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 GOOD = '''

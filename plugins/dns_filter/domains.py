@@ -1,13 +1,12 @@
-"""Domain names as this plugin compares them: lower case, ASCII, no final dot.
+"""Domain names as people write them, in lists, settings and forms: made lower case, ASCII, without a final dot.
 
-Two sources write names: people (lists, settings), who may use capitals, umlauts and a final dot, and devices, whose
-queries carry labels of arbitrary bytes (RFC 2181 section 11). Both end in the same form: comparing is comparing text.
+What devices ask for, labels of arbitrary octets, is read by ``answerer.wire``; as text both look the same.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 LONGEST_NAME = 253
 """Characters of a name as text: 255 octets on the wire (RFC 1035 section 2.3.4) less the first length and the root."""
@@ -16,7 +15,6 @@ LONGEST_LABEL = 63
 """Octets of one label (RFC 1035 section 2.3.4)."""
 
 _PLAIN_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z0-9_-]{1,63}")
-_PLAIN_LABEL = re.compile(rb"[a-z0-9_-]*")
 _ODD_CHARACTER = re.compile(r"[^a-z0-9_.-]")
 
 
@@ -37,15 +35,6 @@ def normalise(text: str) -> str:
     if not _PLAIN_NAME.fullmatch(name) or len(name) > LONGEST_NAME or _ends_in_number(name):
         raise NotADomain(_why_not(name))
     return name
-
-
-def from_labels(labels: Sequence[bytes]) -> str:
-    """The labels of a query as text: lower case, joined by dots; ``""`` is the root.
-
-    Octets that are neither letter, digit, hyphen nor underscore are written ``\\DDD`` (RFC 4343 section 2.1), so no two
-    names look alike and nothing a device sends can reach a page or a file as a control character.
-    """
-    return ".".join(_label_text(label.lower()) for label in labels)
 
 
 def with_parents(name: str) -> Iterator[str]:
@@ -84,9 +73,3 @@ def _why_not(name: str) -> str:  # noqa: PLR0911 - a table with conditions
     if _ends_in_number(name):
         return "is a number or an address, not a name"
     return "is a single word, which would stand for a whole top-level domain"
-
-
-def _label_text(label: bytes) -> str:
-    if _PLAIN_LABEL.fullmatch(label):
-        return label.decode("ascii")
-    return "".join(chr(octet) if _PLAIN_LABEL.fullmatch(bytes([octet])) else f"\\{octet:03d}" for octet in label)

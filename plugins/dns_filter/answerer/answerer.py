@@ -18,7 +18,7 @@ from .log import NO_HEAD, Entry, LogWriter
 from .quick import Quick, quick_way
 from .reactor import Loop
 from .ready import FOR_EVER, SECONDS, Answer, Ready, split
-from .resolving import SILENCE, Made, Resolver
+from .resolving import Made, Resolver
 from .wire import HEADER
 from .world import Policy, World
 
@@ -299,6 +299,3 @@ def _socket_address(udp: socket.socket, sender: bytes, client: Client) -> tuple[
         return client.text, port
     (scope,) = struct.unpack_from("=I", sender, 24)
     return client.text, port, 0, scope
-
-
-__all__ = ["SILENCE", "Answerer", "Client"]

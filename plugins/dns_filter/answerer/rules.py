@@ -25,18 +25,17 @@ if TYPE_CHECKING:
 BYPASS_LIST: Final = "bypass"
 """The list of names that lead around the filter: DoH, DoT, VPN, proxies."""
 
-CANARIES: Final = frozenset(
-    to_wire(name)
-    for name in (
-        # Firefox asks for it before it switches DNS over HTTPS on by itself.
-        # support.mozilla.org: "Configuring Networks to Disable DNS over HTTPS"
-        "use-application-dns.net",
-        # iCloud Private Relay asks for them, and says on the device that the network does not allow it.
-        # developer.apple.com: "Prepare your network or web server for iCloud Private Relay"
-        "mask.icloud.com",
-        "mask-h2.icloud.com",
-    )
+CANARY_NAMES: Final = (
+    # Firefox asks for it before it switches DNS over HTTPS on by itself.
+    # https://support.mozilla.org/kb/configuring-networks-disable-dns-over-https
+    "use-application-dns.net",
+    # iCloud Private Relay asks for them, and says on the device that the network does not allow it.
+    # https://developer.apple.com/support/prepare-your-network-for-icloud-private-relay/
+    "mask.icloud.com",
+    "mask-h2.icloud.com",
 )
+"""Names that ask whether another name server may be used. They say no by not being there."""
+CANARIES: Final = frozenset(map(to_wire, CANARY_NAMES))
 
 REWRITTEN_TYPES: Final = ADDRESS_TYPES | SERVICE_TYPES
 """Types for which a rewritten name is answered by its safe name; others are not how a page is reached."""

@@ -69,13 +69,6 @@ class Built:
     lists: Mapping[str, int]
 
 
-def wire(name: str) -> bytes:
-    """``"example.org"`` -> ``b"\\x07example\\x03org\\x00"``; the name is ASCII, lower case, without final dot."""
-    if not name:
-        return b"\0"
-    return b"".join(bytes((len(label),)) + label for label in name.encode("ascii").split(b".")) + b"\0"
-
-
 def digest(wire_name: bytes) -> bytes:
     """The eight octets that stand for a name: the same in every process and on every machine."""
     return hashlib.blake2b(wire_name.translate(DOTTED), digest_size=DIGEST_OCTETS).digest()

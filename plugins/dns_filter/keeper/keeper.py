@@ -91,11 +91,6 @@ class Keeper:
         """Where we listen."""
         return frozenset(self._udp)
 
-    @property
-    def pids(self) -> tuple[int, ...]:
-        """Of the processes that answer."""
-        return tuple(child.pid for child in self._children if child.is_running)
-
     # Following
 
     async def apply(self, mapping: Mapping[str, Any]) -> None:

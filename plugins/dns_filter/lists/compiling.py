@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..answerer.table import DIGEST_OCTETS, LONGEST_PLAIN_LABEL, TableError, build, digest
+from ..answerer.wire import to_wire
 from .dialects import SPARED
 from .formats import Format, ListReader
 from .unpacking import Part, Unreadable, parts
@@ -68,7 +69,7 @@ def digests_of(names: Iterable[bytes]) -> bytes:
 
 def _digest_of_long(name: bytes) -> bytes:
     """Of a name in which a label may be so long that its length is a character of names."""
-    return digest(b"".join([bytes((len(label),)) + label for label in name.split(b".")]) + b"\0")
+    return digest(to_wire(name.decode("ascii")))
 
 
 # Reading one source

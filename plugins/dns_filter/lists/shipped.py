@@ -87,9 +87,8 @@ class BypassGroup(Section):
 
 
 class Bypass(Section):
-    """Names that devices ask for when they go around the filter. ``canaries`` ask for leave to do so."""
+    """Names that devices ask for when they go around the filter."""
 
-    canaries: tuple[Domain, ...] = setting(..., "Names that ask whether another name server may be used.", min_length=1)
     groups: tuple[BypassGroup, ...] = setting(..., "What is blocked.", min_length=1)
 
     @property

@@ -27,7 +27,6 @@ class Who:
     claim: str
 
 
-NOBODY = Who(None, None, "")
 Index = tuple[dict[str, list[Who]], dict[str, list[Who]]]
 
 

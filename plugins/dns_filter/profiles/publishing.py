@@ -12,7 +12,8 @@ from typing import Any
 
 from appliance.api import Appliance, ApplianceError, DnsClient, now, stamp
 
-from ..answerer.table import Table, TableError, wire
+from ..answerer.table import Table, TableError
+from ..answerer.wire import to_wire
 from ..answerer.world import World, WorldError
 from ..lists.room import WORKER, Lists
 from ..queries.checks.addresses import addresses
@@ -252,7 +253,7 @@ class Publishing:
         if table is None:
             return []
         found = set()
-        name = wire(domain)
+        name = to_wire(domain)
         while name != b"\0":
             for listed, _ in table.sets[table.find(name)] if table.find(name) else ():
                 found.add(listed)

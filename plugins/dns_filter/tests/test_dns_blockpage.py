@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 
 from appliance.exempt import ExemptPlace
 from appliance.testing import Home, Running, free_port, start_in_process
@@ -18,6 +18,8 @@ from appliance_plugins.dns_filter.answerer.rules import Decision
 from appliance_plugins.dns_filter.blockpage.others import Others
 from appliance_plugins.dns_filter.blockpage.words import BECAUSE, IN_GENERAL, help_places, staff_words, told
 from appliance_plugins.dns_filter.lists.shipped import categories
+
+__all__ = ["no_store_is_left_open"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,16 +39,6 @@ plugins:
     profiles:
       - {{name: pupil, mode: block, answer: page, services: [tiktok], categories: [], only: false, bypass: true}}
 """
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 @dataclass

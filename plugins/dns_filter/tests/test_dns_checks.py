@@ -6,25 +6,28 @@ import asyncio
 import csv
 import io
 import json
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 from dnslib import EDNS0, QTYPE, RCODE, RR, A, DNSRecord, EDNSOption
 
 from appliance.clock import now
 from appliance.errors import Refused
 from appliance.hookspecs import Check, State
+from appliance_plugins.dns_filter.answerer.rules import CANARY_NAMES
 from appliance_plugins.dns_filter.queries.checks import asking
 from appliance_plugins.dns_filter.queries.checks.addresses import addresses, is_test_client, probe_name
 from appliance_plugins.dns_filter.queries.checks.asking import Answer, ask, read_answer, to_ask
 from appliance_plugins.dns_filter.queries.checks.csv_file import HEADINGS, plain_cell
-from appliance_plugins.dns_filter.queries.checks.selftest import CANARIES, Plan, plans, run
+from appliance_plugins.dns_filter.queries.checks.selftest import Plan, plans, run
 from appliance_plugins.dns_filter.queries.checks.store import Found, Result
+
+__all__ = ["no_store_is_left_open"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -39,7 +42,7 @@ class FakeFilter(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.blocked = {probe_name(key) for key in TITLES}
-        self.missing = set(CANARIES)
+        self.missing = set(CANARY_NAMES)
         self.addresses = {"www.google.com": {SAFE}, "forcesafesearch.google.com": {SAFE, "192.0.2.121"}}
         self.silent = False
         self.asked: list[tuple[str, str]] = []
@@ -127,7 +130,7 @@ async def test_what_is_asked_follows_from_what_the_profile_promises() -> None:
         ("blocked", "adult.filter-test.invalid"),
         ("blocked", "terrorism.filter-test.invalid"),  # a locked list counts always
         ("blocked", "gambling.filter-test.invalid"),
-        *[("canary", name) for name in CANARIES],
+        *[("canary", name) for name in CANARY_NAMES],
         ("safe search", "google.com"),
         ("open", HELPLINE),
     ]
@@ -168,10 +171,10 @@ async def test_a_filter_that_does_what_it_promises(fake: FakeFilter) -> None:
 async def test_everything_that_goes_wrong_is_found(fake: FakeFilter) -> None:
     fake.addresses |= {"google.com": {"192.0.2.9"}}
     fake.blocked = {probe_name("adult"), probe_name("gambling"), HELPLINE}  # not what is unlawful, but a place of help
-    fake.missing = {CANARIES[0], CANARIES[1]}
+    fake.missing = {CANARY_NAMES[0], CANARY_NAMES[1]}
     found = await found_by(fake, plan_of())
     assert found.result is Result.FAILED
-    for words in ("4 of 8", "Terrorist material", CANARIES[2], "safe search of google.com", f"{HELPLINE} is open"):
+    for words in ("4 of 8", "Terrorist material", CANARY_NAMES[2], "safe search of google.com", f"{HELPLINE} is open"):
         assert words in found.words
     assert "Adult content" not in found.words
     assert found.action
@@ -221,16 +224,6 @@ async def test_what_cannot_be_blocked_for_want_of_a_list_is_named(fake: FakeFilt
 
 
 # In the running plugin
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 @dataclass

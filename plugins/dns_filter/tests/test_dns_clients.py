@@ -14,7 +14,7 @@ from appliance.endpoints.tokens import NewToken
 from appliance.people.directory import Details
 from appliance.simulated_browser import SimulatedBrowser
 from appliance.testing import Home, Running
-from appliance_plugins.dns_filter.profiles.clients import NOBODY, plain
+from appliance_plugins.dns_filter.profiles.clients import Who, plain
 
 HERE = "127.0.0.1"
 
@@ -86,12 +86,12 @@ async def test_a_person_is_known_while_that_sign_in_lasts_and_a_shared_address_i
         await house.chain(lambda found: found == [["staff", None]])
         second = await house.browser(stack, "Laptop 2", "bea@school.example")
         await house.chain(lambda found: found == [["pupil", None]])  # the strictest of both
-        assert clients.who(HERE) == NOBODY
+        assert clients.who(HERE) == Who(None, None, "")
         await second.close()
         await house.chain(lambda found: found == [["staff", None]])
         assert clients.who(HERE).person == teacher
     await house.chain(lambda found: found is None)
-    assert clients.who(HERE) == NOBODY
+    assert clients.who(HERE) == Who(None, None, "")
 
 
 async def test_a_device_that_was_seen_at_another_address_brings_its_person_along(house: House) -> None:

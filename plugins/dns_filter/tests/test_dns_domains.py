@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance_plugins.dns_filter.domains import NotADomain, from_labels, normalise, with_parents
+from appliance_plugins.dns_filter.answerer.wire import to_text
+from appliance_plugins.dns_filter.domains import NotADomain, normalise, with_parents
 
 LABEL_63 = "a" * 63
 NAME_253 = ".".join([LABEL_63, LABEL_63, LABEL_63, "a" * 61])
@@ -56,10 +57,15 @@ def test_what_is_no_name_is_refused_in_words(text: str, why: str) -> None:
         normalise(text)
 
 
+def from_labels(labels: list[bytes]) -> str:
+    """What the labels of a query are called."""
+    return to_text(b"".join(bytes([len(label)]) + label for label in labels) + b"\0")
+
+
 @pytest.mark.parametrize(
     ("labels", "name"),
     [
-        ([], ""),
+        ([], "."),
         ([b"WWW", b"Example", b"org"], "www.example.org"),
         ([b"a.b", b"org"], "a\\046b.org"),
         ([b"<script>", b"org"], "\\060script\\062.org"),

@@ -16,7 +16,8 @@ from aiohttp import web
 
 from appliance.clock import now, stamp
 from appliance.trust import Authority, ssl_context
-from appliance_plugins.dns_filter.answerer.table import SUFFIX, Table, wire
+from appliance_plugins.dns_filter.answerer.table import SUFFIX, Table
+from appliance_plugins.dns_filter.answerer.wire import to_wire
 from appliance_plugins.dns_filter.lists import catalogue as catalogue_module
 from appliance_plugins.dns_filter.lists.catalogue import Catalogue, SourceState
 from appliance_plugins.dns_filter.lists.fetching import Fetched, Fetcher, Known, Unreachable
@@ -219,7 +220,7 @@ class Box:
     def blocks(self, name: str) -> bool:
         table = Table.open(self.folder / "lists" / (self.catalogue.table + SUFFIX))
         try:
-            return table.find(wire(name)) != 0
+            return table.find(to_wire(name)) != 0
         finally:
             table.close()
 

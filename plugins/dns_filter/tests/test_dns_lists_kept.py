@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import Refused
-from appliance_plugins.dns_filter.answerer.table import ALLOW, SUFFIX, Table, digest, wire
+from appliance_plugins.dns_filter.answerer.table import ALLOW, SUFFIX, Table, digest
+from appliance_plugins.dns_filter.answerer.wire import to_wire
 from appliance_plugins.dns_filter.lists import child
 from appliance_plugins.dns_filter.lists.catalogue import Catalogue, SourceState
 from appliance_plugins.dns_filter.lists.compiling import digests_of
@@ -55,7 +56,7 @@ class Kept:
         """What the table in force says of a name."""
         table = Table.open(self.folder / "lists" / (self.catalogue.table + SUFFIX))
         try:
-            return sorted(table.sets[table.find(wire(name))])
+            return sorted(table.sets[table.find(to_wire(name))])
         finally:
             table.close()
 
@@ -296,7 +297,7 @@ def test_lists_that_are_handed_over_say_by_whom_and_belong_to_root(tmp_path: Pat
 
 def test_digests_are_those_of_the_table() -> None:
     names = ("a.example", "b.a.example", "c.b.a.example", "x" * 63 + ".e.d.c.b.a.example")
-    assert digests_of(name.encode() for name in names) == b"".join(digest(wire(name)) for name in names)
+    assert digests_of(name.encode() for name in names) == b"".join(digest(to_wire(name)) for name in names)
 
 
 async def test_the_process_says_how_far_it_is_and_why_it_ended(tmp_path: Path) -> None:

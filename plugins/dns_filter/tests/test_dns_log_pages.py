@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 
 from appliance.access import PERMISSIONS, Role
 from appliance.accounts.staff import Scope
@@ -23,6 +23,8 @@ from appliance.people.directory import Details
 from appliance.testing import Client, sign_in_as
 from appliance_plugins.dns_filter.queries.records import MANY_NAMES, ROWS_OF_ONE, RowLimit, Somebody, row_of
 from appliance_plugins.dns_filter.queries.views import PEOPLE_TOPIC, TOPIC
+
+__all__ = ["no_store_is_left_open"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -64,16 +66,6 @@ class Log:
         for table in ("dns_filter_queries", "dns_filter_sites", "dns_filter_tally"):
             found += await self.house.appliance.activity.fetch(f"SELECT * FROM {table}")
         return str([tuple(row) for row in found])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

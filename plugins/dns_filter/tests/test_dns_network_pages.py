@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import async_playwright
 
@@ -25,6 +25,8 @@ from appliance_plugins.dns_filter.network.known import supplied
 from appliance_plugins.dns_filter.network.matching import Match, matches
 from appliance_plugins.dns_filter.network.store import GUIDES_MOST, Seen
 from appliance_plugins.dns_filter.network.telling import ALERTS_OF_THEIR_OWN, GUIDES_OF_THEIR_OWN
+
+__all__ = ["no_store_is_left_open"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -80,16 +82,6 @@ def guide(mac: str = ROUTER, resolvers: tuple[str, ...] = (ELSEWHERE,), by: str 
         "kind": "announcer", "by": by, "mac": mac, "address": f"10.7.0.{int(mac[-2:], 16)}",
         "resolvers": list(resolvers), "at": stamp(),
     }  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

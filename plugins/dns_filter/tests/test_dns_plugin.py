@@ -187,8 +187,9 @@ async def test_old_rows_are_declared_for_deletion(house: Any) -> None:
 
 def _record(**parts: Any) -> dict[str, Any]:
     return {
-        "t": stamp(), "client": "10.7.0.1", "group": "year7", "name": "ads.example", "type": "A",
-        "verdict": "would block", "list": "ads", "profile": "pupil", "ms": 1.0, **parts,
+        "t": stamp(), "client": "10.7.0.1", "name": "ads.example", "type": "A", "verdict": "would block",
+        "why": "list", "list": "ads", "rule": "ads.example", "category": "", "profile": "pupil", "upstream": "",
+        "ms": 1.0, "count": 1, **parts,
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from appliance_plugins.dns_filter.answerer import table
 from appliance_plugins.dns_filter.answerer.quick import quick_way
 from appliance_plugins.dns_filter.answerer.resolving import Made, Resolver
 from appliance_plugins.dns_filter.answerer.table import ALLOW, EXACT, Table
+from appliance_plugins.dns_filter.answerer.wire import to_wire
 from appliance_plugins.dns_filter.answerer.world import World
 
 LAYERS = [
@@ -50,7 +51,7 @@ class Nothing:
 
 
 def made_world(folder: Path, **changes: Any) -> World:
-    layers = [(name, flags, [table.digest(table.wire(one)) for one in names]) for name, flags, names in LAYERS]
+    layers = [(name, flags, [table.digest(to_wire(one)) for one in names]) for name, flags, names in LAYERS]
     built = table.build(folder, layers)
     whole = snapshot(
         53,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from accounts import no_store_is_left_open
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
@@ -24,19 +24,11 @@ from appliance_plugins.dns_filter.blockpage import desk as desk_module
 from appliance_plugins.dns_filter.blockpage.desk import OF_ONE_DEVICE, Desk, lasted
 from appliance_plugins.dns_filter.tests.test_dns_blockpage import PLACES, SETTINGS, Box
 
+__all__ = ["no_store_is_left_open"]
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANARY = "I want to read about my aunt Petronella"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_store_is_left_open() -> Iterator[None]:
-    """In place of the check after each test: the appliance of this module lives as long as the module."""
-    yield
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive(), "a store was left open"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

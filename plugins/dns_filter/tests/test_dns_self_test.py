@@ -12,9 +12,10 @@ from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 from worker_process import policy, running
 
 from appliance.clock import now
+from appliance_plugins.dns_filter.answerer.rules import CANARY_NAMES
 from appliance_plugins.dns_filter.queries.checks.addresses import addresses, is_test_client, probe_name
 from appliance_plugins.dns_filter.queries.checks.asking import Answer, ask
-from appliance_plugins.dns_filter.queries.checks.selftest import CANARIES, plans, run
+from appliance_plugins.dns_filter.queries.checks.selftest import plans, run
 from appliance_plugins.dns_filter.queries.checks.store import Result
 
 SAFE, OTHER = "192.0.2.120", "192.0.2.80"
@@ -30,7 +31,7 @@ async def test_the_real_filter_is_tested_as_each_profile_has_it(tmp_path: Path, 
         del over_tcp
         reply = query.reply(aa=0)
         name = str(query.q.qname).rstrip(".").lower()
-        if name.endswith(".invalid") or name in CANARIES:
+        if name.endswith(".invalid") or name in CANARY_NAMES:
             reply.header.rcode = RCODE.NXDOMAIN
         else:
             safe = SAFE if "safesearch" in name else OTHER

@@ -92,15 +92,6 @@ def test_the_same_query_of_another_person_is_another_row() -> None:
     assert [(row.person, row.count) for row in both] == [("ada", 1), ("ben", 1)]
 
 
-def test_a_record_of_the_worker_before_is_understood() -> None:
-    old = {
-        "t": "2026-11-24T09:30:01.000Z", "client": "10.0.0.1", "group": "lab", "name": "a.example", "type": "A",
-        "verdict": "blocked", "list": "ads", "profile": "pupil", "ms": 1.0,
-    }  # fmt: skip
-    (row,) = rows_of([old])
-    assert (row.group, row.count, row.why, row.category, row.claim) == ("lab", 1, "", "", UNKNOWN)
-
-
 @given(st.lists(st.tuples(st.integers(0, 59), st.sampled_from(["a", "b"]), st.integers(1, 9))))
 def test_nothing_is_lost_by_counting(queries: list[tuple[int, str, int]]) -> None:
     rows = rows_of([record(f"09:30:{second:02}", name=name, count=count) for second, name, count in queries])

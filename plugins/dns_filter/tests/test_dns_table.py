@@ -24,15 +24,15 @@ from appliance_plugins.dns_filter.answerer.table import (
     TableError,
     build,
     digest,
-    wire,
 )
+from appliance_plugins.dns_filter.answerer.wire import to_wire
 from appliance_plugins.dns_filter.lists.compiling import digests_of
 
 BOTH = EXACT | BELOW
 
 
 def digests(*names: str) -> list[bytes]:
-    return [digest(wire(name)) for name in names]
+    return [digest(to_wire(name)) for name in names]
 
 
 def opened(folder: Path, built: Built) -> Table:
@@ -52,10 +52,14 @@ def test_a_name_is_found_with_the_lists_that_mean_it(tmp_path: Path) -> None:
     )
     table = opened(tmp_path, built)
     assert table.names == built.names == 3
-    assert table.sets[table.find(wire("a.example"))] == (("adult", BOTH),)
-    assert table.sets[table.find(wire("both.example"))] == (("adult", BOTH), ("games", BELOW), ("games", BOTH | ALLOW))
-    assert table.sets[table.find(wire("g.example"))] == (("games", BOTH), ("games", BOTH | IMPORTANT))
-    assert table.find(wire("www.a.example")) == 0
+    assert table.sets[table.find(to_wire("a.example"))] == (("adult", BOTH),)
+    assert table.sets[table.find(to_wire("both.example"))] == (
+        ("adult", BOTH),
+        ("games", BELOW),
+        ("games", BOTH | ALLOW),
+    )
+    assert table.sets[table.find(to_wire("g.example"))] == (("games", BOTH), ("games", BOTH | IMPORTANT))
+    assert table.find(to_wire("www.a.example")) == 0
     assert table.sets[0] == ()
     table.close()
 
@@ -65,12 +69,12 @@ def test_a_name_is_found_with_the_lists_that_mean_it(tmp_path: Path) -> None:
 @example("a" * 45 + ".org")
 @example("a" * 63 + "." + "b" * 48 + ".org")
 def test_lists_and_queries_mean_the_same_name(name: str) -> None:
-    assert digests_of([name.encode()]) == digest(wire(name))
+    assert digests_of([name.encode()]) == digest(to_wire(name))
 
 
 def test_the_wire_form_is_that_of_a_query() -> None:
-    assert wire("example.org") == b"\x07example\x03org\x00"
-    assert wire("") == b"\x00"
+    assert to_wire("example.org") == b"\x07example\x03org\x00"
+    assert to_wire("") == b"\x00"
 
 
 def test_many_names_are_found_and_no_others(tmp_path: Path) -> None:
@@ -78,8 +82,8 @@ def test_many_names_are_found_and_no_others(tmp_path: Path) -> None:
     built = build(tmp_path, [("many", BOTH, [b"".join(digests(*names[:4000])), *digests(*names[3000:])])])
     table = opened(tmp_path, built)
     assert table.names == 5000
-    assert all(table.find(wire(name)) == 1 for name in names)
-    assert not any(table.find(wire(f"m{number}.example")) for number in range(5000))
+    assert all(table.find(to_wire(name)) == 1 for name in names)
+    assert not any(table.find(to_wire(f"m{number}.example")) for number in range(5000))
     table.close()
 
 
@@ -90,7 +94,7 @@ def test_a_digest_of_zeros_is_a_name_like_any_other(tmp_path: Path) -> None:
 
 def test_no_names_at_all_is_a_table_too(tmp_path: Path) -> None:
     table = opened(tmp_path, build(tmp_path, []))
-    assert (table.names, table.find(wire("a.example"))) == (0, 0)
+    assert (table.names, table.find(to_wire("a.example"))) == (0, 0)
     table.close()
 
 
@@ -101,9 +105,9 @@ def test_the_file_is_named_by_its_content_and_does_not_depend_on_the_process(tmp
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
     alone = "\n".join(
         (
-            "import sys; from answerer.table import Table, wire",
+            "import sys; from answerer.table import Table; from answerer.wire import to_wire",
             "table = Table.open(sys.argv[1])",
-            "print(table.sets[table.find(wire('b.example'))], 'appliance' in sys.modules, 'idna' in sys.modules)",
+            "print(table.sets[table.find(to_wire('b.example'))], 'appliance' in sys.modules, 'idna' in sys.modules)",
         )
     )
     answered = subprocess.run(

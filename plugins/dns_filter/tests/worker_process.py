@@ -18,6 +18,7 @@ from dnslib import EDNS0, DNSRecord
 from appliance.testing import free_port
 from appliance.whole_files import write_atomically
 from appliance_plugins.dns_filter.answerer import table
+from appliance_plugins.dns_filter.answerer.wire import to_wire
 from appliance_plugins.dns_filter.keeper.records import expanded
 
 NAME = "dns_filter.dns"
@@ -95,7 +96,7 @@ class WorkerProcess:
 
     def compile(self, names: Iterable[str]) -> str:
         """A table with one list; returns its name."""
-        wires = [table.digest(table.wire(name)) for name in names]
+        wires = [table.digest(to_wire(name)) for name in names]
         return table.build(self.lists, [("bad", BLOCK, wires)]).sha256
 
     async def publish(self, mapping: Mapping[str, Any]) -> None:

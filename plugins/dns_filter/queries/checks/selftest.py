@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
+from ...answerer.rules import CANARY_NAMES
 from ...lists.shipped import BYPASS
 from .addresses import is_test_client, probe_name
 from .asking import Answer
@@ -19,7 +20,6 @@ from .store import THE_APPLIANCE, Found, Result
 Ask = Callable[[str, str], Awaitable[Answer | None]]
 """Source address and name -> the answer."""
 Kind = Literal["blocked", "canary", "safe search", "open"]
-CANARIES = ("use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com")
 MOST_NAMED = 6
 """Failures that are told by name in one line."""
 
@@ -77,7 +77,7 @@ def _plan(
         on.add(BYPASS)
     cases = [Case("blocked", title, probe_name(key)) for key, title in titles.items() if key in on]
     if policy["bypass"]:
-        cases += [Case("canary", f"ways around ({name})", name) for name in CANARIES]
+        cases += [Case("canary", f"ways around ({name})", name) for name in CANARY_NAMES]
     if not policy["only"]:  # where only named sites are open, search engines are not
         cases += [Case("safe search", f"safe search of {name}", name, target) for name, target in _engines(policy)]
     if exempt:

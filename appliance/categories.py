@@ -18,7 +18,7 @@ from appliance.yamlfile import ConfigError, Lines, Mistake, PathKeys, load_yaml,
 
 TEST = "test"
 UNJUDGED = "unjudged"
-ILLEGAL = "illegal_content"
+ILLEGAL = "illegal"
 KEYS = ("key", "title", "hide_picture", "images", "guidance")
 IMAGES = ("keep", "never")
 

@@ -329,7 +329,7 @@ async def a_busy_school(house: House) -> dict[str, str]:
         "capture-severe": f"/captures/{alert['capture_id']}",
         "capture-picture": f"/captures/{alert['capture_id']}?picture=show",
         "capture-noted": f"/captures/{by['drugs']}",
-        "capture-illegal": f"/captures/{by['illegal_content']}",
+        "capture-illegal": f"/captures/{by['illegal']}",
         "allowed": "/captures/allowed",
         "alerts": "/alerts",
         "alert": f"/alerts/{severe}",

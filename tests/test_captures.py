@@ -439,7 +439,7 @@ async def test_filters_orders_and_pages(school: CaptureSchool, lead: Member) -> 
     assert await found("oldest", status=ANY) == [severe, moderate, minor]
     assert await found(status="resolved") == [minor]
     assert await found(status=ANY, severity="minor") == [minor]
-    assert await found(status=ANY, category="eating_disorders") == [moderate]
+    assert await found(status=ANY, category="eating_disorder") == [moderate]
     assert await found(status=ANY, device=library) == [moderate, minor]
     assert await found(words="oka ADA") == [severe, moderate]
     assert await found(words="nobody") == []

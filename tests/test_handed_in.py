@@ -36,7 +36,7 @@ def look(observation):
     place = observation.text.find("knife")
     if place < 0:
         return []
-    weapons = "weapons_violence"
+    weapons = "weapons"
     return [Finding("Weapons", "1", "knife", "knife", weapons, Severity.SEVERE, "A blade.", place, place + 5)]
 
 
@@ -84,7 +84,7 @@ class School:
         return list(await self.running.appliance.records.fetch("SELECT * FROM alerts"))
 
 
-def finding(host: str, category: str = "adult_content") -> Finding:
+def finding(host: str, category: str = "adult") -> Finding:
     return Finding(
         "Web filter", "1", f"category/{category}", "Adult content", category, Severity.MODERATE, "A site.", 0, len(host)
     )
@@ -137,7 +137,7 @@ async def test_a_plugin_s_own_finding_is_kept_and_told_only_if_it_is_wanted(scho
     assert await school.hand_in("adult.example", finding=finding("adult.example"), times=12)
     (row,) = await school.captures()
     assert (row["category"], row["policy"], row["times"], row["severity"]) == (
-        "adult_content", "Web filter", 12, "moderate",
+        "adult", "Web filter", 12, "moderate",
     )  # fmt: skip
     assert await school.alerts() == []
     drugs = finding("drugs.example", "drugs")

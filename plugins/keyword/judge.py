@@ -11,7 +11,7 @@ from typing import Any
 from appliance.api import ApplianceError, Finding, Observation, Severity, Surface
 
 from .matching import Hit, Matcher, Needle, how
-from .policies import Policy, Term, folded
+from .library.model import Policy, Term, folded
 
 MOST_FINDINGS = 100
 """Of one observation, the worst first: a page that repeats one phrase a thousand times says no more than that."""

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from appliance.api import Surface
 
-from .folding import Word, words
+from .engine.folding import Word, words
 
 About = TypeVar("About")
 

@@ -13,7 +13,8 @@ from pydantic import PrivateAttr, ValidationInfo, model_validator
 
 from appliance.api import ConfigError, Section, WrongFile, setting
 
-from .policies import Policy, read_policies
+from .library.model import Policy
+from .library.reading import read_policies
 
 
 class Settings(Section):

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from appliance.api import Severity, render
 
-from .policies import Policy, Term
+from .library.model import Policy, Term
 
 
 class Views:

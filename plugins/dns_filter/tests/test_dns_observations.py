@@ -47,7 +47,7 @@ def test_a_page_with_its_trackers_and_types_is_handed_in_once(telling: Telling) 
     finding = asked.finding
     assert finding is not None
     assert (finding.category, finding.policy, finding.term, finding.severity) == (
-        "adult_content", "Web filter", "category/adult", Severity.MODERATE,
+        "adult", "Web filter", "category/adult", Severity.MODERATE,
     )  # fmt: skip
     assert (finding.start, finding.end) == (0, len(asked.host))
     assert "blocked it" in finding.definition

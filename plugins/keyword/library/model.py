@@ -1,0 +1,84 @@
+"""A policy and its terms, wherever they come from: a file that is supplied, the school's own file, a page."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from appliance.api import Severity, Surface
+
+from ..engine.folding import words
+
+CLIP_SECONDS = 30
+"""What a severe term records of the screen unless it says otherwise."""
+FACTS: Mapping[str, str] = {
+    "also_called": "Also called",
+    "effects": "Effects",
+    "uk_class": "Class in the UK",
+    "us_schedule": "Schedule in the USA",
+    "uk_listed": "Proscribed in the UK",
+    "us_listed": "Designated in the USA",
+    "as_of": "As of",
+    "meaning": "In English",
+    "note": "Please note",
+}
+"""What a term may tell beyond its definition, and what it is called on pages."""
+
+Words = tuple[str, ...]
+
+
+class Matching(StrEnum):
+    """How strictly a term is compared."""
+
+    LOOSE = "loose"
+    """In whatever disguise: misspelt, spaced, joined, in text-speak. What has less than four letters never is."""
+    EXACT = "exact"
+    """Whole words as they are written; capitals, accents and look-alike letters apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing that is looked for. ``phrases``: every way of saying it, ``near`` and ``unless`` likewise.
+
+    ``personal``: somebody speaks of themselves or to somebody. ``alert``: whether somebody is alerted.
+    ``clip_seconds``: how much of the screen is recorded, where that is possible.
+    """
+
+    id: str
+    phrases: tuple[str, ...]
+    definition: str
+    severity: Severity
+    surfaces: frozenset[Surface]
+    language: str = "en"
+    matching: Matching = Matching.LOOSE
+    near: tuple[str, ...] = ()
+    within: int = 8
+    unless: tuple[str, ...] = ()
+    personal: bool = False
+    pages_because: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    picture: bool = True
+    alert: bool = False
+    clip_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is looked for about one subject. ``hidden``: its terms are shown nowhere until one was found."""
+
+    name: str
+    title: str
+    category: str
+    version: str
+    date: datetime.date
+    owner: str
+    summary: str
+    terms: tuple[Term, ...]
+    hidden: bool = False
+
+
+def folded(phrase: str) -> Words:
+    """The words of a phrase as they are compared."""
+    return tuple(word.text for word in words(phrase))

@@ -1,13 +1,15 @@
-"""Text as the words that a reader hears: case, accents, apostrophes and invisible signs taken away, places kept.
+"""Text as a reader hears it: case, accents, look-alike letters, apostrophes and invisible signs taken away, places kept.
 
-``browser/main.js`` does exactly the same, and ``tests/vectors/folding.json`` holds both to it. The rules, for one
-character (code point) of the text after the other, so that every letter of a word knows its place in the text:
+The browser's code does exactly the same with the same table, and ``tests/vectors/folding.json`` holds both to it. The
+rules, for one character (code point) of the text after the other, so that every letter knows its place in the text:
 
 1. A character in ``APOSTROPHES`` or in ``DROPPED`` is passed over, as if it were not there: "don’t" is the word
    "dont", a hidden character in the middle of a word splits nothing.
-2. What is left becomes NFKD (full-width, bold, ligature and accented letters become plain letters and marks), and each
-   character of that again: passed over by rule 1, or made small, or replaced by its ``PLAIN`` letters.
-3. What is then a letter, a mark or a number (categories L, M and N) belongs to a word. Everything else ends it.
+2. A character of ``alike.CAPITALS`` becomes its plain letters. Any other becomes NFKD (full-width, bold, ligature and
+   accented letters become plain letters and marks; UAX #15), and each character of that again: passed over by rule 1, or
+   made small, and replaced by its plain letters if ``alike.SMALL`` has some. Decimal digits of any script become 0 to 9.
+3. What is then a letter, a mark or a number (categories L, M and N) belongs to a word. Everything else ends it: signs of
+   ASCII stay as they are, so that what is written with them can still be seen, everything else becomes a blank.
 
 Only accents and vowel points of scripts that are also written without them are dropped (``DROPPED``). Other marks are
 part of the word: Hindi, Bengali or Tamil without their vowel signs would be other words.
@@ -18,9 +20,14 @@ and the beginning of the next ("½" is "1" and "2").
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from functools import lru_cache
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from itertools import accumulate
 from typing import NamedTuple
+
+from .alike import CAPITALS, SMALL
 
 APOSTROPHES = frozenset("'`´ʻʼ‘’‛′")  # noqa: RUF001 - all that people type for one
 
@@ -56,12 +63,13 @@ DROPPED = (
 """First and last code point of what is passed over."""
 
 _PASSED_OVER = APOSTROPHES | {chr(code) for first, last in DROPPED for code in range(first, last + 1)}
+_BLANKS_OF_ASCII = {code: " " for code in range(128) if not chr(code).isalnum()}
+_APOSTROPHES_OF_ASCII = {ord("'"): None, ord("`"): None}
 
-PLAIN = {"ß": "ss", "ς": "σ", "ı": "i", "ł": "l", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe"}  # noqa: RUF001 - on purpose
-"""Small letters that NFKD leaves as they are, and how people write them without their own keyboard."""
-
-KNOWN = 8192
-"""Characters whose folding is remembered."""
+LAST_MARK = 0x1F000
+"""Above it Unicode has no marks but those that are dropped."""
+MOST_REMEMBERED = 65_536
+"""Characters whose folding a table remembers: as many as a text of all scripts holds."""
 
 
 class Word(NamedTuple):
@@ -72,38 +80,101 @@ class Word(NamedTuple):
     end: int
 
 
-def words(text: str) -> list[Word]:
-    """The folded words of a text with their places, in order."""
-    found: list[Word] = []
-    letters: list[str] = []
-    start = end = 0
-    for place, character in enumerate(text):
-        for piece in fold(character):
-            if piece == " ":
-                if letters:
-                    found.append(Word("".join(letters), start, end))
-                    letters = []
-            else:
-                if not letters:
-                    start = place
-                letters.append(piece)
-                end = place + 1
-    if letters:
-        found.append(Word("".join(letters), start, end))
-    return found
+class Table(dict[int, str]):
+    """By the code point of a character, what it is folded to; made as characters are met, for ``str.translate``."""
+
+    def __missing__(self, code: int) -> str:
+        folded = fold(chr(code))
+        if len(self) < MOST_REMEMBERED:
+            self[code] = folded
+        return folded
 
 
-@lru_cache(KNOWN)
 def fold(character: str) -> str:
-    """One character as letters of words, with a blank for whatever ends a word; empty for what is passed over."""
+    """One character as letters of words, or as what stands between words; empty for what is passed over."""
     if character in _PASSED_OVER:
         return ""
-    return "".join(_plain(part) for part in unicodedata.normalize("NFKD", character))
+    plain = CAPITALS.get(character)
+    return "".join(map(_plain, unicodedata.normalize("NFKD", character))) if plain is None else plain
 
 
 def _plain(part: str) -> str:
     if part in _PASSED_OVER:
         return ""
     small = part.lower()
-    letters = PLAIN.get(small, small)
-    return letters if unicodedata.category(letters[0])[0] in "LMN" else " "
+    letters = SMALL.get(small) or _digit(small) or small
+    if unicodedata.category(letters[0])[0] in "LMN" or letters.isascii():
+        return letters
+    return " "
+
+
+def _digit(character: str) -> str:
+    digit = unicodedata.decimal(character, None) if len(character) == 1 else None
+    return "" if digit is None else str(digit)
+
+
+def _marks() -> str:
+    """The marks that belong to words, as ranges of a regular expression: ``\\w`` does not hold them."""
+    codes = [code for code in range(LAST_MARK + 1) if unicodedata.category(chr(code))[0] == "M"]
+    ranges: list[list[int]] = []
+    for code in codes:
+        if ranges and code == ranges[-1][1] + 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
+
+
+_WORDS_OF_ASCII = re.compile("[a-z0-9]+")
+_WORDS = re.compile(f"(?:[^\\W_]|[{_marks()}])+")
+
+
+class Folded:
+    """A folded text that knows where each of its letters comes from.
+
+    ``text`` has words of letters, marks and digits, and between them blanks and the signs of ASCII.
+    """
+
+    __slots__ = ("_ends", "_plainly", "_table", "_words", "original", "text")
+
+    def __init__(self, original: str, table: Table) -> None:
+        self.original = original
+        self._table = table
+        self._ends: list[int] | None = None
+        is_ascii = original.isascii()
+        self.text = original.lower().translate(_APOSTROPHES_OF_ASCII) if is_ascii else original.translate(table)
+        self._plainly = is_ascii and len(self.text) == len(original)
+        self._words = _WORDS_OF_ASCII if self.text.isascii() else _WORDS
+
+    def words(self) -> list[str]:
+        """The words, in order."""
+        if self._words is _WORDS_OF_ASCII:
+            return self.text.translate(_BLANKS_OF_ASCII).split()  # three times as quick
+        return self._words.findall(self.text)
+
+    def places(self) -> list[tuple[int, int]]:
+        """Where each word stands in the folded text."""
+        return [word.span() for word in self._words.finditer(self.text)]
+
+    def places_within(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Where the words between two places stand in the folded text."""
+        return (word.span() for word in self._words.finditer(self.text, start, end))
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """Where the letters from ``start`` up to ``end`` of the folded text stand in the original."""
+        if self._plainly:
+            return start, end
+        if self._ends is None:
+            lengths = (len(self._table[ord(character)]) for character in self.original)
+            self._ends = list(accumulate(lengths))
+        return bisect_right(self._ends, start), bisect_left(self._ends, end) + 1
+
+
+def words(text: str, table: Table | None = None) -> list[Word]:
+    """The folded words of a text with their places, in order."""
+    return list(_words_of(Folded(text, Table() if table is None else table)))
+
+
+def _words_of(folded: Folded) -> Iterator[Word]:
+    for start, end in folded.places():
+        yield Word(folded.text[start:end], *folded.origin(start, end))

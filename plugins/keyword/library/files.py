@@ -15,6 +15,8 @@ from .phrases import WrongPhrase, forms
 
 FEWEST_LETTERS = 3
 MOST_WORDS = 14
+MOST_PHRASES = 10_000
+"""What all lines of a policy may stand for together."""
 
 Phrase = Annotated[str, Field(min_length=1, max_length=1000)]
 ListName = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,39}$")]
@@ -78,7 +80,7 @@ class Defaults(Section):
     """What a term has that does not say otherwise."""
 
     severity: Severity | None = setting(None, "How bad a term is.")
-    surfaces: tuple[Surface, ...] = setting((Surface.TYPED, Surface.SEARCH), "Where a term is looked for.", min_length=1)
+    surfaces: tuple[Surface, ...] = setting((Surface.TYPED, Surface.EMAIL, Surface.SEARCH), "Where a term is looked for.", min_length=1)
 
 
 class PolicyFile(Section):
@@ -101,6 +103,9 @@ class PolicyFile(Section):
     @model_validator(mode="after")
     def _terms_are_right(self) -> Self:
         found = [*self._wrong_ids(), *self._wrong_terms()]
+        if not found and (count := sum(len(self._forms(term.phrases)) for term in self.terms)) > MOST_PHRASES:
+            words = f"all phrases together stand for {count:,}; every device has to hold them"
+            found.append(Wrong(words, ("terms",), f"at most {MOST_PHRASES:,}"))
         if found:
             raise WrongSettings(*found)
         return self
@@ -122,10 +127,11 @@ class PolicyFile(Section):
                     "the term is looked for in what is read, and does not say why", ("terms", number),
                     "pages_because with a reason, because most of what is read was written by somebody else",
                 )  # fmt: skip
+            known = {} if term.near else seen  # with other neighbours the same phrase says another thing
             for part in ("phrases", "near", "unless"):
                 for place, phrase in enumerate(getattr(term, part)):
                     at = ("terms", number, part, place)
-                    yield from (Wrong(words, at, right) for words, right in self._trouble(phrase, part, term.id, seen))
+                    yield from (Wrong(words, at, right) for words, right in self._trouble(phrase, part, term.id, known))
 
     def _trouble(self, phrase: str, part: str, term: str, seen: dict[Words, str]) -> Iterator[tuple[str, str]]:
         """What is wrong with one phrase; notes what it stands for in ``seen``."""

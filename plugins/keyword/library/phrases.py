@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
-MOST_FORMS = 4000
+MOST_FORMS = 400
 """What one line may stand for."""
 
 _SLOT = re.compile(r"\{([a-z_]+)\}|\(([^()]*)\)")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from playwright.async_api import async_playwright
 
-from appliance_plugins.keyword.folding import APOSTROPHES, DROPPED, PLAIN, fold, words
+from appliance_plugins.keyword.engine.folding import APOSTROPHES, DROPPED, PLAIN, fold, words
 
 ROOT = Path(__file__).parents[3]
 VECTORS = json.loads((ROOT / "tests" / "vectors" / "folding.json").read_text())

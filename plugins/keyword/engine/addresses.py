@@ -1,0 +1,111 @@
+"""Addresses in a text: their words, read as a browser would (RFC 3986), each letter with its place.
+
+An address is cut out of the text and looked at by itself: its escapes become letters, ``+`` in a query a blank. Ids,
+tokens and data in it would make words by chance, so what mixes capitals, small letters and digits is passed over, in an
+address and elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MOST_ROUNDS = 3
+"""How often an escape may be escaped itself."""
+
+FEWEST_OF_DATA = 25
+"""Letters without a blank from which on a token may be data."""
+
+_ADDRESS = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,15}://|\bwww\.|\bdata:)[^\s<>\"]+", re.IGNORECASE)
+_ESCAPED = re.compile(r"(?<![^\s<>\"])[^\s<>\"%]*%[0-9A-Fa-f]{2}[^\s<>\"]*")
+_DIGIT = re.compile("[0-9]")
+_BLOB = re.compile(rf"[^\s]{{{FEWEST_OF_DATA},}}")
+_ID_IN_ADDRESS = re.compile(r"[A-Za-z0-9_-]{8,}")
+_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address: its letters decoded, where each of them begins and ends in the text, and where its query begins."""
+
+    text: str
+    starts: list[int]
+    ends: list[int]
+    query: int
+
+
+def cut(text: str, *, whole: bool) -> tuple[str, list[Address]]:
+    """A text with blanks for its addresses and for what is only data, and the addresses. ``whole``: it is one itself."""
+    if whole:
+        return "", [_address(text, 0)]
+    found: list[Address] = []
+    if "://" in text or "www." in text.lower() or "data:" in text:
+        text = _cut(text, _ADDRESS, found)
+    if "%" in text and _ESCAPES.search(text):
+        text = _cut(text, _ESCAPED, found)
+    if _DIGIT.search(text) and max(map(len, text.split()), default=0) >= FEWEST_OF_DATA:
+        text = _BLOB.sub(lambda blob: " " * len(blob.group()) if _is_data(blob.group()) else blob.group(), text)
+    return text, found
+
+
+def _cut(text: str, pattern: re.Pattern[str], found: list[Address]) -> str:
+    def taken(match: re.Match[str]) -> str:
+        if not match.group().lower().startswith("data:"):
+            found.append(_address(match.group(), match.start()))
+        return " " * len(match.group())
+
+    return pattern.sub(taken, text)
+
+
+def _address(written: str, offset: int) -> Address:
+    letters = list(written)
+    starts = list(range(offset, offset + len(written)))
+    ends = [start + 1 for start in starts]
+    mark = written.find("?")
+    query = len(written) if mark < 0 else mark
+    for place in range(query, len(letters)):
+        if letters[place] == "+":
+            letters[place] = " "
+    text = "".join(letters)
+    for _ in range(MOST_ROUNDS):
+        if "%" not in text:
+            break
+        text, starts, ends = _decoded(text, starts, ends)
+    begins = next((place for place, start in enumerate(starts) if start >= offset + query), len(text))
+    text = _ID_IN_ADDRESS.sub(lambda token: " " * len(token.group()) if _is_id(token.group()) else token.group(), text)
+    text = text.replace("&", "\n").replace("=", "\n").replace("?", "\n").replace("://", "  \n")
+    return Address(text, starts, ends, begins)
+
+
+def _decoded(text: str, starts: list[int], ends: list[int]) -> tuple[str, list[int], list[int]]:
+    """One round of escapes decoded as UTF-8; what is none is left out."""
+    letters: list[str] = []
+    begin: list[int] = []
+    end: list[int] = []
+    at = 0
+    for match in (*_ESCAPES.finditer(text), None):
+        stop = len(text) if match is None else match.start()
+        letters += text[at:stop]
+        begin += starts[at:stop]
+        end += ends[at:stop]
+        if match is None:
+            break
+        place = match.start()
+        for letter in bytes.fromhex(match.group().replace("%", "")).decode(errors="replace"):
+            width = 3 * len(letter.encode()) if letter != "\ufffd" else 3
+            letters.append(letter)
+            begin.append(starts[min(place, match.end() - 1)])
+            end.append(ends[min(place + width, match.end()) - 1])
+            place += width
+        at = match.end()
+    return "".join(letters), begin, end
+
+
+def _is_data(token: str) -> bool:
+    """Whether a long run without blanks is a token or encoded data: capitals, small letters and digits mixed."""
+    capitals = sum(map(str.isupper, token))
+    return capitals > 2 and any(map(str.isdigit, token)) and any(map(str.islower, token)) and capitals < len(token) * 0.8
+
+
+def _is_id(token: str) -> bool:
+    return any(map(str.isupper, token)) and any(map(str.islower, token)) and any(map(str.isdigit, token))

@@ -1,0 +1,197 @@
+"""Stretches of a text that are written to be overlooked: spaced letters, digits for letters, masked letters.
+
+Each is found by a pattern in the folded text and read as the letters that are meant. Every pattern is bounded, so that no
+text takes more than its length to look through.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from .english import frequencies
+from .odd import squeeze
+
+SPACED, LEET, MASKED = "spaced", "leet", "masked"
+LETTERS = str.maketrans({
+    "4": "a", "@": "a", "3": "e", "€": "e", "1": "i", "!": "i", "|": "l", "0": "o", "5": "s", "$": "s", "7": "t", "+": "t",
+    "8": "b", "9": "g", "6": "g", "2": "z", "(": "c", "£": "l", "&": "a",
+})  # fmt: skip
+_LETTERS = {sign: "il" if sign in "1!|" else chr(code) if isinstance(code, int) else code for sign, code in ((chr(key), value) for key, value in LETTERS.items())}
+MOST_AMBIGUOUS = 5
+"""Signs of one word that may be an i or an l; with more of them only the i is tried."""
+LONGEST_TOKEN = 30
+NEAR = 40
+"""Letters around a word with digits for letters in which what is only digits counts as letters too."""
+MOST_WILD = 6
+"""Readings of one word."""
+
+_ONE = r"(?:[^\W_]|[@$!+|€(£])"
+_BETWEEN = r"(?>[^\S\n]{1,3}|_|[^\S\n]?[-.*/\\,:;~=+|#^>!&]{1,2}[^\S\n]{0,2})"
+_UNIT = re.compile(rf"({_BETWEEN})({_ONE})")
+_SPACED = re.compile(rf"(?<![^\W_])(?<![@$|€£]){_ONE}(?:(?>{_BETWEEN}{_ONE}(?![^\W_]))){{2,120}}+")
+"""Atomic, so that a run which is none after all is not tried in every other way."""
+_SINGLES = re.compile(r" \S \S \S ")
+_SIGNED = re.compile(r"[@$€|!]\W{1,3}[^\W_]\W")
+_SIGN_BEFORE = re.compile(r"[-.0-9@$!+|(€£*#%^~?_=]+[a-z]")
+_SIGN_AFTER = re.compile(r"[0-9@$+|€£*#%^~!]+(?![\w@$])")
+_TOKEN = re.compile(r"[^\s,;:/\\\"()\[\]{}<>]+")
+_LEET = re.compile(r"(?=[a-z0-9@$!+|€£(]*[a-z])(?=[a-z]*[0-9@$!+|€£(])[a-z0-9@$!+|€£(]{2,30}")
+_MASKED = re.compile(r"[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4}")
+_AROUND = ".,;:!?-_=+'"
+_ALONE = re.compile(r"(?<![\w@$!|])[0-9@$!|+]{1,6}(?![\w@$!|])")
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of folded text from ``start`` up to ``end``, and what it may say, the likeliest first."""
+
+    start: int
+    end: int
+    how: str
+    readings: tuple[str, ...]
+
+
+class Disguises:
+    """Finds disguised stretches. ``known``: words that need no look; ``splits``: takes runs of letters apart."""
+
+    def __init__(self, vocabulary: Collection[str], known: Collection[str], splits: Callable[[str], list[str]]) -> None:
+        self._vocabulary = frozenset(vocabulary)
+        self._known = known
+        self._splits = splits
+        self._by_shape: dict[tuple[int, str], list[str]] = defaultdict(list)
+        seen = frequencies()
+        for word in sorted(self._vocabulary, key=lambda word: (-seen.get(word, 0), word)):
+            if word.isalpha():
+                self._by_shape[len(word), word[0]].append(word)
+                self._by_shape[len(word), ""].append(word)
+
+    def stretches(self, text: str, words: Sequence[str]) -> list[Stretch]:
+        """All of them in order, none that lies within another. ``words``: those of the text."""
+        found: list[Stretch] = []
+        if _SINGLES.search(f" {' '.join(words)} ") or _SIGNED.search(text):
+            found += self._spaced(text)
+        found += self._with_signs(text)
+        found.sort(key=lambda stretch: (stretch.start, -stretch.end))
+        kept: list[Stretch] = []
+        for stretch in found:
+            if not kept or stretch.start >= kept[-1].end:
+                kept.append(stretch)
+        return kept
+
+    # Single letters with signs between them
+
+    def _spaced(self, text: str) -> Iterator[Stretch]:
+        for match in _SPACED.finditer(text):
+            readings = tuple(dict.fromkeys(self._of_single_letters(match.group())))
+            if readings:
+                yield Stretch(match.start(), match.end(), SPACED, readings)
+
+    def _of_single_letters(self, run: str) -> Iterator[str]:
+        letters, signs = _apart(run)
+        if sum(map(str.isalpha, letters)) * 2 < len(letters):
+            return
+        usual = Counter(signs).most_common(1)[0][0]
+        pieces = [[letters[0]]]
+        for sign, letter in zip(signs, letters[1:], strict=True):
+            if sign == usual:
+                pieces[-1].append(letter)
+            else:
+                pieces.append([letter])
+        words = ["".join(piece) for piece in pieces]
+        plain = [self._plain(word) for word in words]
+        yield " ".join(self._splits(word)[0] for word in plain)
+        if len(pieces) == 1:
+            yield from self._splits(plain[0])[1:]
+        whole = "".join(plain)
+        if len(pieces) > 1:  # what looks like breaks between words may be none
+            yield from self._splits(whole)
+        if (squeezed := squeeze(whole)) != whole:
+            yield from self._splits(squeezed)
+        if len(letters) > 3 and letters[0] in "ai" and len(pieces) == 1:
+            yield f"{letters[0]} {self._splits(whole[1:])[0]}"
+
+    def _plain(self, word: str) -> str:
+        """A word without digits and signs for letters, one that is known if there is one."""
+        return next(iter(self._of_leet(word)), word)
+
+    # Digits and signs for letters, or over them
+
+    def _with_signs(self, text: str) -> list[Stretch]:
+        """Words with a sign in them or at their end that is to be read as a letter, or hides one."""
+        found = [stretch for start, end in self._tokens(text) if (stretch := self._of_token(text, start, end))]
+        for stretch in [one for one in found if one.how == LEET]:  # then signs and digits that stand alone are letters too
+            for match in _ALONE.finditer(text, max(0, stretch.start - NEAR), min(len(text), stretch.end + NEAR)):
+                readings = tuple(one for one in self._of_leet(match.group()) if one in self._known)
+                if readings:
+                    found.append(Stretch(match.start(), match.end(), LEET, readings))
+        return found
+
+    def _tokens(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where what has no blank in it and has a sign stands, each once."""
+        places = {match.end() - 1 for match in _SIGN_BEFORE.finditer(text)}
+        places.update(
+            match.start() for match in _SIGN_AFTER.finditer(text) if text[match.start() - 1 : match.start()].isalpha()
+        )
+        reached = 0
+        for place in sorted(places):
+            if place >= reached:
+                start = max(0, place - LONGEST_TOKEN)
+                for token in _TOKEN.finditer(text, start, min(len(text), place + LONGEST_TOKEN)):
+                    if token.end() > place:
+                        if token.start() <= place:
+                            yield token.span()
+                        reached = token.end()
+                        break
+
+    def _of_token(self, text: str, start: int, end: int) -> Stretch | None:
+        token = text[start:end]
+        shown = token.strip(_AROUND)
+        if shown:
+            at = start + token.find(shown)
+            if _LEET.fullmatch(shown) and shown not in self._known and (readings := self._of_leet(shown)):
+                return Stretch(at, at + len(shown), LEET, readings)
+            if _MASKED.fullmatch(shown) and (readings := self._of_masked(shown)):
+                return Stretch(at, at + len(shown), MASKED, readings)
+        if token.endswith("!") and _LEET.fullmatch(token):  # which may be a letter, if a word of policies comes of it
+            meant = tuple(one for one in self._of_leet(token) if one in self._vocabulary)
+            if meant:
+                return Stretch(start, end, LEET, meant)
+        return None
+
+    def _of_leet(self, token: str) -> tuple[str, ...]:
+        """What a word with digits or signs for letters may be: the known ones, else the likeliest two."""
+        if token.isalpha():
+            return (token,)
+        candidates = [
+            "".join(letters)
+            for letters in product(*(_LETTERS.get(sign, sign) for sign in token[:LONGEST_TOKEN]))
+        ] if sum(sign in "1!|" for sign in token) <= MOST_AMBIGUOUS else [token.translate(LETTERS)]
+        candidates = [one for one in dict.fromkeys(candidates) if one.isalpha()]
+        good = [one for one in candidates if one in self._vocabulary]
+        good += [one for one in candidates if one in self._known and one not in good]
+        good += [one for one in candidates if squeeze(one) in self._vocabulary and one not in good]
+        return tuple(good[:MOST_WILD] or candidates[:2])
+
+    def _of_masked(self, token: str) -> tuple[str, ...]:
+        letters = sum(map(str.isalpha, token))
+        wild = len(token) - letters
+        if letters < 2 or wild > letters or (len(token) < 4 and wild and token[1] in ".-+=") or self._is_compound(token):
+            return ()
+        first = token[0] if token[0].isalpha() else ""
+        shape = re.compile("".join(sign if sign.isalpha() else "." for sign in token))
+        return tuple(word for word in self._by_shape.get((len(token), first), ()) if shape.fullmatch(word))[:MOST_WILD]
+
+    def _is_compound(self, token: str) -> bool:
+        """Whether a hyphen or the like joins words: "well-known" masks nothing."""
+        parts = re.split(r"[\W_]+", token)
+        return not set("*#%^~?") & set(token) and all(len(part) > 2 and part in self._known for part in parts if part)
+
+
+def _apart(run: str) -> tuple[list[str], list[str]]:
+    """The single letters of a run, and what stands between them."""
+    units = [unit.groups() for unit in _UNIT.finditer(run, 1)]
+    return [run[0], *(letter for _, letter in units)], [between for between, _ in units]

@@ -1,0 +1,80 @@
+"""Which words are English, how common they are, and where a run of letters without blanks comes apart into words.
+
+The list of words is the frequency dictionary that comes with symspellpy (82,765 words; MIT): Google Books n-grams crossed
+with SCOWL. Only its file is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+
+LONGEST_RUN = 60
+"""Letters of a run that is still taken apart: the work grows with its length."""
+LONGEST_WORD = 20
+TAUGHT = 300_000
+"""How often a word of a policy counts as seen that the list does not have: as often as a word that most people know."""
+SHORT = frozenset(
+    "a i am an as at be by do go he hi if in is it me my no of oh ok on or so to up us we u ur im".split()
+)
+"""The words of one and two letters: the list has every pair of letters that somebody ever printed."""
+_THREE = 2_000_000
+"""How common a word of three letters must be; most rarer ones are abbreviations."""
+
+
+@cache
+def frequencies() -> Mapping[str, int]:
+    """By English word, without apostrophes, how often it was seen."""
+    text = (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_text("utf-8-sig")
+    found: dict[str, int] = {}
+    for line in text.splitlines():
+        word, _, count = line.partition(" ")
+        found.setdefault(word.replace("'", ""), int(count))
+    return found
+
+
+class Segmenter:
+    """Takes runs of letters apart, as the most likely sequence of words (unigram model, Viterbi).
+
+    ``taught``: words of policies and of text-speak, which no list may have.
+    """
+
+    def __init__(self, taught: Iterable[str]) -> None:
+        counts = {word: count for word, count in frequencies().items() if _is_word(word, count)}
+        for word in taught:
+            if len(word) > 2 or word in SHORT:
+                counts.setdefault(word, TAUGHT)
+        total = math.log(sum(counts.values()))
+        self._cost = {word: total - math.log(count) for word, count in counts.items()}
+        self._longest = min(LONGEST_WORD, max(map(len, self._cost), default=0))
+
+    def split(self, run: str, without: Collection[str] = ()) -> list[str]:
+        """The words of a run of letters, none of ``without``; an empty list if it does not come apart into words."""
+        length = len(run)
+        if length > LONGEST_RUN:
+            return []
+        best = [0.0] + [math.inf] * length
+        began = [0] * (length + 1)
+        cost = self._cost.get
+        for end in range(1, length + 1):
+            for start in range(max(0, end - self._longest), end):
+                if (so_far := best[start]) < best[end]:
+                    own = cost(word := run[start:end])
+                    if own is not None and so_far + own < best[end] and word not in without:
+                        best[end], began[end] = so_far + own, start
+        return [] if math.isinf(best[length]) else _words(run, began)
+
+
+def _is_word(word: str, count: int) -> bool:
+    return word in SHORT or len(word) > 3 or (len(word) == 3 and count > _THREE)
+
+
+def _words(run: str, began: list[int]) -> list[str]:
+    found: list[str] = []
+    end = len(run)
+    while end:
+        found.append(run[began[end] : end])
+        end = began[end]
+    return found[::-1]

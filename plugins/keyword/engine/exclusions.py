@@ -1,0 +1,50 @@
+"""What is innocent by itself: collocations ("slag heap"), names of people and places, titles of set texts, help services.
+
+A hit within one of these does not count. They are looked for like phrases, in the same pass over the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from appliance.api import Section, read_text, section_of, setting
+
+DATA = Path(__file__).parent / "data" / "exclusions.yaml"
+
+
+class Innocent(StrEnum):
+    """Why something is innocent, in the words of pages."""
+
+    COLLOCATION = "a saying in which these words mean no harm"
+    HELP = "the name of a service that helps"
+    NAME = "a name from the school’s directory"
+    TITLE = "the title of a text that is read in class"
+
+
+class _File(Section):
+    """The supplied exclusions."""
+
+    collocations: tuple[str, ...] = setting((), "Phrases in which a word of a policy is innocent.")
+    help: tuple[str, ...] = setting((), "Names and numbers of services that help.")
+    titles: tuple[str, ...] = setting((), "Titles of texts that are read in class.")
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusions:
+    """Phrases by the reason why they are innocent."""
+
+    phrases: tuple[tuple[Innocent, str], ...] = ()
+
+    def adding(self, why: Innocent, phrases: Iterable[str]) -> Exclusions:
+        """These and some more, from the school's directory for example."""
+        return replace(self, phrases=(*self.phrases, *((why, phrase) for phrase in phrases)))
+
+
+def supplied() -> Exclusions:
+    """What comes with the appliance. Raises ``ConfigError`` if the file is damaged."""
+    found, _ = section_of(read_text(DATA), DATA, _File)
+    all_of_them = Exclusions().adding(Innocent.COLLOCATION, found.collocations).adding(Innocent.HELP, found.help)
+    return all_of_them.adding(Innocent.TITLE, found.titles)

@@ -1,0 +1,79 @@
+"""What the engine says: a hit, how it was found, and why it is as severe as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from appliance.api import Severity
+
+from ..library.model import Policy, Term
+
+
+class How(StrEnum):
+    """How a phrase was written where it was found. ``words`` is for pages."""
+
+    EXACT = "exact"
+    FOLDED = "folded"
+    TEXT_SPEAK = "text-speak"
+    WORDS_BETWEEN = "words between"
+    REPEATED = "repeated"
+    DROPPED_G = "dropped g"
+    EDIT = "edit"
+    JOINED = "joined"
+    CONFUSED = "confused"
+    SPACED = "spaced"
+    LEET = "leet"
+    MASKED = "masked"
+
+    @property
+    def words(self) -> str:
+        """In a sentence: "It was written ..."."""
+        return _WORDS[self]
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether another word may have been meant."""
+        return self in (How.EDIT, How.MASKED, How.CONFUSED)
+
+
+_WORDS = {
+    How.EXACT: "exactly as it is written in the policy",
+    How.FOLDED: "with other capitals, accents, signs or look-alike letters than in the policy",
+    How.TEXT_SPEAK: "in text-speak",
+    How.WORDS_BETWEEN: "with words in between that change nothing, such as “really”",
+    How.REPEATED: "with repeated letters",
+    How.DROPPED_G: "without the g at the end of a word",
+    How.EDIT: "misspelt by one letter",
+    How.JOINED: "without blanks between words",
+    How.CONFUSED: "with a word that sounds like the right one",
+    How.SPACED: "with blanks or signs between the letters",
+    How.LEET: "with digits or signs for letters",
+    How.MASKED: "with letters replaced by signs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A phrase of a term in a text: the code points from ``start`` up to, without, ``end``.
+
+    ``hows``: every way in which it was disguised, the most telling last. ``severity``: the term's, or lower, and
+    ``why_severity`` in words. ``tried``: exclusions that might have applied and did not. ``read_as``: the words as they were
+    understood.
+    """
+
+    policy: Policy
+    term: Term
+    phrase: str
+    start: int
+    end: int
+    hows: tuple[How, ...]
+    severity: Severity
+    why_severity: str
+    tried: tuple[str, ...] = ()
+    read_as: str = field(default="", repr=False)
+
+    @property
+    def how(self) -> How:
+        """The way in which it was disguised most."""
+        return self.hows[-1]

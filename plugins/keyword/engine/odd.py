@@ -1,0 +1,154 @@
+"""Odd words: those that no list has, and what may be meant by them.
+
+A word that is not known may be written with repeated letters ("diiiie"), may have lost the g at its end, may be misspelt by
+one letter, or may be two words without a blank. Each reading must be made of words of policies or of plain English; whether
+it means anything is decided by the phrases, which must match as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+from .english import LONGEST_RUN, Segmenter, frequencies
+
+FEWEST_LETTERS = 4
+"""Words that are shorter are never taken for misspelt ones."""
+FEWEST_JOINED = 4
+FEWEST_IN_COMPOUND = 6
+MOST_EDITS = 4
+"""Readings of one odd word as a misspelt one; the commonest words first."""
+COMMON = 20_000
+"""The words of plain English that repeated letters may hide: the commonest."""
+COMMONEST = 300
+"""Words that say nothing by themselves."""
+REPEATED, DROPPED_G, EDIT, JOINED = "repeat", "dropped g", "edit", "joined"
+
+_RUN = re.compile(r"(.)\1+")
+
+
+class Reading(NamedTuple):
+    """What may be meant by a word: one word or several, and how it was written."""
+
+    words: str
+    how: str
+
+
+class OddWords:
+    """Reads odd words. ``vocabulary``: the words of phrases of policies; ``spoken``: those of text-speak.
+
+    ``pairs``: words that follow each other in phrases.
+    """
+
+    def __init__(self, vocabulary: Collection[str], spoken: Collection[str], pairs: Collection[tuple[str, str]]) -> None:
+        seen = frequencies()
+        self.known = frozenset(seen).union(vocabulary, spoken)
+        self._segmenter = Segmenter([*vocabulary, *spoken])
+        common = sorted(seen, key=seen.__getitem__, reverse=True)[:COMMON]
+        self._vocabulary = frozenset(vocabulary).union(spoken)
+        self._telling = self._vocabulary.difference(common[:COMMONEST])
+        self._pairs = pairs
+        self._squeezed = _by_squeezed([*spoken, *common], vocabulary)
+        self._near = _by_deletion(word for word in vocabulary if len(word) >= FEWEST_LETTERS and word.isalpha())
+        self._seen = seen
+
+    def readings(self, word: str) -> tuple[Reading, ...]:
+        """What may be meant by a word that is not known, the likeliest first."""
+        if not word.isalpha() or len(word) > LONGEST_RUN:
+            return ()
+        found: dict[str, Reading] = {}
+        for reading in self._readings(word):
+            found.setdefault(reading.words, reading)
+        return tuple(found.values())
+
+    def _readings(self, word: str) -> Iterator[Reading]:
+        squeezed = squeeze(word)
+        for plain in self._squeezed.get(squeezed, ()):
+            if plain != word:
+                yield Reading(plain, REPEATED)
+        if word.endswith("in") and word + "g" in self.known:
+            yield Reading(word + "g", DROPPED_G)
+        yield from self._misspelt(word, word)
+        if squeezed != word:
+            yield from self._misspelt(squeezed, word)
+        if len(word) >= FEWEST_JOINED:
+            yield from self._joined(word)
+        if squeezed != word and len(squeezed) >= FEWEST_JOINED:
+            yield from self._joined(squeezed)
+
+    def _misspelt(self, word: str, written: str) -> Iterator[Reading]:
+        found = {meant for meant in self._neighbours(word) if meant != written}
+        likeliest = sorted(found, key=lambda meant: (-self._seen.get(meant, 0), meant))
+        for meant in likeliest[:MOST_EDITS]:
+            yield Reading(meant, EDIT)
+
+    def _neighbours(self, word: str) -> Iterator[str]:
+        """Words of policies with the same first letter that are one edit away (optimal string alignment)."""
+        if len(word) < FEWEST_LETTERS - 1:
+            return
+        for piece in (word, *_deletions(word)):
+            for meant in self._near.get(piece, ()):
+                if meant[0] == word[0] and is_one_edit(word, meant):
+                    yield meant
+
+    def _joined(self, word: str) -> Iterator[Reading]:
+        parts = self._segmenter.split(word)
+        yield from self._if_words(word, parts)
+        compounds = [part for part in parts if len(part) >= FEWEST_IN_COMPOUND and part not in self._vocabulary]
+        if compounds:  # "afterschool" is a word, and "after school" what a phrase says
+            yield from self._if_words(word, self._segmenter.split(word, compounds))
+
+    def _if_words(self, word: str, parts: list[str]) -> Iterator[Reading]:
+        if 1 < len(parts) <= 1 + len(word) // 2 and self._may_say_something(parts):
+            yield Reading(" ".join(parts), JOINED)
+
+    def _may_say_something(self, parts: list[str]) -> bool:
+        return not self._telling.isdisjoint(parts) or any(pair in self._pairs for pair in pairwise(parts))
+
+    def splits(self, run: str) -> list[str]:
+        """A run of single letters as words, in every likely way; as it is if it is a word or does not come apart."""
+        if run in self.known:
+            return [run]
+        return [reading.words for reading in self._joined(run)] or [" ".join(self._segmenter.split(run)) or run]
+
+
+def squeeze(word: str) -> str:
+    """A word with each run of the same letter as one."""
+    return _RUN.sub(r"\1", word)
+
+
+def _by_squeezed(common: Iterable[str], vocabulary: Collection[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for word in (*vocabulary, *common):
+        if word.isalpha() and word not in found[squeezed := squeeze(word)]:
+            found[squeezed].append(word)
+    return {squeezed: tuple(words[:3]) for squeezed, words in found.items()}
+
+
+def _by_deletion(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """By a word, and by each form of it with one letter less, the words that it comes from (SymSpell, Garbe 2012)."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for word in words:
+        for piece in {word, *_deletions(word)}:
+            found[piece].append(word)
+    return {piece: tuple(words) for piece, words in found.items()}
+
+
+def _deletions(word: str) -> Iterator[str]:
+    return (word[:place] + word[place + 1 :] for place in range(len(word)))
+
+
+def is_one_edit(one: str, other: str) -> bool:
+    """Whether a letter more, less or another, or two neighbours swapped, makes one of the other."""
+    if len(one) > len(other):
+        one, other = other, one
+    if len(other) - len(one) > 1 or one == other:
+        return False
+    place = next((at for at, (mine, yours) in enumerate(zip(one, other, strict=False)) if mine != yours), len(one))
+    if len(one) < len(other):
+        return one[place:] == other[place + 1 :]
+    rest, others = one[place:], other[place:]
+    return rest[1:] == others[1:] or (rest[2:] == others[2:] and rest[:2] == others[1::-1])

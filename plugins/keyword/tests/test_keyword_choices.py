@@ -1,0 +1,361 @@
+"""The school's decisions over supplied policies: what is then looked for, who may decide, and what the record says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import date
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from accounts import no_store_is_left_open
+
+from appliance.access import Role
+from appliance.clock import new_id, stamp
+from appliance.errors import Refused
+from appliance.observations import Observation, Severity, Surface
+from appliance.testing import HELP_SEEKING, Client, Home, Running, free_port, start_in_process
+from appliance_plugins.keyword.choices.applying import apply, own_term
+from appliance_plugins.keyword.choices.model import Change, Changed, Decisions, Name, OwnPolicy, OwnTerm
+from appliance_plugins.keyword.library.model import Matching, Policy, Term
+
+__all__ = ["no_store_is_left_open"]
+
+HIDDEN = """\
+name: secret_list
+title: Secret list
+category: illegal
+version: "1"
+date: 2026-09-01
+owner: An authority
+summary: Words that nobody is shown before they are found.
+hidden: true
+terms:
+  - {id: zebra, phrases: [purple zebra stripes], severity: severe, definition: A made-up thing that is hidden here.}
+"""
+OWN = """\
+name: local
+title: Words of our school
+category: bullying
+version: "3"
+date: 2026-09-01
+owner: Mrs Khan
+summary: Words that only our school knows.
+terms:
+  - id: green-giant
+    phrases: [green giant]
+    severity: minor
+    surfaces: [typed, page]
+    pages_because: It stands on notes that are handed round.
+    definition: What a group of year 9 calls one of its members.
+"""
+ENTRY = {
+    "id": "own-1",
+    "phrases": ["blue (goblin|ogre)"],
+    "definition": "What some pupils call one another here.",
+    "severity": "moderate",
+    "surfaces": ["typed"],
+}
+
+
+# Pure
+
+
+@pytest.fixture(scope="module")
+def supplied() -> tuple[Policy, ...]:
+    """Two policies, so that these tests hold whatever is supplied."""
+    day, typed = date(2026, 9, 1), frozenset({Surface.TYPED, Surface.SEARCH})
+    read = typed | {Surface.PAGE, Surface.TITLE}
+    means = "What it means and why it may matter."
+    suicide = (
+        Term("want-to-die", ("I want to die",), means, Severity.SEVERE, typed),
+        Term("kill-myself", ("kill myself",), means, Severity.MODERATE, typed),
+        Term("ways", ("ways to kill myself",), means, Severity.SEVERE, read, pages_because="Nobody reads it by chance."),
+    )
+    bullying = (Term("loser", ("you are a loser",), means, Severity.MINOR, typed),)
+    return (
+        Policy("suicide", "Suicide", "suicide", "1.0", day, "the makers", "What a policy holds.", suicide),
+        Policy("bullying", "Bullying", "bullying", "1.0", day, "the makers", "What a policy holds.", bullying),
+    )
+
+
+def term_ids(policies: tuple[Policy, ...], name: str) -> set[str]:
+    return {term.id for policy in policies if policy.name == name for term in policy.terms}
+
+
+def decided(**parts: Any) -> dict[str, Any]:
+    """As it comes to the detection process: through JSON."""
+    return json.loads(json.dumps(Decisions(**parts).as_json()))
+
+
+def test_without_decisions_everything_is_as_supplied(supplied: tuple[Policy, ...]) -> None:
+    assert apply(supplied, {}) == supplied
+    assert apply(supplied, decided()) == supplied
+
+
+def test_a_term_that_is_off_is_not_there_in_any_version(supplied: tuple[Policy, ...]) -> None:
+    found = apply(supplied, decided(changed=(Changed("suicide", "want-to-die", Change.OFF),)))
+    assert term_ids(supplied, "suicide") - term_ids(found, "suicide") == {"want-to-die"}
+
+
+def test_a_stricter_copy_takes_the_place_of_a_supplied_term(supplied: tuple[Policy, ...]) -> None:
+    found = apply(supplied, decided(changed=(Changed("suicide", "want-to-die", Change.EXACT),)))
+    (copy,) = [term for policy in found for term in policy.terms if term.id == "want-to-die-ours"]
+    assert copy.matching is Matching.EXACT
+    assert "want-to-die" not in term_ids(found, "suicide")
+
+
+def test_a_copy_that_leaves_pages_out_keeps_titles(supplied: tuple[Policy, ...]) -> None:
+    term = next(one for policy in supplied for one in policy.terms if Surface.PAGE in one.surfaces)
+    policy = next(one for one in supplied if term in one.terms)
+    found = apply(supplied, decided(changed=(Changed(policy.name, term.id, Change.NOT_PAGES),), reading=(policy.name,)))
+    (copy,) = [one for other in found for one in other.terms if one.id == f"{term.id}-ours"]
+    assert Surface.PAGE not in copy.surfaces
+    assert Surface.TITLE in copy.surfaces
+
+
+def test_own_policies_own_terms_and_names_are_looked_for(supplied: tuple[Policy, ...]) -> None:
+    found = apply(
+        supplied,
+        decided(
+            policies=(OwnPolicy("own_slang", "Slang", "bullying", "Our slang.", "2026-09-01", 2),),
+            terms=(OwnTerm("own_slang", ENTRY), OwnTerm("suicide", {**ENTRY, "id": "own-2"})),
+            names=(Name("n1", "Bea Pupil", "2026-12-01T00:00:00.000Z"),),
+        ),
+    )
+    by_name = {policy.name: policy for policy in found}
+    assert by_name["own_slang"].terms[0].phrases == ("blue goblin", "blue ogre")
+    assert "own-2" in term_ids(found, "suicide")
+    names = by_name["names_watched_for"]
+    assert names.hidden
+    assert names.terms[0].matching is Matching.EXACT
+    assert names.terms[0].severity is Severity.MODERATE
+
+
+def test_a_term_that_no_longer_fits_the_rules_costs_nothing_else(supplied: tuple[Policy, ...]) -> None:
+    wrong = {**ENTRY, "id": "own-3", "severity": "mild"}
+    found = apply(supplied, decided(terms=(OwnTerm("suicide", wrong), OwnTerm("suicide", ENTRY))))
+    assert term_ids(found, "suicide") - term_ids(supplied, "suicide") == {"own-1"}
+    assert own_term("suicide", wrong) is None
+
+
+def test_a_policy_that_counts_in_what_is_read_has_every_term_there(supplied: tuple[Policy, ...]) -> None:
+    found = apply(supplied, decided(reading=("bullying",)))
+    assert all(Surface.PAGE in term.surfaces for policy in found if policy.name == "bullying" for term in policy.terms)
+    assert [policy for policy in found if policy.name != "bullying"] == [
+        policy for policy in supplied if policy.name != "bullying"
+    ]
+
+
+def test_what_is_watched_for_stands_in_no_log() -> None:
+    assert "Bea" not in repr(Name("n1", "Bea Pupil", ""))
+
+
+# On a running appliance
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    folder = tmp_path_factory.mktemp("choices") / "home"
+    folder.mkdir(mode=0o755)
+    (folder / "help_seeking.yaml").write_text(HELP_SEEKING, encoding="utf-8")
+    home = Home(folder, free_port(), free_port())
+    (folder / "policies").mkdir()
+    (folder / "policies" / "secret.yaml").write_text(HIDDEN, encoding="utf-8")
+    (folder / "policies" / "local.yaml").write_text(OWN, encoding="utf-8")
+    home.write("plugins: {keyword: {}}\n")
+    found = await start_in_process(home)
+    yield found
+    await found.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lead(running: Running) -> Client:
+    return await running.as_role(Role.LEAD, name="Lena Lead")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def deputy(running: Running) -> Client:
+    return await running.as_role(Role.DEPUTY, name="Dan Deputy")
+
+
+def plugin(running: Running) -> Any:
+    return running.appliance.plugins._registered["keyword"].plugin
+
+
+async def terms(running: Running, text: str, surface: Surface = Surface.TYPED) -> list[str]:
+    """What the detection process finds, once it knows of the last change."""
+    await running.appliance.detection.refresh()
+    found = await running.appliance.detection.judge(Observation(new_id(), stamp(), surface, text))
+    return [finding.term for finding in found]
+
+
+async def audit(running: Running, action: str) -> list[dict[str, Any]]:
+    rows = await running.appliance.records.fetch("SELECT * FROM audit WHERE action = ? ORDER BY seq", (action,))
+    return [dict(row) for row in rows]
+
+
+WISH = {"change": "off", "because": "harmless", "reason": "Our play is called that"}
+TERM = "/keyword/policies/local/terms/green-giant"
+
+loop = pytest.mark.asyncio(loop_scope="module")
+
+
+@loop
+async def test_the_lead_decides_whether_a_supplied_term_goes_off(
+    running: Running, lead: Client, deputy: Client
+) -> None:
+    assert "green giant" in (await deputy.get(TERM)).text
+    assert (await deputy.post(TERM, {**WISH, "reason": " "})).status == 422
+    assert (await deputy.post(TERM, WISH)).status == 303
+    assert await terms(running, "the green giant") == ["local/green-giant"]
+    page = (await lead.get("/keyword/requests")).text
+    assert "Our play is called that" in page
+    assert "It is mostly found in harmless sentences" in page
+    assert "asks to switch off a term" in (await lead.get("/notices")).text
+    request = the_id(page)
+    assert "Your sign-in does not allow this" in (await decide(deputy, request, "grant")).text
+    assert (await decide(lead, request, "grant", "")).status == 422
+    assert (await decide(lead, request, "grant")).status == 303
+    assert await terms(running, "the green giant") == []
+    assert "Switched off by the school" in (await lead.get("/keyword/policies/local")).text
+    assert "the term is off" in (await deputy.get("/notices")).text
+    (asked,) = await audit(running, "asked to change a supplied term")
+    (done,) = await audit(running, "switched a supplied term off")
+    assert (asked["actor"], done["actor"]) == ("Dan Deputy", "Lena Lead")
+    assert "Our play" not in asked["detail"]
+    assert (await decide(lead, request, "grant")).status == 422  # it was decided
+
+    report = (await lead.get(f"/keyword/requests/{request}/report.yaml")).text
+    for line in ('policy: "local"', 'term: "green-giant"', 'version: "3"', 'reason: "harmless"', "false_positives: 0"):
+        assert line in report
+    assert "play" not in report
+
+    assert (await decide(deputy, request, "on", "The play is over")).status == 303
+    assert await terms(running, "the green giant") == ["local/green-giant"]
+    assert "The play is over" in (await lead.get("/keyword/policies/local")).text
+
+
+def the_id(page: str) -> str:
+    found = re.search(r"/keyword/\w+/([0-9a-f-]{36})", page)
+    assert found is not None
+    return found[1]
+
+
+async def decide(client: Client, request: str, do: str, reason: str = "Because of the play") -> Any:
+    return await client.post(f"/keyword/requests/{request}", {"do": do, "reason": reason})
+
+
+@loop
+async def test_a_noisy_term_is_made_stricter_at_once(running: Running, lead: Client, deputy: Client) -> None:
+    assert await terms(running, "the greeen giant") == ["local/green-giant"]
+    assert (await deputy.post(TERM, {**WISH, "change": "exact"})).status == 303
+    assert await terms(running, "the greeen giant") == []
+    assert await terms(running, "the green giant") == ["local/green-giant-ours"]
+    page = (await lead.get("/keyword/policies/local")).text
+    assert "whole words only" in page
+    (row,) = await audit(running, "made a supplied term stricter")
+    assert json.loads(row["detail"])["change"] == "exact"
+    assert (await decide(deputy, the_id((await lead.get("/keyword/requests")).text), "on")).status == 303
+
+
+@loop
+async def test_a_school_policy_and_its_term_are_made_changed_and_ended(
+    running: Running, lead: Client, deputy: Client
+) -> None:
+    policy = {"title": "Slang & such", "category": "bullying", "summary": "What pupils say here.", "reason": "New"}
+    assert (await deputy.post("/keyword/new", {**policy, "summary": "short"})).status == 422
+    answer = await deputy.post("/keyword/new", policy)
+    assert answer.headers["Location"] == "/keyword/policies/own_slang_such/add"
+    path = "/keyword/policies/own_slang_such"
+    term = {
+        "phrases": "blue (goblin|ogre)\nthat blue one", "definition": "What some pupils call one another here.",
+        "severity": "moderate", "on_typed": "yes", "matching": "loose", "picture": "yes", "reason": "Heard in year 8",
+    }  # fmt: skip
+    for change, words in (
+        ({"phrases": ""}, "one way to say it on each line"),
+        ({"definition": "Short."}, "what it means and why it may matter"),
+        ({"severity": ""}, "Choose how severe it is"),
+        ({"on_typed": None}, "Choose where it is looked for"),
+        ({"on_page": "yes"}, "Say why it is also looked for in what is read"),
+        ({"phrases": "blue (goblin"}, "do not fit together"),
+        ({"clip_seconds": "many"}, "Write a number of seconds"),
+        ({"reason": ""}, "Say why, so that"),
+    ):
+        fields = {name: value for name, value in {**term, **change}.items() if value is not None}
+        wrong = await deputy.post(f"{path}/add", fields)
+        assert (wrong.status, words in wrong.text) == (422, True), words
+        assert "Heard in year 8" in wrong.text or change == {"reason": ""}
+    assert (await deputy.post(f"{path}/add", term)).status == 303
+    (found,) = await terms(running, "you are a blue ogre")
+    page = (await lead.get(path)).text
+    assert "that blue one" in page
+    assert "Heard in year 8" in page
+    edit = f"{path}/own/{found.partition('/')[2]}"
+    assert "blue (goblin|ogre)" in (await deputy.get(edit)).text
+    assert (await deputy.post(edit, {**term, "phrases": "blue ogre", "severity": "severe"})).status == 303
+    assert await terms(running, "you are a blue goblin") == []
+    assert await terms(running, "you are a blue ogre") == [found]
+    assert (await deputy.post(f"{edit}/end", {"reason": "Gone"})).status == 303
+    assert await terms(running, "you are a blue ogre") == []
+    assert (await deputy.get(edit)).status == 404
+    assert (await deputy.post(f"{path}/end", {"reason": "Over"})).status == 303
+    assert (await lead.get(path)).status == 404
+    assert all(
+        "ogre" not in row["detail"] + row["subject"] for row in await audit(running, "wrote a term of the school’s own")
+    )
+
+
+@loop
+async def test_a_poor_term_is_warned_of_and_tried_first(running: Running, deputy: Client) -> None:
+    term = {
+        "phrases": "gob", "definition": "A word for a mouth that is used to insult.", "severity": "minor",
+        "on_typed": "yes", "reason": "Heard often",
+    }  # fmt: skip
+    first = await deputy.post("/keyword/policies/local/add", term)
+    assert first.status == 422
+    for words in (
+        "fewer than 4 letters",
+        "A single word is found wherever it stands",
+        "you are gob",
+        "I have read this",
+    ):
+        assert words in first.text, words
+    preview = await deputy.post("/keyword/policies/local/add", {**term, "do": "preview"})
+    assert preview.status == 200
+    assert "keeps no other text" in preview.text
+    assert await terms(running, "shut your gob") == []
+    assert (await deputy.post("/keyword/policies/local/add", {**term, "sure": "yes"})).status == 303
+    (found,) = await terms(running, "shut your gob")
+    await deputy.post(f"/keyword/policies/local/own/{found.partition('/')[2]}/end", {"reason": "A test"})
+
+
+@loop
+async def test_hidden_words_stand_nowhere(running: Running, lead: Client) -> None:
+    for path in ("/keyword", "/keyword?words=zebra", "/keyword/policies/secret_list", "/keyword/requests"):
+        page = (await lead.get(path)).text
+        assert "purple" not in page, path
+        assert "A made-up thing" not in page, path
+    assert "1 Severe" in (await lead.get("/keyword/policies/secret_list")).text
+    assert (await lead.get("/keyword/policies/secret_list/terms/zebra")).status == 404
+    assert (await lead.get("/keyword/policies/secret_list/add")).status == 404
+
+
+@loop
+async def test_terms_are_searched(lead: Client) -> None:
+    page = (await lead.get("/keyword?words=green giant")).text
+    assert 'href="/keyword/policies/local#green-giant"' in page
+    assert "0 terms with" in (await lead.get("/keyword?words=nonsense12")).text
+
+
+@loop
+async def test_who_may_not_decide_is_refused_by_the_store_too(running: Running) -> None:
+    pastoral = await running.as_role(Role.PASTORAL)
+    assert (await pastoral.get("/keyword/new")).status == 403
+    assert (await pastoral.get("/keyword/names")).status == 403
+    with pytest.raises(Refused):
+        await plugin(running).choices.decisions.put_term(pastoral.actor, "local", ENTRY, "x")
+    it = await running.as_role(Role.IT)
+    assert (await it.get("/keyword/requests")).status == 403

@@ -17,6 +17,7 @@ from ahocorasick_rs import AhoCorasick
 
 from ..library.model import Matching, Policy, Term
 from .context import Around
+from .english import frequencies
 from .exclusions import Exclusions, Innocent
 from .folding import Folded, Table
 from .textspeak import canonical
@@ -83,9 +84,8 @@ class Compiled:
                 unspaced["".join(words)].append(needle)
             else:
                 spaced[f" {joined} "].append(needle)
-        for policy in policies:
-            for term in policy.terms:
-                self.vocabulary.update(word for phrase in term.near for word in self._whole_words(phrase))
+        nears = {phrase for policy in policies for term in policy.terms for phrase in term.near}
+        self.vocabulary.update(word for phrase in nears for word in self._whole_words(phrase))
         self._spaced, self._entries = _automaton(spaced)
         self._unspaced, self._unspaced_entries = _automaton(unspaced)
 
@@ -94,10 +94,11 @@ class Compiled:
         return [canonical(word) for word in Folded(phrase, self._table).words()]
 
     def _whole_words(self, phrase: str) -> Iterator[str]:
-        """The words of a neighbour, without those that are only a beginning."""
+        """The words of a neighbour; of a beginning such as "hat*" only if it is a word by itself."""
         for written in phrase.split():
-            if not written.endswith("*"):
-                yield from " ".join(self.words(written)).split()
+            plain = " ".join(self.words(written)).split()
+            if not written.endswith("*") or written[:-1] in frequencies():
+                yield from plain
 
     def scan(self, words: Sequence[str]) -> Iterator[tuple[Entry, int, int]]:
         """Every phrase among canonical words: what it is, and the numbers of its first and last word."""
@@ -124,9 +125,13 @@ def _automaton(entries: dict[str, list[Entry]]) -> tuple[AhoCorasick, list[list[
 
 
 def _entries(policies: Sequence[Policy], exclusions: Exclusions) -> Iterator[tuple[Sought | Innocence, str]]:
+    arounds: dict[tuple[str, ...], Around] = {}  # many terms share their neighbours, and these take long to make
     for policy in policies:
         for term in policy.terms:
-            sought = Sought(policy, term, Around(term.near), Around(term.unless))
+            for phrases in (term.near, term.unless):
+                if phrases not in arounds:
+                    arounds[phrases] = Around(phrases)
+            sought = Sought(policy, term, arounds[term.near], arounds[term.unless])
             for phrase in term.phrases:
                 yield sought, phrase
     for why, phrase in exclusions.phrases:

@@ -10,7 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 
 from .english import frequencies
 from .odd import squeeze
@@ -24,6 +24,8 @@ _LETTERS = {sign: "il" if sign in "1!|" else chr(code) if isinstance(code, int) 
 MOST_AMBIGUOUS = 5
 """Signs of one word that may be an i or an l; with more of them only the i is tried."""
 LONGEST_TOKEN = 30
+MOST_LOOKED_AT = 3000
+"""Stretches of one text that are looked at: hundreds of times more than people write."""
 NEAR = 40
 """Letters around a word with digits for letters in which what is only digits counts as letters too."""
 MOST_WILD = 6
@@ -36,8 +38,8 @@ _SPACED = re.compile(rf"(?<![^\W_])(?<![@$|€£]){_ONE}(?:(?>{_BETWEEN}{_ONE}(?
 """Atomic, so that a run which is none after all is not tried in every other way."""
 _SINGLES = re.compile(r" \S \S \S ")
 _SIGNED = re.compile(r"[@$€|!]\W{1,3}[^\W_]\W")
-_SIGN_BEFORE = re.compile(r"[-.0-9@$!+|(€£*#%^~?_=]+[a-z]")
-_SIGN_AFTER = re.compile(r"[0-9@$+|€£*#%^~!]+(?![\w@$])")
+_SIGN_BEFORE = re.compile(r"[-.0-9@$!+|(€£*#%^~?_=][a-z]")
+_SIGN_AFTER = re.compile(r"[0-9@$+|€£*#%^~!]{1,4}(?![\w@$+|€£*#%^~!])")
 _TOKEN = re.compile(r"[^\s,;:/\\\"()\[\]{}<>]+")
 _LEET = re.compile(r"(?=[a-z0-9@$!+|€£(]*[a-z])(?=[a-z]*[0-9@$!+|€£(])[a-z0-9@$!+|€£(]{2,30}")
 _MASKED = re.compile(r"[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4}")
@@ -85,7 +87,7 @@ class Disguises:
     # Single letters with signs between them
 
     def _spaced(self, text: str) -> Iterator[Stretch]:
-        for match in _SPACED.finditer(text):
+        for match in islice(_SPACED.finditer(text), MOST_LOOKED_AT):
             readings = tuple(dict.fromkeys(self._of_single_letters(match.group())))
             if readings:
                 yield Stretch(match.start(), match.end(), SPACED, readings)
@@ -122,7 +124,7 @@ class Disguises:
 
     def _with_signs(self, text: str) -> list[Stretch]:
         """Words with a sign in them or at their end that is to be read as a letter, or hides one."""
-        found = [stretch for start, end in self._tokens(text) if (stretch := self._of_token(text, start, end))]
+        found = [stretch for start, end in islice(self._tokens(text), MOST_LOOKED_AT) if (stretch := self._of_token(text, start, end))]
         for stretch in [one for one in found if one.how == LEET]:  # then signs and digits that stand alone are letters too
             for match in _ALONE.finditer(text, max(0, stretch.start - NEAR), min(len(text), stretch.end + NEAR)):
                 readings = tuple(one for one in self._of_leet(match.group()) if one in self._known)

@@ -14,9 +14,10 @@ A view beyond the first two only counts where it has changed a word. Then each h
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import filterfalse, product
+from itertools import filterfalse, islice, product
 from math import prod
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from appliance.api import Severity, Surface
 
 from ..library.model import Policy
 from .addresses import Address, cut
-from .compiling import UNSPACED, Compiled, Innocence, Needle, is_exact
+from .compiling import UNSPACED, Compiled, Innocence, Needle, Sought, is_exact
 from .context import AROUND, is_foreign, is_lesson
 from .disguises import SPACED, Disguises, Stretch
 from .exclusions import Exclusions, Innocent
@@ -47,6 +48,9 @@ WINDOW = 90
 MOST_EMPTY = 100_000
 """Odd words, by their hash alone, of which is remembered that nothing may be meant by them."""
 MOST_TRIED = 5
+MOST_JUDGED = 200
+"""Places of one term in one text that are judged: a text that repeats it more often says no more than that."""
+MOST_INNOCENT = 1000
 LONGEST_ODD = 60
 WHOLE_ADDRESSES = frozenset({Surface.ADDRESS, Surface.NAME})
 BY_SOMEBODY = frozenset({Surface.TYPED, Surface.EMAIL, Surface.SEARCH})
@@ -134,13 +138,16 @@ class Engine:
         raws = [*self._look(base), *self._in_disguise(folded, base.words)]
         if not raws and not UNSPACED.search(folded.text):
             return
-        innocent = [(raw.span(), raw.entry) for raw in raws if isinstance(raw.entry, Innocence)]
+        innocent = [(raw.span(), raw.entry) for raw in raws if isinstance(raw.entry, Innocence)][:MOST_INNOCENT]
+        judged: Counter[Sought] = Counter()
         for raw in raws:
             if isinstance(raw.entry, Needle) and _counts_on(raw.entry, surface, in_query=in_query):
-                hit = self._judged(raw, raw.entry, surface, innocent)
-                if hit is not None:
-                    yield hit
-        for entry, start, end in self._compiled.scan_unspaced(folded.text):
+                judged[raw.entry.sought] += 1
+                if judged[raw.entry.sought] <= MOST_JUDGED:
+                    hit = self._judged(raw, raw.entry, surface, innocent)
+                    if hit is not None:
+                        yield hit
+        for entry, start, end in islice(self._compiled.scan_unspaced(folded.text), MOST_JUDGED):
             if isinstance(entry, Needle) and _counts_on(entry, surface, in_query=in_query):
                 begins, ends = folded.origin(start, end)
                 yield _as_written(entry, begins, ends)
@@ -173,7 +180,7 @@ class Engine:
         for entry, first, last in self._compiled.scan(words):
             touched = numbers[first : last + 1]
             hows = {changed[number] for number in touched if number in changed} if changed else set()
-            if only_changed and not hows:
+            if only_changed and not hows and not _looks_around(entry):
                 continue
             if between:
                 if touched[-1] - touched[0] == last - first:
@@ -209,7 +216,8 @@ class Engine:
             for readings in _combined([stretch.readings for stretch in window]):
                 text = _read(folded, window, readings)
                 for raw in self._look(text):
-                    if any(number in text.hows for number in raw.numbers[raw.first : raw.last + 1]):
+                    touched = raw.numbers[raw.first : raw.last + 1]
+                    if _looks_around(raw.entry) or any(number in text.hows for number in touched):
                         yield raw
 
     # Judging
@@ -342,6 +350,11 @@ def _read(folded: Folded, window: Sequence[Stretch], readings: Sequence[str]) ->
             alone.update(range(first, len(text.words)))
         at = stretch.end
     return replace(text, alone=frozenset(alone))
+
+
+def _looks_around(entry: Needle | Innocence) -> bool:
+    """Whether a word that was changed near a phrase may make it count."""
+    return isinstance(entry, Needle) and bool(entry.sought.term.near)
 
 
 def _counts_on(needle: Needle, surface: Surface, *, in_query: bool) -> bool:

@@ -1,0 +1,200 @@
+"""The engine on policies of a few terms: every way of writing, what stands around, places, and texts made to be slow."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.observations import Severity, Surface
+from appliance_plugins.keyword.engine.engine import Engine
+from appliance_plugins.keyword.engine.exclusions import Exclusions, Innocent
+from appliance_plugins.keyword.engine.hits import Hit, How
+from appliance_plugins.keyword.library.model import Matching, Policy, Term
+
+OWN = frozenset({Surface.TYPED, Surface.EMAIL, Surface.SEARCH})
+
+
+def term(name: str, *phrases: str, severity: Severity = Severity.MODERATE, **more: Any) -> Term:
+    return Term(name, phrases, f"What {name} means to a teacher.", severity, more.pop("surfaces", OWN), **more)
+
+
+def policy(*terms: Term, category: str = "bullying") -> Policy:
+    return Policy("local", "Local", category, "1", datetime.date(2026, 9, 1), "Mrs Khan", "Words.", terms)
+
+
+ENGINE = Engine(
+    [
+        policy(
+            term("giant", "green giant"),
+            term("hurt", "want to hurt you", personal=True),
+            term("you-are", "you are an idiot"),
+            term("kys", "kys"),
+            term("slag", "slag"),
+            term("late", "retard"),
+            term("group", "martians", "martian people", near=("hate*", "vermin", "go home"), unless=("not",), within=6),
+            term("exact", "purple rain", matching=Matching.EXACT),
+            term("arabic", "أريد أن أموت", language="ar"),
+            term("hindi", "मैं मरना चाहता हूँ", language="hi"),
+            term("chinese", "我想自杀", language="zh"),
+            term("blade", "sharp blade", severity=Severity.SEVERE),
+            term("page", "secret club", surfaces=frozenset({Surface.PAGE})),
+            term("name", "bad club", surfaces=frozenset({Surface.ADDRESS})),
+        )
+    ],
+    Exclusions(((Innocent.COLLOCATION, "slag heap"), (Innocent.NAME, "Martian Slag"), (Innocent.HELP, "Childline"))),
+)
+
+
+def find(text: str, surface: Surface = Surface.TYPED) -> Sequence[Hit]:
+    return ENGINE.find(text, surface)
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "how"),
+    [
+        ("a green giant.", "green giant", How.EXACT),
+        ("a GREEN-Giant", "GREEN-Giant", How.FOLDED),
+        ("grëën g\u200biant", "grëën g\u200biant", How.FOLDED),
+        ("ｇｒｅｅｎ giant", "ｇｒｅｅｎ giant", How.FOLDED),
+        ("grееn giаnt", "grееn giаnt", How.FOLDED),  # noqa: RUF001 - Cyrillic on purpose
+        ("i wanna hurt u", "wanna hurt u", How.TEXT_SPEAK),
+        ("green really giant", "green really giant", How.WORDS_BETWEEN),
+        ("greeeen giaaaant", "greeeen giaaaant", How.REPEATED),
+        ("gren gaint", "gren gaint", How.EDIT),
+        ("the greengiant", "greengiant", How.JOINED),
+        ("your an idiot", "your an idiot", How.CONFUSED),
+        ("so g r e e n  g i a n t", "g r e e n  g i a n t", How.SPACED),
+        ("so g.r.e.e.n g.i.a.n.t", "g.r.e.e.n g.i.a.n.t", How.SPACED),
+        ("gr33n g14nt", "gr33n g14nt", How.LEET),
+        ("gr*en gi#nt", "gr*en gi#nt", How.MASKED),
+        ("لا أُريد ان امـوت", "أُريد ان امـوت", How.FOLDED),
+        ("मैं मरना चाहता हूँ", "मैं मरना चाहता हूँ", How.EXACT),
+        ("你好我想自杀了", "我想自杀", How.EXACT),
+        ("k y s", "k y s", How.SPACED),
+    ],
+)
+def test_a_phrase_is_found_and_said_how_it_was_written(text: str, written: str, how: How) -> None:
+    (hit,) = find(text)
+    assert text[hit.start : hit.end] == written
+    assert hit.how is how
+    assert hit.how.words
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the evergreen giants",
+        "green is a giant colour",
+        "kysut and sky s",  # part of words
+        "kyss",
+        "a k-y.s? no: sky",
+        "purple raain",  # only exactly
+        "p u r p l e  r a i n",
+        "the slag heap is old",
+        "Mr Martian Slag hates me",
+        "Je suis en retard dans le bus",
+        "we do not hate martians",
+        "martians live on mars",
+        "I hate rain. It is late.\nmartians",
+        "eyJhbGciOiJIUzI1NiJ9.gr33nG14nt.4nTsf4gg0tAAA",
+        "data:image/png;base64,iVBORw0KGgogreen/giant",
+        "secret club",
+    ],
+)
+def test_what_is_innocent_is_left_alone(text: str) -> None:
+    assert [hit.term.id for hit in find(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("https://search.example/?q=the+green+giant&ei=k1llZ0d13", "green+giant"),
+        ("see https://chat.example/x?msg=gr%65en%20giant now", "gr%65en%20giant"),
+        ("https://a.example/?q=gr%2565en%2520giant", "gr%2565en%2520giant"),
+        ("www.greengiant.example", "greengiant"),
+        ("https://a.example/?q=%D8%A3%D8%B1%D9%8A%D8%AF+%D8%A3%D9%86+%D8%A3%D9%85%D9%88%D8%AA", None),
+    ],
+)
+def test_addresses_are_read_as_a_browser_would(text: str, written: str | None) -> None:
+    (hit,) = find(text)
+    assert written is None or text[hit.start : hit.end] == written
+    assert [one.term.id for one in find(text, Surface.ADDRESS)] == ([hit.term.id] if "?" in text else [])
+
+
+def test_neighbours_make_a_word_count() -> None:
+    assert [hit.term.id for hit in find("I hated those martians")] == ["group"]
+    assert [hit.term.id for hit in find("martians should go home")] == ["group"]
+    assert [hit.term.id for hit in find("I haet all the martians")] == ["group"]
+
+
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("bring a sharp blade", Severity.SEVERE),
+        ("bring a shapr blade", Severity.MODERATE),  # another word may have been meant
+        ("my essay has a sharp blade in it", Severity.MINOR),
+        ("i want to hurt you, says my essay", Severity.MODERATE),  # somebody speaks to somebody
+        ("i want to hurtt you", Severity.MODERATE),
+    ],
+)
+def test_severity_is_lowered_for_a_reason(text: str, severity: Severity) -> None:
+    (hit,) = find(text)
+    assert hit.severity is severity
+    assert hit.why_severity
+
+
+def test_exclusions_that_did_not_apply_are_told() -> None:
+    (hit,) = find("she is a slag")
+    assert "slag heap" in hit.tried
+
+
+def test_a_search_for_help_is_nobodys_business() -> None:
+    assert find("childline green giant", Surface.SEARCH) == []
+    assert [hit.term.id for hit in find("childline is a green giant")] == ["giant"]
+
+
+def test_a_term_counts_only_where_it_is_looked_for() -> None:
+    assert [hit.term.id for hit in find("secret club green giant", Surface.PAGE)] == ["page"]
+    assert [hit.term.id for hit in find("bad-club.example", Surface.NAME)] == ["name"]
+    assert find("kys", Surface.SEARCH) == []
+
+
+texts = st.text(st.characters(), max_size=300) | st.text(
+    st.sampled_from("gren iat1!@$*.-_k y s \u200b\u0301Ggо٤我死ह\n%2e&?=:/'\u0301"), max_size=300
+)
+
+
+@given(texts, st.sampled_from(Surface))
+@settings(max_examples=300)
+def test_any_text_gives_hits_with_places_in_it(text: str, surface: Surface) -> None:
+    for hit in find(text, surface):
+        assert 0 <= hit.start < hit.end <= len(text)
+
+
+@given(texts)
+def test_the_same_text_gives_the_same_hits(text: str) -> None:
+    assert find(text) == find(text)
+
+
+TRAPS = {
+    "a ": "a ", "*a": "*a", "a*": "a*", "@": "@", "@ ": "@ ", "k.i.l.l.": "k.i.l.l.", "one word": "a", "digits": "1", "1a": "1a",
+    "%25": "%25", "http://": "http://a.b/", "a.": "a.", "accents": "e\u0301\u0323", "joined": "greengiant", "odd": "grenn gaint ",
+    "hit": "green giant ", "near": "martians hate ", "chinese": "我想自杀", "mixed": "g r33n_g!4nt %41 ", "!": "!", "-": "-a", "newlines": "a\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_no_text_of_a_megabyte_stops_the_engine(name: str) -> None:
+    """The bound is far above what a quiet machine takes (two seconds, which ``benchmarks/detection`` measures): it is
+    there for what grows with the square of the length, which would take minutes.
+    """
+    text = (TRAPS[name] * 1_000_000)[:1_000_000]
+    started = time.process_time()
+    find(text)
+    assert time.process_time() - started < 20

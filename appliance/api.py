@@ -5,12 +5,16 @@ from appliance.app import Appliance
 from appliance.assignments import Effective, Target, TargetKind
 from appliance.audit import Audit
 from appliance.bus import Bus
+from appliance.captures.reading import Filter as CaptureFilter
+from appliance.captures.reading import TermCount
 from appliance.clock import new_id, now, parse, random_id, stamp
 from appliance.codes import new_code, plain_code
 from appliance.config import (
     ConfigError,
+    Hours,
     Mistake,
     Section,
+    TimetableSettings,
     Wrong,
     WrongFile,
     WrongSettings,
@@ -36,6 +40,7 @@ from appliance.handed_in import NameAsked
 from appliance.hookspecs import (
     Argument,
     Check,
+    Circumstances,
     Command,
     Daily,
     Data,
@@ -54,14 +59,17 @@ from appliance.hookspecs import (
     Worker,
     hook,
 )
+from appliance.keys_on_disk import load_or_make_secret, read_private
 from appliance.live import Live
 from appliance.net import lan_addresses, local_addresses, port_holder, resolver_addresses
 from appliance.observations import Detector, EndpointDevice, Finding, Observation, Severity, Surface
 from appliance.people.devices import DeviceDetails
-from appliance.sealing import Keys
-from appliance.signing import sign_rs256
+from appliance.sealing import Keys, unwrap, wrap
+from appliance.signing import PublicKey, SigningKey, sign_rs256
+from appliance.timetable import Timetable
 from appliance.web.looks_views import gate
 from appliance.web.pages import actor, flash, keys, read_form, redirect, render
+from appliance.web.uploads import read_upload
 from appliance.whole_files import write_atomically
 from appliance.worker_link import WorkerContext
 
@@ -77,7 +85,9 @@ __all__ = [
     "AuditHeadSigned",
     "Bus",
     "CannotStart",
+    "CaptureFilter",
     "Check",
+    "Circumstances",
     "Command",
     "ConfigError",
     "Daily",
@@ -94,6 +104,7 @@ __all__ = [
     "ExemptPlace",
     "Finding",
     "HomeCard",
+    "Hours",
     "Job",
     "Keys",
     "Live",
@@ -108,12 +119,14 @@ __all__ = [
     "Panel",
     "Permission",
     "PluginSwitchedOff",
+    "PublicKey",
     "Refused",
     "Role",
     "Row",
     "Section",
     "SettingChanged",
     "Severity",
+    "SigningKey",
     "State",
     "StoreBusy",
     "StoreError",
@@ -121,6 +134,9 @@ __all__ = [
     "Target",
     "TargetKind",
     "Task",
+    "TermCount",
+    "Timetable",
+    "TimetableSettings",
     "Transaction",
     "Verdict",
     "Worker",
@@ -134,6 +150,7 @@ __all__ = [
     "hook",
     "keys",
     "lan_addresses",
+    "load_or_make_secret",
     "local_addresses",
     "new_code",
     "new_id",
@@ -143,7 +160,9 @@ __all__ = [
     "port_holder",
     "random_id",
     "read_form",
+    "read_private",
     "read_text",
+    "read_upload",
     "redirect",
     "render",
     "resolver_addresses",
@@ -151,5 +170,7 @@ __all__ = [
     "setting",
     "sign_rs256",
     "stamp",
+    "unwrap",
+    "wrap",
     "write_atomically",
 ]

@@ -42,6 +42,7 @@ from appliance.loading import page_state, resource
 from appliance.looks import Looks
 from appliance.migrate import CORE, migrate
 from appliance.monitoring.switching import Monitoring
+from appliance.names_seen import NamesSeen
 from appliance.notices import Notices
 from appliance.people.directory import Directory
 from appliance.people.vulnerable import VulnerableList
@@ -54,6 +55,7 @@ from appliance.signed_heads import SignedHeads
 from appliance.timetable import Timetable
 from appliance.upkeep import Retention, Soundness
 from appliance.vaults import Vaults
+from appliance.weighing import Weighing
 from appliance.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -95,6 +97,8 @@ class Appliance:
     endpoints: Endpoints
     second_authority: SecondAuthority
     handed_in: HandedIn
+    names_seen: NamesSeen
+    weighing: Weighing
 
 
 def build(
@@ -137,8 +141,11 @@ def build(
     read = {"exempt": exempt, "categories": categories}
     detection = Detection(config, plugins, read, health.refresh_soon)
     monitoring = Monitoring(records, audit, assignments, directory, staff, vaults, timezone)
-    endpoints = Endpoints(records, audit, directory, monitoring, plugins, exempt, live, detection, captures, config)
-    handed_in = HandedIn(detection, captures, monitoring, exempt, endpoints.connections, endpoints.is_own)
+    weighing = Weighing(plugins, directory)
+    endpoints = Endpoints(
+        records, audit, directory, monitoring, plugins, exempt, live, detection, weighing, captures, config
+    )
+    handed_in = HandedIn(detection, captures, monitoring, exempt, endpoints.connections, endpoints.is_own, weighing)
     return Appliance(
         config=config,
         records=records,
@@ -174,6 +181,8 @@ def build(
             state_dir / "trust", records, audit, notices, exempt, settings.web.domain, settings.school.name
         ),
         handed_in=handed_in,
+        names_seen=NamesSeen(),
+        weighing=weighing,
     )
 
 
@@ -289,5 +298,6 @@ def _add_jobs(appliance: Appliance) -> None:
     appliance.health.add(appliance.second_authority.checks)
     appliance.health.add(appliance.captures.checks)
     appliance.health.add(appliance.handed_in.checks)
+    appliance.health.add(appliance.weighing.checks)
     appliance.health.add(appliance.alerts.checks)
     appliance.health.add(appliance.endpoints.checks)

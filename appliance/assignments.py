@@ -189,6 +189,10 @@ class Assignments:
         if address is not None:
             yield from ([Target(TargetKind.NETWORKS, name)] for name in self._groups_around(_plain(address)))
 
+    def groups_of_address(self, address: str) -> list[str]:
+        """The groups of networks that hold an address, the most specific first."""
+        return list(self._groups_around(_plain(address)))
+
     def _groups_around(self, client: Address) -> Iterator[str]:
         """The groups of networks that hold an address, the most specific first: one look for each length of prefix."""
         for version, shift, names in self._around:

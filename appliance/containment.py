@@ -93,6 +93,20 @@ class PluginFailure(PluginError):
         self.reason = reason
         self.trace = trace
 
+    def without_words(self) -> PluginFailure:
+        """The same without the message of what was raised: where plugins handle what children write, it may hold it."""
+        reason = self.reason if self.__cause__ is None else raised_where(self.__cause__)
+        return PluginFailure(self.owner, self.doing, reason)
+
+
+def raised_where(error: BaseException) -> str:
+    """What was raised and where, without the message: it may hold what a child wrote."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = "" if place is None else f" in {Path(place.tb_frame.f_code.co_filename).name}, line {place.tb_lineno}"
+    return f"raised {type(error).__name__}{where}"
+
 
 class Containment:
     """Calls into plugins, one by one, each contained and attributed."""

@@ -18,7 +18,6 @@ import json
 import logging
 import os
 import pickle
-import re
 import signal
 import sys
 import time
@@ -28,8 +27,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from appliance.categories import UNJUDGED
 from appliance.config import Config
+from appliance.detector_data import DetectorData
 from appliance.errors import ApplianceError
+from appliance.finding_rules import NoFinding, check_findings
 from appliance.hookspecs import Check, State
 from appliance.observations import Finding, Observation, Severity, Surface
 from appliance.plugins import Plugins
@@ -40,19 +42,15 @@ PATIENCE_SECONDS = 10.0
 """How long observations wait for a process that is being started, and the status page before it turns red."""
 FAILURES, WINDOW_SECONDS = 3, 600.0
 """A detector that fails this often in this time is left out."""
+SOON_SECONDS, AGAIN_SECONDS = 0.5, 30.0
+"""How long a refresh waits for more changes, and after how long one that did not get through is tried again."""
 RESTART_PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
 STARTS_SPOILT = 2
 """A plugin during whose loading the process has ended this often is left out."""
 END_SECONDS = 1.0
 LINE_LIMIT = 4 * 1024 * 1024
-MOST_FINDINGS = 200
 GIVEN_UP_KEPT = 1000
-UNJUDGED = "unjudged"
-"""The category of what a detector could not judge."""
 NAME = "Detection"
-
-_LONGEST = {"policy": 200, "version": 100, "term": 200, "phrase": 1000, "definition": 4000, "found": 300}
-_CATEGORY = re.compile(r"[a-z][a-z0-9_-]{0,59}")
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +73,8 @@ class _Child:
 
     process: asyncio.subprocess.Process
     surfaces: Mapping[str, frozenset[Surface]] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Plugins that did not load what pages have set for them, and why."""
     questions: int = 0
     ready: bool = False
 
@@ -144,6 +144,8 @@ class Detection:
         self._not_built: dict[str, str] = {}
         self._spoilt: Counter[str] = Counter()
         self._given_up: dict[tuple[str, str], Finding] = {}
+        self._data = DetectorData(plugins)
+        self._timer: asyncio.TimerHandle | None = None
         self._running = False
 
     # Starting and stopping
@@ -158,6 +160,8 @@ class Detection:
     async def stop(self) -> None:
         """End the process. Whoever still waits hears ``DetectionAway``."""
         self._running = False
+        if self._timer is not None:
+            self._timer.cancel()
         self._child = None
         self._there.set()
         for task in tuple(self._tasks):
@@ -170,18 +174,37 @@ class Detection:
             await asyncio.wait(tuple(self._judging))
 
     async def refresh(self) -> None:
-        """A new process with the detectors of the plugins that are on now; the old one goes when it is there."""
+        """A new process, with the detectors of the plugins that are on now and what pages have set for them now.
+
+        The old one goes when the new one is there.
+        """
         async with self._launching:
             wanted = bool(self._owners())
             child = await self._launch() if wanted else None
             if child is not None or not wanted:  # one that did not start is no reason to let go of the old one
                 async with self._asking:
                     self._seat(child)
+            else:
+                self._refresh_after(AGAIN_SECONDS)
 
     def refresh_soon(self) -> None:
-        """``refresh`` without waiting for it: a plugin was switched off."""
-        if self._running:
-            self._spawn(self.refresh(), "refresh of detection")
+        """``refresh`` without waiting for it: a plugin was switched off, or what its detectors look for has changed.
+
+        Several calls in a moment become one. Nothing happens before the start: that asks anyway.
+        """
+        self._refresh_after(SOON_SECONDS)
+
+    def _refresh_after(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        if not self._running or (self._timer is not None and self._timer.when() <= loop.time() + seconds):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_later(seconds, self._refresh_now)
+
+    def _refresh_now(self) -> None:
+        self._timer = None
+        self._spawn(self.refresh(), "refresh of detection")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -221,7 +244,8 @@ class Detection:
         """If a detector that is out of action might have found something, somebody has to look: nothing is lost."""
         surfaces = self._child.surfaces if self._child is not None else {}
         left_out = {name for name in self._left_out if observation.surface in surfaces.get(name, frozenset())}
-        for name in sorted(left_out | self._not_built.keys() | set(self._plugins.silent_detectors())):
+        silent = set(self._plugins.silent_detectors()) | self._data.left_out
+        for name in sorted(left_out | self._not_built.keys() | silent):
             return [unjudged(name, "is out of action", observation)]
         return []
 
@@ -287,7 +311,10 @@ class Detection:
             raise _Gone
         if "failed" in answer:
             raise _Failed(str(answer["failed"])[:300])
-        return _checked(answer.get("findings"), observation)
+        try:
+            return check_findings(answer.get("findings"), observation, name)
+        except NoFinding as nonsense:
+            raise _Failed(str(nonsense)) from None
 
     def _blame(self, name: str, why: str) -> None:
         log.warning("The detector %s failed: it %s", name, why)
@@ -357,13 +384,31 @@ class Detection:
 
     async def _launch(self) -> _Child | None:
         """Start a process and wait until its detectors are there; ``None`` if that failed, which the checks tell."""
-        packed = self._packed()
-        child = _Child(await _start_process(self._config))
-        self._alive.add(child)
+        await self._data.ask(self._owners())
+        child = await self._launch_with_data()
+        if self._data.troubles:
+            self._refresh_after(AGAIN_SECONDS)
+            self._on_change()
+        return child
+
+    async def _launch_with_data(self) -> _Child | None:
+        """What was set newly may be what detectors cannot load: then they get what they had before."""
+        while True:
+            child = _Child(await _start_process(self._config))
+            self._alive.add(child)
+            if not await self._load(child):
+                return None
+            older = [self._data.refused(name, why) for name, why in child.refused.items()]
+            if not any(older):
+                return child
+            await self._end(child)
+
+    async def _load(self, child: _Child) -> bool:
+        """Whether its detectors are there now; one that does not come so far is ended."""
         loading = ""
         try:
             async with asyncio.timeout(self._config.settings.limits.probe_seconds):
-                await child.tell(packed)
+                await child.tell(self._packed())
                 while "detectors" not in (message := await child.hear()):
                     loading = str(message.get("loading", ""))
             self._take(child, message)
@@ -371,31 +416,40 @@ class Detection:
             late = isinstance(error, TimeoutError)
             await self._end(child)
             self._not_started(loading, "did not finish being loaded" if late else "ended it while being loaded")
-            return None
-        return child
+            return False
+        return True
 
     def _packed(self) -> bytes:
         """The very settings that run here, for a process that must not read files which were changed since."""
         plugins: dict[str, bytes] = {}
+        data: dict[str, str] = {}
         for name in self._owners():
+            set_for_it = self._data.of(name)
+            if set_for_it is None:
+                continue
             try:
                 plugins[name] = pickle.dumps(self._config.plugins[name])
             except (pickle.PicklingError, TypeError, AttributeError) as error:
                 self._not_built[name] = f"Its settings cannot be handed over ({type(error).__name__})."
+            data.update(set_for_it)
         core = replace(self._config, plugins={}, notes=(), branches=())
-        return base64.b64encode(pickle.dumps((core, self._read, plugins)))
+        return base64.b64encode(pickle.dumps((core, self._read, plugins, data)))
 
     def _take(self, child: _Child, message: Mapping[str, Any]) -> None:
         child.surfaces = {
             str(name): frozenset(map(Surface, surfaces)) for name, surfaces in message["detectors"].items()
         }
+        child.refused = {str(name): str(why)[:500] for name, why in message["refused"].items()}
         child.ready = True
+        for name in {key.partition(".")[0] for key in child.surfaces}:
+            self._data.loaded(name)
         for name, reason in message["failed"].items():
             self._not_built[str(name)] = str(reason)[:500]
 
     def _not_started(self, loading: str, why: str) -> None:
         self._trouble = f"The plugin {loading} {why}." if loading else "It ended before it was ready."
-        self._spoilt[loading] += 1
+        if not (loading and self._data.refused(loading, self._trouble)):
+            self._spoilt[loading] += 1
         if loading and self._spoilt[loading] >= STARTS_SPOILT:
             self._not_built[loading] = self._trouble
         log.warning("The detection process did not start. %s", self._trouble)
@@ -412,6 +466,9 @@ class Detection:
             checks.append(_broken(f"Detector {name}", f"It is left out. {why}", name.partition(".")[0]))
         for name, why in self._not_built.items():
             checks.append(_broken(f"Detectors of {name}", why, name))
+        for name, why in self._data.troubles.items():
+            if name not in self._not_built:
+                checks.append(_broken(f"Detectors of {name}", why, name))
         for name in self._plugins.silent_detectors():
             checks.append(_broken(f"Detectors of {name}", "The plugin is switched off.", name))
         return checks
@@ -425,6 +482,9 @@ class Detection:
             count = len(self._child.surfaces)
             detectors = f"{count} detector{'' if count == 1 else 's'}"
             words = f"It runs with {detectors} (process {self._child.process.pid})."
+            if self._trouble:
+                words += f" What was changed since has not reached them. {self._trouble}"
+                return Check(NAME, State.BROKEN, words, "It is tried again and again. Look at the log.", alarm=True)
             return Check(NAME, State.GOOD, words, alarm=True)
         if time.monotonic() - self._away_since < PATIENCE_SECONDS:
             todo = "Nothing to do; it takes some seconds."
@@ -462,35 +522,5 @@ def unjudged(name: str, why: str, observation: Observation) -> Finding:
         start=0,
         end=len(observation.text),
         found="not found by any detector: it was kept because it could not be judged",
+        detector=name,
     )
-
-
-def _checked(data: Any, observation: Observation) -> Sequence[Finding]:
-    """A detector's findings, if they are such. Raises ``_Failed``."""
-    if not isinstance(data, list) or len(data) > MOST_FINDINGS:
-        raise _Failed(f"returned no list of at most {MOST_FINDINGS} findings")
-    return [_finding(item, observation) for item in data]
-
-
-def _finding(data: Any, observation: Observation) -> Finding:
-    try:
-        finding = Finding.of_json(data)
-    except (TypeError, ValueError, LookupError):
-        raise _Failed("returned something that is no finding") from None
-    for name, longest in _LONGEST.items():
-        value = getattr(finding, name)
-        if not isinstance(value, str) or len(value) > longest:
-            raise _Failed(f"returned a finding whose {name} is no text of at most {longest} characters")
-    if not isinstance(finding.category, str) or not _CATEGORY.fullmatch(finding.category):
-        raise _Failed("returned a finding whose category is no key of a category")
-    if not (_is_place(finding.start) and _is_place(finding.end)):
-        raise _Failed("returned a finding whose place is no number")
-    if not 0 <= finding.start <= finding.end <= len(observation.text):
-        raise _Failed("returned a finding whose place does not lie in the text")
-    if not isinstance(finding.is_test, bool):
-        raise _Failed("returned a finding whose is_test is neither true nor false")
-    return finding
-
-
-def _is_place(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

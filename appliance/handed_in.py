@@ -25,6 +25,7 @@ from appliance.exempt import Exempt, canonical_host
 from appliance.hookspecs import Check, State
 from appliance.monitoring.switching import Monitored, Monitoring
 from appliance.observations import Finding, Observation, Surface
+from appliance.weighing import Weighing
 
 WAITING = 2000
 """What may wait to be judged; a detection process that is away for long costs what comes after."""
@@ -77,6 +78,7 @@ class HandedIn:
         exempt: Exempt,
         presence: Presence,
         is_own: Callable[[str], bool],
+        weighing: Weighing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``is_own``: whether a host is the box itself."""
@@ -86,6 +88,7 @@ class HandedIn:
         self._exempt = exempt
         self._presence = presence
         self._is_own = is_own
+        self._weighing = weighing
         self._clock = clock
         self._queue: asyncio.Queue[NameAsked] = asyncio.Queue(WAITING)
         self._clean: OrderedDict[str, float] = OrderedDict()
@@ -174,7 +177,8 @@ class HandedIn:
             application=asked.source,
         )
         found: Sequence[Finding] = () if self._is_clean(asked.host) else await self._judged(observation)
-        findings = (*([asked.finding] if asked.finding is not None else ()), *found)
+        weighed = await self._weighing.weigh(observation, found, person=asked.person, device=asked.device)
+        findings = (*([asked.finding] if asked.finding is not None else ()), *weighed)
         if findings:
             await self._captures.keep(_seen(asked, observation, findings), alert=asked.alert, times=asked.times)
 

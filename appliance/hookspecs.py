@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pluggy
 
-from appliance.observations import Detector, EndpointDevice
+from appliance.observations import Detector, EndpointDevice, Finding, Observation
 
 if TYPE_CHECKING:  # most commands never answer a request, and it takes a third of a second to import
     from aiohttp import web
@@ -244,6 +244,20 @@ class Verdict:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Who it was, on which device, where and when, as far as it is known. Ids are those of the directory.
+
+    ``groups``: of the person and of the device. ``address``: of the device in the network; empty if it is not known.
+    """
+
+    person: str | None
+    device: str | None
+    groups: frozenset[str]
+    address: str
+    at: datetime
+
+
 class State(StrEnum):
     """How a part of the appliance is doing."""
 
@@ -388,6 +402,28 @@ class Hooks:
             @hook
             def register_detectors(self) -> list[Detector]:
                 return [Detector("gambling", frozenset({Surface.TYPED, Surface.SEARCH}), detect_gambling)]
+        """
+
+    @_spec
+    async def weigh_findings(  # type: ignore[empty-body]
+        self, subject: Circumstances, observation: Observation, findings: Sequence[Finding]
+    ) -> Sequence[Finding]:
+        """What remains of the findings of this plugin's own detectors, given who it was, where and when.
+
+        Detectors know nothing of people; here the main process asks before anything is kept. Each finding comes back
+        as it is, changed (``dataclasses.replace``), or not at all; none may be added. Answer from memory: it has a
+        second. If it fails or is late, the findings stay as they are, and the Status page is red. The test phrase, and
+        what could not be judged, are never put to it.
+
+        Merged: each plugin weighs its own findings alone.
+
+        Example::
+
+            @hook
+            async def weigh_findings(
+                self, subject: Circumstances, observation: Observation, findings: Sequence[Finding]
+            ) -> Sequence[Finding]:
+                return [] if subject.groups & self.groups_left_out else findings
         """
 
     @_spec

@@ -12,7 +12,7 @@ import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ from typing import Any
 from appliance.app import build
 from appliance.child_pipes import bound_this_process, lines_of, own_pipes, say
 from appliance.config import Config, Place
-from appliance.containment import Containment, Note, PluginFailure
+from appliance.containment import Containment, Note, PluginFailure, raised_where
 from appliance.errors import ApplianceError
 from appliance.observations import Detector, Finding, Observation
 from appliance.plugin_finder import Found, find_plugins, import_plugin
@@ -33,11 +33,12 @@ def serve(place: Place) -> None:
     questions, answers = own_pipes()
     tell, lines = partial(say, answers), lines_of(questions)
     containment = _containment()
-    detectors, failed = asyncio.run(_detectors(place, bytes(next(lines)), containment, tell))
-    surfaces = {name: sorted(detector.surfaces) for name, detector in detectors.items()}
-    tell({"detectors": surfaces, "failed": failed})
+    handed = _Handed(*pickle.loads(base64.b64decode(bytes(next(lines)))))  # noqa: S301 - from the main process
+    made = asyncio.run(_make(place, handed, containment, tell))
+    surfaces = {name: sorted(detector.surfaces) for name, detector in made.detectors.items()}
+    tell({"detectors": surfaces, "failed": made.failed, "refused": made.refused})
     for line in lines:
-        tell(_answer(json.loads(line), detectors, containment))
+        tell(_answer(json.loads(line), made.detectors, containment))
 
 
 def _containment() -> Containment:
@@ -48,32 +49,63 @@ def _containment() -> Containment:
 # Making the plugins
 
 
-async def _detectors(
-    place: Place, packed: bytes, containment: Containment, tell: Callable[[Mapping[str, Any]], None]
-) -> tuple[dict[str, Detector], dict[str, str]]:
-    """Every detector by ``plugin.name``, and the plugins that failed, with the reason."""
+@dataclass(frozen=True, slots=True)
+class _Handed:
+    """What the main process hands over.
+
+    ``read``: what it has read of files. ``plugins``: the settings of each, pickled. ``data``: what detectors are to
+    ``load``, as JSON, by ``plugin.name``.
+    """
+
     config: Config
-    read: dict[str, Any]
-    plugins: dict[str, bytes]
-    config, read, plugins = pickle.loads(base64.b64decode(packed))  # noqa: S301 - from the main process, by its pipe
+    read: Mapping[str, Any]
+    plugins: Mapping[str, bytes]
+    data: Mapping[str, str]
+
+
+@dataclass
+class _Made:
+    """Every detector by ``plugin.name``; plugins that failed, and those that refused what pages have set, with why."""
+
+    detectors: dict[str, Detector] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+async def _make(
+    place: Place, handed: _Handed, containment: Containment, tell: Callable[[Mapping[str, Any]], None]
+) -> _Made:
     found = find_plugins(place.drop_in_dir)
     settings: dict[str, Any] = {}
-    failed: dict[str, str] = {}
-    for name in plugins:
+    made = _Made()
+    for name, packed in handed.plugins.items():
         tell({"loading": name})
-        with _noting(name, failed):
-            unpack = partial(_settings, found[name], place, plugins[name])
+        with _noting(name, made.failed):
+            unpack = partial(_settings, found[name], place, packed)
             settings[name] = containment.call(name, "being loaded", unpack)
     tell({"loading": ""})
-    appliance = build(replace(config, plugins=settings), found, containment, **read)
-    detectors: dict[str, Detector] = {}
+    appliance = build(replace(handed.config, plugins=settings), found, containment, **handed.read)
     for name in settings:
         tell({"loading": name})
-        with _noting(name, failed):
+        with _noting(name, made.failed):
             load = partial(appliance.plugins.load_detectors, name, appliance)
-            for detector in containment.call(name, "being loaded", load):
-                detectors[f"{name}.{detector.name}"] = detector
-    return detectors, failed
+            detectors = {f"{name}.{one.name}": one for one in containment.call(name, "being loaded", load)}
+            _hand_over(name, detectors, handed.data, containment, made)
+    return made
+
+
+def _hand_over(
+    name: str, detectors: Mapping[str, Detector], data: Mapping[str, str], containment: Containment, made: _Made
+) -> None:
+    """Give a plugin's detectors what pages have set. If one does not take it, none of them is used."""
+    try:
+        for key, detector in detectors.items():
+            if detector.load is not None:
+                containment.call(name, key, partial(detector.load, json.loads(data[key])))
+    except (PluginFailure, ApplianceError) as failure:
+        made.refused[name] = f"It {raised_where(failure.__cause__ or failure)}."
+    else:
+        made.detectors.update(detectors)
 
 
 def _settings(found: Found, place: Place, packed: bytes) -> Any:
@@ -101,7 +133,7 @@ def _answer(question: Mapping[str, Any], detectors: Mapping[str, Detector], cont
     try:
         findings = containment.call(name.partition(".")[0], name, detect)
     except (PluginFailure, ApplianceError) as failure:
-        return {"id": question["id"], "failed": _how(failure.__cause__ or failure)}
+        return {"id": question["id"], "failed": raised_where(failure.__cause__ or failure)}
     return {"id": question["id"], "findings": findings}
 
 
@@ -115,12 +147,3 @@ def _as_finding(item: object) -> Finding:
     if not isinstance(item, Finding):
         raise TypeError(f"{type(item).__name__} is no finding")
     return item
-
-
-def _how(error: BaseException) -> str:
-    """What went wrong and where, without the message: it may hold what a child wrote."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = "" if place is None else f" in {Path(place.tb_frame.f_code.co_filename).name}, line {place.tb_lineno}"
-    return f"raised {type(error).__name__}{where}"

@@ -7,10 +7,12 @@ that a folder dropped there is imported as ``appliance_plugins.<name>`` just lik
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import re
 import stat
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -40,6 +42,9 @@ CORE_TABLES = frozenset({
     "monitoring_choices", "migrations", "staff_links", "staff_sessions",
 })  # fmt: skip
 """The core's own tables: no plugin may have a name that would make one of them look like its own."""
+
+Tool = Callable[[Sequence[str]], str]
+"""Gets everything that was typed, returns what to print; raises ``ApplianceError`` in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,29 @@ def import_plugin(found: Found, drop_ins: Path) -> type[Any]:
     check_hooks(plugin)
     settings_model(plugin)
     return plugin
+
+
+def find_tool(words: Sequence[str], plugins: Mapping[str, Found]) -> Tool | None:
+    """The tool that these words begin with: one in the ``tools.py`` of an installed plugin, run where it is typed.
+
+    Tools work on files of whoever types them and need no running appliance, no settings and no store. Drop-ins have
+    none: nothing of theirs runs unless the settings name them.
+    """
+    for found in plugins.values():
+        if found.source == "drop-in" or not _has_tools(found.module):
+            continue
+        tools: Mapping[tuple[str, ...], Tool] = importlib.import_module(f"{found.module}.tools").TOOLS
+        for path, tool in tools.items():
+            if tuple(words[: len(path)]) == path:
+                return tool
+    return None
+
+
+def _has_tools(module: str) -> bool:
+    """Found out without importing the plugin, which takes a second."""
+    spec = importlib.util.find_spec(module)
+    places = spec.submodule_search_locations if spec is not None else None
+    return any((Path(place) / "tools.py").is_file() for place in places or ())
 
 
 def settings_model(plugin: type[Any]) -> type[BaseModel]:

@@ -27,6 +27,7 @@ from appliance.events import PluginSwitchedOff
 from appliance.hookspecs import (
     PROJECT,
     Check,
+    Circumstances,
     Command,
     Data,
     DnsClient,
@@ -41,7 +42,7 @@ from appliance.hookspecs import (
     View,
 )
 from appliance.migrate import migrate
-from appliance.observations import Detector, EndpointDevice
+from appliance.observations import Detector, EndpointDevice, Finding, Observation
 from appliance.plugin_finder import Found, implemented_hooks, import_plugin
 from appliance.probe import Trouble
 from appliance.registered import Registered, check_detectors, check_registered
@@ -360,6 +361,15 @@ class Plugins:
                 log.warning("%s has no policy for devices: %s", name, error)
         return found
 
+    async def weigh(
+        self, name: str, subject: Circumstances, observation: Observation, findings: Sequence[Finding]
+    ) -> object:
+        """What one plugin answers to ``weigh_findings``, unchecked and uncontained: call it with ``run``."""
+        answer: object = await self._registered[name].plugin.weigh_findings(
+            subject=subject, observation=observation, findings=findings
+        )
+        return answer
+
     def with_hook(self, hook: str) -> list[str]:
         """The plugins that are on and answer this hook."""
         return [name for name, found in self._registered.items() if hook in found.hooks and self.is_on(name)]
@@ -398,6 +408,10 @@ class Plugins:
         """The plugins whose detectors are to be asked. One that waits for something to start can judge already."""
         return [name for name in self._with_detectors() if self._states[name].state != "off"]
 
+    def detectors_of(self, name: str) -> tuple[Detector, ...]:
+        """The detectors that one plugin has registered."""
+        return self._registered[name].detectors
+
     def silent_detectors(self) -> list[str]:
         """The plugins whose detectors are not asked because they were switched off."""
         return [name for name in self._with_detectors() if self._states[name].state == "off"]
@@ -417,19 +431,35 @@ class Plugins:
         """A job that a plugin registered."""
         return next(job for job in self._registered[owner].jobs if job.name == name)
 
-    async def run(self, owner: str, doing: str, call: Callable[[], Awaitable[T]], seconds: float | None = None) -> T:
-        """Run a plugin's code contained. A failure is noted for the status page and raised as ``PluginError``."""
+    async def run(
+        self,
+        owner: str,
+        doing: str,
+        call: Callable[[], Awaitable[T]],
+        seconds: float | None = None,
+        *,
+        is_private: bool = False,
+    ) -> T:
+        """Run a plugin's code contained. A failure is noted for the status page and raised as ``PluginError``.
+
+        ``is_private``: it handles what children write, so that of a failure no message is told or logged.
+        """
         if owner in self._states and self._states[owner].state == "off":
             raise PluginOff(f"{self._states[owner].title} is switched off.", "See the status page.")
         try:
             return await self._containment.run(owner, doing, call, seconds)
         except PluginFailure as failure:
-            log.warning("%s", failure)
-            self._failures = [*self._failures, Failure(owner, doing, failure.reason, stamp())][-FAILURES_KEPT:]
-            raise
+            told = failure.without_words() if is_private else failure
+            self._note_failure(owner, doing, told.reason)
+            raise told from None if is_private else failure.__cause__
         except NotReady as error:
-            self._failures = [*self._failures, Failure(owner, doing, str(error), stamp())][-FAILURES_KEPT:]
-            raise PluginError(str(error)) from error
+            words = "was not ready" if is_private else str(error)
+            self._note_failure(owner, doing, words)
+            raise PluginError(words) from None if is_private else error
+
+    def _note_failure(self, owner: str, doing: str, reason: str) -> None:
+        log.warning("%s: %s %s", owner, doing, reason)
+        self._failures = [*self._failures, Failure(owner, doing, reason, stamp())][-FAILURES_KEPT:]
 
     async def run_view(self, owner: str, view: View, request: web.Request) -> web.StreamResponse:
         """Let a plugin's view answer; an HTTP exception such as a redirect is an answer."""

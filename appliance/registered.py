@@ -108,7 +108,17 @@ def check_detectors(detectors: Sequence[Detector]) -> None:
             raise PluginError(f"The detector {detector.name} must name its surfaces.", "Use a frozenset of Surface.")
         if not callable(detector.detect) or asyncio.iscoroutinefunction(detector.detect):
             raise PluginError(f"The detector {detector.name} needs a function, written with `def`.")
+        _check_data(detector)
     _no_twice([detector.name for detector in detectors], "detector")
+
+
+def _check_data(detector: Detector) -> None:
+    if (detector.data is None) != (detector.load is None):
+        raise PluginError(f"The detector {detector.name} has one of data and load.", "It needs both or neither.")
+    if detector.data is not None and not asyncio.iscoroutinefunction(detector.data):
+        raise PluginError(f"The data of the detector {detector.name} must be written with `async def`.")
+    if detector.load is not None and (not callable(detector.load) or asyncio.iscoroutinefunction(detector.load)):
+        raise PluginError(f"The load of the detector {detector.name} must be written with `def`.")
 
 
 def _all_are(items: Sequence[Any], wanted: Any, hook: str) -> None:

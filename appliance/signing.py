@@ -50,6 +50,14 @@ class PublicKey:
         return cls(key)
 
     @classmethod
+    def of_text(cls, text: str) -> PublicKey:
+        """The key of its one-line text (see ``text``). TrustError if it is none."""
+        try:
+            return cls(ed25519.Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True)))
+        except (ValueError, UnsupportedAlgorithm):  # binascii.Error is a ValueError
+            raise TrustError("This is no public key: 44 characters that end with =.") from None
+
+    @classmethod
     def of_box(cls, folder: Path) -> PublicKey | None:
         """The public half of the key in ``folder``; ``None`` if there has never been one. TrustError if it was lost."""
         secret = read_key(folder, AUDIT_KEY)
@@ -61,10 +69,24 @@ class PublicKey:
         return self._key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
     @property
+    def text(self) -> str:
+        """The key in one line, for settings files: its 32 bytes in base 64."""
+        raw = self._key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        return base64.b64encode(raw).decode("ascii")
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the key (DER) as ``AB:CD:...``, to compare by eye."""
         der = self._key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         return hashlib.sha256(der).digest().hex(":").upper()
+
+    def has_signed(self, signature: bytes, content: bytes) -> bool:
+        """Whether this key has signed exactly these bytes (64 bytes, RFC 8032)."""
+        try:
+            self._key.verify(signature, content)
+        except InvalidSignature:
+            return False
+        return True
 
     def check(self, statement: str) -> str:
         """The signed part of a statement. TrustError if this key has not signed it as it stands.
@@ -107,6 +129,33 @@ class SigningKey:
             return cls(ed25519.Ed25519PrivateKey.from_private_bytes(secret))
         except ValueError as error:
             raise TrustError("The key of the audit is damaged.", "Put audit.key back from a backup.") from error
+
+    @classmethod
+    def new(cls) -> SigningKey:
+        """A new key of somebody's own, for a file."""
+        return cls(ed25519.Ed25519PrivateKey.generate())
+
+    @classmethod
+    def of_pem(cls, pem: bytes) -> SigningKey:
+        """The key of a PEM file (PKCS #8) without a password. TrustError, which tells nothing of it, if it is none."""
+        try:
+            key = serialization.load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, ed25519.Ed25519PrivateKey):
+            raise TrustError("This is no private key of the kind Ed25519 in PEM without a password.")
+        return cls(key)
+
+    @property
+    def pem(self) -> bytes:
+        """The private key as a PEM file (PKCS #8)."""
+        return self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    def sign_bytes(self, content: bytes) -> bytes:
+        """The signature alone, over exactly these bytes (64 bytes, RFC 8032)."""
+        return self._key.sign(content)
 
     @property
     def public(self) -> PublicKey:

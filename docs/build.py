@@ -41,6 +41,7 @@ SMALL_CLASSES = (
     (hookspecs.Worker,),
     (hookspecs.Data,),
     (hookspecs.Argument, hookspecs.Command),
+    (hookspecs.Circumstances,),
     (hookspecs.DnsClient, hookspecs.Overlay, hookspecs.Verdict),
     (hookspecs.Check, hookspecs.State),
 )
@@ -74,9 +75,9 @@ def hooks_page() -> str:
         "# Hooks",
         NOTE,
         "A hook is a question that the appliance asks plugins. A plugin answers by having a method of that name, "
-        "marked with `@hook`. A hook takes nothing but `self`: the constructor keeps the services and the plugin's own "
-        "settings there. Names, arguments and `async` are checked when a plugin is loaded. "
-        "[Writing a plugin](../plugin-authors.md) says when to use which.",
+        "marked with `@hook`. Besides what a question is about, a hook takes nothing but `self`: the constructor keeps "
+        "the services and the plugin's own settings there. Names, arguments and `async` are checked when a plugin is "
+        "loaded. [Writing a plugin](../plugin-authors.md) says when to use which.",
         _list(f"[`{name}`](#{name})" for name in names),
         *(_hook(name) for name in names),
         "## What hooks return",
@@ -100,8 +101,9 @@ def _hook(name: str) -> str:
 
 
 def _signature(method: Callable[..., Any]) -> str:
-    returns = str(inspect.signature(method).return_annotation)
-    return f"(self) -> {returns}"
+    signature = inspect.signature(method)
+    taken = (f"{one.name}: {one.annotation}" for one in list(signature.parameters.values())[1:])
+    return f"({', '.join(('self', *taken))}) -> {signature.return_annotation}"
 
 
 def _split_example(doc: str) -> tuple[str, str]:

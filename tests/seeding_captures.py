@@ -48,6 +48,12 @@ class Story:
     picture: str | None = "search"
     found: str = "exactly as it is written in the policy"
     is_test: bool = False
+    steps: tuple[str, ...] = ()
+    tried: tuple[str, ...] = ()
+    why_severity: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    keeps_picture: bool = True
+    alert: bool | None = None
 
     def finding(self) -> Finding:
         """What the detector says."""
@@ -64,6 +70,12 @@ class Story:
             end=start + len(self.phrase),
             found=self.found,
             is_test=self.is_test,
+            steps=self.steps,
+            tried=self.tried,
+            why_severity=self.why_severity,
+            facts=self.facts,
+            picture=self.keeps_picture,
+            alert=self.alert,
         )
 
 

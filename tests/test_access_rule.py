@@ -123,6 +123,9 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
         "captures.keeping.Captures._counted_again",
         "captures.keeping._insert",
     ),
+    "findings that the school does not want to hear of, taken away before anything is kept": (
+        "captures.keeping.Captures._not_allowed",
+    ),
     "for live pages: it asks the rule itself, for every account that sees records about people": (
         "people.directory.Directory.names_by_account",
     ),
@@ -207,6 +210,7 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
     "a part of a change that the caller has allowed: is it there, and what does the record call it?": (
         "assignments.Assignments.assign_within",
         "assignments._subject",
+        "captures.judging._group_name",
         "monitoring.switching.Monitoring._is_on_beneath",
         "monitoring.trials.open_trial",
     ),
@@ -1224,6 +1228,12 @@ async def neighbours(school: School, who: Asking) -> Claims:
 @asks("captures.reading.Reading.waiting")
 async def waiting_captures(school: School, who: Asking) -> Claims:
     yield (await school.captures.reading.waiting(who.actor)).number, len(who.captured)
+
+
+@asks("captures.reading.Reading.term_counts")
+async def counted_terms(school: School, who: Asking) -> Claims:
+    found = await school.captures.reading.term_counts(who.actor, clock() - timedelta(days=9))
+    yield [count.hits for count in found.values()], [len(who.captured)] if who.captured else []
 
 
 @asks("captures.reading.Reading.devices")

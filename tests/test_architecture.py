@@ -26,7 +26,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "health", "timetable", "exempt", "trust", "keys_on_disk", "signing", "assignments", "upkeep", "control",
         "loading", "vaults", "notices", "unusual", "looks", "signed_heads",
-        "second_authority",
+        "second_authority", "finding_rules", "webmail", "detector_data", "weighing",
+        "names_seen",
         "accounts", "people", "monitoring", "identity", "categories", "captures", "alerts",
     ),
     ("detection", "endpoints", "handed_in"),

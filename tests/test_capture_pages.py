@@ -18,6 +18,7 @@ from appliance.accounts.staff import Scope
 from appliance.captures.reading import CONTENT
 from appliance.captures.statuses import CHOICES, Status
 from appliance.hookspecs import Permission
+from appliance.observations import Surface
 from appliance.people.devices import DeviceDetails
 from appliance.people.directory import Details
 from appliance.testing import Answer, Client, Home, Running
@@ -107,6 +108,9 @@ async def test_filters_stand_in_the_address_and_a_name_never_does(house: House) 
         ("category=eating_disorder", 1),
         (f"device={house.laptop}", 2),
         ("device=nothing", 0),
+        ("surface=typed", 1),
+        ("surface=search&severity=moderate", 1),
+        ("surface=email", 0),
         ("status=resolved", 0),
         ("status=any&order=oldest", 2),
         ("status=odd&severity=odd&order=odd&page=odd", 2),
@@ -167,6 +171,39 @@ async def test_a_capture_says_who_what_where_when_why_and_what_to_do(house: Hous
         assert shown in words, shown
     assert "<mark>end my life</mark>" in page.text
     assert f'href="{SEVERE.address}"' not in page.text, "nobody is led to that page by a slip"
+
+
+async def test_a_capture_says_why_it_was_found(house: House) -> None:
+    story = replace(
+        MODERATE,
+        surface=Surface.EMAIL,
+        steps=("signs were read as the letters they look like", "“s1imming” was read as “slimming”"),
+        tried=("names of the school’s pupils", "“thin air”"),
+        why_severity="a search of this kind is of concern, but no immediate danger",
+        facts=(("Also called", "thinspiration"), ("بالعربية", "كلمة")),
+    )
+    page = await house.lead.get(f"/captures/{await house.keep(story)}")
+    words = words_of(page)
+    for shown in (
+        "What was written in an email", "email being written", "Why this was found",
+        "Starter policy, version 1.0", "Signs were read as the letters they look like", "“s1imming”",
+        "None of these applies", "Names of the school’s pupils", "“thin air”",
+        "Moderate: a search of this kind is of concern", "Also called thinspiration",
+    ):  # fmt: skip
+        assert shown in words, shown
+    assert '<dd dir="auto">كلمة</dd>' in page.text
+    plain = words_of(await house.lead.get(f"/captures/{await house.keep(SEVERE)}"))
+    assert "How it was read" not in plain
+    assert "Exceptions tried" not in plain
+
+
+async def test_why_there_is_no_picture_is_told_in_the_right_words(house: House) -> None:
+    for story, words in (
+        (ILLEGAL, "keeping it may be an offence"),
+        (replace(MODERATE, keeps_picture=False), "as it is set for what was found here"),
+    ):
+        page = words_of(await house.lead.get(f"/captures/{await house.keep(story)}"))
+        assert words in page
 
 
 async def test_a_device_that_is_somebody_elses_is_told(house: House) -> None:
@@ -338,7 +375,7 @@ async def test_the_allow_list_asks_before_it_silences_anything(house: House) -> 
     ask = await house.lead.post(f"/captures/{capture}/status", form)
     assert ask.status == 200
     words = words_of(ask)
-    for shown in ("“ get hammered ”", "text on a page", "poems.example", "whoever the pupil is"):
+    for shown in ("“ get hammered ”", "text on a page", "Only at poems.example", "Everywhere", "Everybody"):
         assert shown in words, shown
     row = await house.running.appliance.captures.reading.capture(house.lead.actor, capture)
     assert row is not None
@@ -355,6 +392,38 @@ async def test_the_allow_list_asks_before_it_silences_anything(house: House) -> 
     await house.lead.post("/captures/allowed", {"id": entry["id"]})
     assert "Taken off" in (await house.lead.get("/captures/allowed")).text
     await house.keep(MINOR)
+
+
+async def test_the_allow_list_can_be_for_a_group_and_for_every_place(house: House) -> None:
+    directory = house.running.appliance.directory
+    other = await directory.groups.make(house.lead.actor, "form", "7 Red")
+    form = await directory.groups.make(house.lead.actor, "form", "9 Blue")
+    await directory.groups.add_people(house.lead.actor, form, [house.ada])
+    capture = await house.keep(MINOR)
+    ask = await house.lead.post(f"/captures/{capture}/status", {"status": "false_positive_allow", "words": "a poem"})
+    assert ask.text.index("Only 9 Blue") < ask.text.index("Only 7 Red"), "first those in which the pupil is"
+    gone = await house.lead.post(f"/captures/{capture}/allow", {"words": "a poem", "group": "gone", "where": "here"})
+    assert gone.status == 422
+    assert "not in the directory any more" in gone.text
+    assert 'value="a poem"' in gone.text
+    done = await house.lead.post(f"/captures/{capture}/allow", {"group": form, "where": "everywhere"})
+    assert done.status == 303
+    words = words_of(await house.lead.get("/captures/allowed"))
+    assert re.search(r"text on a page 9 Blue Everywhere .* by Lea Lead", words), words
+    await house.running.appliance.captures.keep(seen(replace(MINOR, host="else.example"), person=house.ada))
+    assert len(await house.running.appliance.records.fetch("SELECT 1 FROM captures")) == 1
+    await house.keep(MINOR, person=None)
+    await directory.groups.delete(house.lead.actor, form)
+    assert "A group that you do not see, or that is gone" in words_of(await house.lead.get("/captures/allowed"))
+    del other
+
+
+async def test_what_was_seen_at_no_page_is_offered_everywhere_alone(house: House) -> None:
+    capture = await house.keep(replace(MINOR, surface=Surface.APPLICATION, host="", address=""))
+    assert "What was opened" in (await house.lead.get(f"/captures/{capture}")).text
+    ask = await house.lead.post(f"/captures/{capture}/status", {"status": "false_positive_allow"})
+    assert "Only at" not in ask.text
+    assert (await house.lead.post(f"/captures/{capture}/allow", {"where": "everywhere"})).status == 303
 
 
 async def test_the_allow_list_is_not_offered_where_it_may_not_be(house: House) -> None:

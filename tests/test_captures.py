@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
@@ -27,21 +27,22 @@ from seeding_captures import (
     TUESDAY,
     CaptureSchool,
     Member,
+    Story,
     a_capture_school,
     messages,
     seen,
 )
 
 from appliance.access import Role
-from appliance.captures.judging import LONGEST_NOTE
-from appliance.captures.keeping import TOPIC
+from appliance.captures.judging import LONGEST_NOTE, AllowedFor
+from appliance.captures.keeping import TOPIC, Seen
 from appliance.captures.pictures import GRACE_SECONDS
-from appliance.captures.reading import ANY, OPEN, Filter, pieces
+from appliance.captures.reading import ANY, OPEN, Filter, TermCount, pieces
 from appliance.captures.statuses import CHOICES, FINISHED, Status
-from appliance.clock import stamp
+from appliance.clock import new_id, stamp
 from appliance.errors import Refused, StoreError
 from appliance.hookspecs import State
-from appliance.observations import Finding, Severity
+from appliance.observations import Finding, Severity, Surface
 
 EVERYONE = ("everyone", "")
 
@@ -187,15 +188,48 @@ async def test_of_a_test_nothing_is_kept_but_the_phrase(school: CaptureSchool, l
 
 @pytest.mark.parametrize("stories", [(ILLEGAL,), (SEVERE, ILLEGAL)], ids=["alone", "beside something else"])
 async def test_no_picture_of_illegal_content_ever_reaches_the_disk(
-    school: CaptureSchool, lead: Member, tmp_path: Path, stories: tuple[object, ...]
+    school: CaptureSchool, lead: Member, tmp_path: Path, stories: tuple[Story, ...]
 ) -> None:
     text = f"{SEVERE.text} {ILLEGAL.text}"
-    capture = await school.keep(seen(*(replace(story, text=text) for story in stories)))  # type: ignore[type-var]
+    capture = await school.keep(seen(*(replace(story, text=text) for story in stories)))
     row = await school.captures.reading.capture(lead.actor, capture)
     assert row is not None
     assert (row["picture"], row["picture_bytes"]) == ("never", 0)
     assert await school.captures.reading.picture(lead.actor, lead.keys, capture) is None
     assert not list(tmp_path.glob("state/pictures/*/*"))
+
+
+async def test_a_picture_is_kept_if_one_finding_asks_for_it(
+    school: CaptureSchool, lead: Member, tmp_path: Path
+) -> None:
+    text = f"{SEVERE.text} {HATE.text}"
+    without, other = replace(SEVERE, text=text, keeps_picture=False), replace(HATE, text=text)
+    for stories, state in (((without,), "never"), ((without, other), "taken")):
+        capture = await school.keep(seen(*stories))
+        row = await school.captures.reading.capture(lead.actor, capture)
+        assert row is not None
+        assert row["picture"] == state
+    assert len(list(tmp_path.glob("state/pictures/*/*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("stories", "alerts"),
+    [
+        ((SEVERE,), 1),
+        ((replace(SEVERE, alert=False),), 0),
+        ((MINOR,), 0),
+        ((replace(MINOR, alert=True),), 1),
+        ((replace(SEVERE, alert=False), replace(HATE, text=SEVERE.text, phrase="gone", alert=True)), 1),
+        ((replace(TEST, alert=False),), 1),
+    ],
+    ids=["severe", "severe but not wanted", "minor", "minor but wanted", "one of two", "a test"],
+)
+async def test_a_finding_says_whether_somebody_has_to_look_now(
+    school: CaptureSchool, lead: Member, stories: tuple[Story, ...], alerts: int
+) -> None:
+    del lead
+    await school.keep(seen(*stories))
+    assert len(await school.records.fetch("SELECT 1 FROM alerts")) == alerts
 
 
 @pytest.mark.parametrize("state", ["hidden", "exempt", "secret", "failed", "none"])
@@ -417,6 +451,27 @@ async def test_a_content_that_was_moved_or_swapped_is_not_shown(school: CaptureS
         await school.captures.reading.opened(lead.actor, lead.keys, other)
 
 
+# Counting
+
+
+async def test_terms_are_counted_with_their_false_positives(school: CaptureSchool, lead: Member) -> None:
+    ada = await school.person("Ada")
+    text = f"{MINOR.text} {MINOR.text} {HATE.text}"
+    twice = replace(seen(replace(MINOR, text=text)), findings=(MINOR.finding(), MINOR.finding(), HATE.finding()))
+    first = await school.keep(replace(twice, observation=replace(twice.observation, text=text)))
+    second = await school.keep(seen(MINOR, person=ada))
+    await school.keep(seen(TEST))
+    for capture, status in ((first, Status.FALSE_POSITIVE), (second, Status.RESOLVED)):
+        await school.captures.judging.set_status(lead.actor, lead.keys, capture, status)
+    reading, minor, hate = school.captures.reading, (MINOR.policy, MINOR.term), (HATE.policy, HATE.term)
+    assert await reading.term_counts(lead.actor, TUESDAY) == {minor: TermCount(2, 1), hate: TermCount(1, 1)}
+    assert await reading.term_counts(lead.actor, TUESDAY + timedelta(seconds=1)) == {}
+    tutor = await school.member("Tess", Role.PASTORAL, ("person", ada))
+    assert await reading.term_counts(tutor.actor, TUESDAY) == {minor: TermCount(1, 0)}, "those of her scope"
+    it = await school.member("Ida", Role.IT, EVERYONE, opens=False)
+    assert await reading.term_counts(it.actor, TUESDAY) == {}
+
+
 # Lists
 
 
@@ -586,15 +641,77 @@ async def test_what_is_on_the_allow_list_raises_no_further_capture(school: Captu
         SEVERE,
         ILLEGAL,
         TEST,
-        replace(MINOR, host="", address=""),
+        replace(SEVERE, surface=Surface.EMAIL),
         replace(MINOR, category="unjudged"),
     ],
-    ids=["severe and typed", "severe and searched", "a test", "no place", "not judged"],
+    ids=["severe and typed", "severe and searched", "a test", "severe and in an email", "not judged"],
 )
 async def test_some_things_can_never_be_allowed(school: CaptureSchool, lead: Member, story: object) -> None:
     capture = await school.keep(seen(story))  # type: ignore[arg-type]
-    with pytest.raises(Refused, match="never be put on"):
-        await school.captures.judging.allow(lead.actor, lead.keys, capture)
+    for whom in (AllowedFor(), AllowedFor(everywhere=True)):
+        with pytest.raises(Refused, match="never be put on"):
+            await school.captures.judging.allow(lead.actor, lead.keys, capture, whom=whom)
+
+
+async def group_of(school: CaptureSchool, people: Sequence[str] = (), devices: Sequence[str] = ()) -> str:
+    group = new_id()
+    async with school.records.transaction() as tx:
+        await tx.execute("INSERT INTO groups (id, kind, name, made_at) VALUES (?1, 'form', ?1, ?2)", (group, stamp()))
+        await tx.executemany("INSERT INTO group_people VALUES (?, ?)", [(group, one) for one in people])
+        await tx.executemany("INSERT INTO group_devices VALUES (?, ?)", [(group, one) for one in devices])
+    return group
+
+
+async def is_kept(school: CaptureSchool, one: Seen) -> bool:
+    await school.captures.keep(one)
+    return await school.captures.known(one.endpoint, one.observation.id)
+
+
+async def test_something_can_be_allowed_for_one_group_alone(school: CaptureSchool, lead: Member) -> None:
+    ada, ben = await school.person("Ada"), await school.person("Ben")
+    tablet = await school.device("Library 2")
+    group = await group_of(school, [ada], [tablet])
+    capture = await school.keep(seen(MINOR, person=ada))
+    await school.captures.judging.allow(lead.actor, lead.keys, capture, whom=AllowedFor(group))
+    assert not await is_kept(school, seen(MINOR, person=ada))
+    assert not await is_kept(school, seen(MINOR, person=ben, device=tablet)), "whoever sits at a device of the group"
+    assert await is_kept(school, seen(MINOR, person=ben))
+    assert await is_kept(school, seen(MINOR))
+    assert await is_kept(school, seen(replace(MINOR, host="else.example"), person=ada))
+    ((entry,), _) = await school.captures.judging.allowed(lead.actor, lead.keys)
+    assert (entry.row["group_id"], entry.row["host"]) == (group, "poems.example")
+    other = await school.keep(seen(MINOR, person=ben))
+    await school.captures.judging.allow(lead.actor, lead.keys, other)
+    assert not await is_kept(school, seen(MINOR, person=ben)), "an entry for everybody stands beside that of a group"
+    async with school.records.transaction() as tx:
+        await tx.execute("UPDATE capture_allowed SET removed_at = 'x' WHERE group_id = ''")
+        await tx.execute("DELETE FROM groups")
+    assert await is_kept(school, seen(MINOR, person=ada)), "a group that is gone has nobody in it"
+
+
+async def test_something_can_be_allowed_everywhere(school: CaptureSchool, lead: Member) -> None:
+    capture = await school.keep(seen(HATE))
+    await school.captures.judging.allow(lead.actor, lead.keys, capture, whom=AllowedFor(everywhere=True))
+    for host in ("forum.example", "else.example", ""):
+        assert not await is_kept(school, seen(replace(HATE, host=host)))
+        assert await is_kept(school, seen(replace(HATE, host=host, severity=Severity.SEVERE))), "never what is severe"
+    assert await is_kept(school, seen(replace(HATE, surface=Surface.EMAIL))), "seen in another way"
+    ((entry,), _) = await school.captures.judging.allowed(lead.actor, lead.keys)
+    assert (entry.row["group_id"], entry.row["host"]) == ("", "")
+    (row,) = [row for row in await school.audit.rows(None, 50) if row["action"] == "put on the allow list"]
+    assert (json.loads(row["detail"])["place"], json.loads(row["detail"])["for"]) == ("everywhere", "everybody")
+
+
+async def test_what_was_seen_at_no_page_can_be_allowed_everywhere_alone(school: CaptureSchool, lead: Member) -> None:
+    judging, story = school.captures.judging, replace(MINOR, host="", address="", surface=Surface.APPLICATION)
+    capture = await school.keep(seen(story))
+    with pytest.raises(Refused, match="no web page"):
+        await judging.allow(lead.actor, lead.keys, capture)
+    with pytest.raises(Refused, match="not in the directory"):
+        await judging.allow(lead.actor, lead.keys, capture, whom=AllowedFor("gone", everywhere=True))
+    assert await is_kept(school, seen(story)), "nothing was allowed"
+    await judging.allow(lead.actor, lead.keys, capture, whom=AllowedFor(everywhere=True))
+    assert not await is_kept(school, seen(story))
 
 
 async def test_a_term_that_became_severe_is_kept_although_it_was_allowed(school: CaptureSchool, lead: Member) -> None:

@@ -104,6 +104,12 @@ class Plugin:
             "unhashable": [self.finding(observation, 0, 1, category=["birds"])],
             "test": [self.finding(observation, 0, 1, is_test="no")],
             "bytes": [self.finding(observation, 0, 1, phrase=b"bird")],
+            "steps": [self.finding(observation, 0, 1, steps="letters")],
+            "tried": [self.finding(observation, 0, 1, tried={"a set"})],
+            "facts": [self.finding(observation, 0, 1, facts=(("a title",),))],
+            "picture": [self.finding(observation, 0, 1, picture="no")],
+            "alert": [self.finding(observation, 0, 1, alert="yes")],
+            "clip": [self.finding(observation, 0, 1, clip_seconds=1e9)],
         }[how]
 
     @hook
@@ -182,10 +188,9 @@ async def test_what_the_detectors_of_a_surface_find_comes_back(appliance_home: H
     assert finding.severity is Severity.MINOR
     assert finding.definition == "A bird."
     assert await judged(running, "a sparrow") == []
-    found = {surface: len(await judged(running, "a penguin", surface)) for surface in Surface}
-    assert found == {
-        Surface.TYPED: 1, Surface.SEARCH: 1, Surface.PAGE: 0, Surface.TITLE: 0, Surface.ADDRESS: 0, Surface.NAME: 0,
-    }  # fmt: skip
+    for surface in Surface:
+        found = await judged(running, "a penguin", surface)
+        assert len(found) == (surface in (Surface.TYPED, Surface.SEARCH)), surface
 
 
 async def test_the_process_has_the_settings_that_run_and_not_those_of_the_file(
@@ -226,7 +231,7 @@ FAILING = {
 }
 NONSENSE = (
     "none", "text", "object", "many", "start", "end", "order", "place", "yes", "severity", "phrase", "long", "huge",
-    "category", "unhashable", "test", "bytes",
+    "category", "unhashable", "test", "bytes", "steps", "tried", "facts", "picture", "alert", "clip",
 )  # fmt: skip
 
 
@@ -534,6 +539,163 @@ async def test_the_start_does_not_wait_for_it(appliance_home: Home, start_applia
     running = await start_appliance(appliance_home)
     assert (await line(running)).words == "It is being started."
     assert len(await judged(running, "a penguin")) == 1  # what comes in that moment waits for it
+
+
+LEARNING = '''
+import os, time
+from pathlib import Path
+from appliance.api import *
+
+HERE = Path(__file__).parent
+
+
+class Plugin:
+    """Looks for what stands in a file, as it would stand in a row of the store."""
+
+    class Settings(Section):
+        """Nothing to set."""
+
+    def __init__(self, appliance, settings):
+        self.words = ()
+
+    @hook
+    def register_detectors(self):
+        return [Detector("words", frozenset(Surface), self.detect, data=self.data, load=self.load)]
+
+    async def data(self):
+        words = (HERE / "words").read_text().split()
+        with (HERE / "asked").open("a") as asked:
+            asked.write("x")
+        if words[0] == "unreadable":
+            raise LookupError("Mia")
+        return {"words": {"Mia"}} if words[0] == "odd" else {"words": words}
+
+    def load(self, data):
+        if "unloadable" in data["words"]:
+            raise ValueError("Mia")
+        if "deadly" in data["words"]:
+            os._exit(1)
+        self.words = data["words"]
+
+    def detect(self, observation):
+        return [
+            Finding("Words", "1", word, word, "birds", Severity.MINOR, "A word.", start, start + len(word))
+            for word in self.words
+            if (start := observation.text.find(word)) >= 0
+        ]
+'''
+
+
+class Learning:
+    """A running appliance with a plugin whose words change, and one beside it."""
+
+    def __init__(self, running: Running, folder: Path) -> None:
+        self.running = running
+        self.folder = folder
+
+    def set(self, words: str) -> None:
+        (self.folder / "words").write_text(words)
+
+    async def found(self, text: str) -> list[str]:
+        return [f"{one.detector} {one.term}" for one in await judged(self.running, text)]
+
+    async def red(self) -> dict[str, str]:
+        checks = await self.running.appliance.detection.checks()
+        return {check.name: check.words for check in checks if check.state is State.BROKEN}
+
+
+async def learning_with(home: Home, start: Start, words: str) -> Learning:
+    home.add_plugin(LEARNING, "learner")
+    home.add_plugin(PLUGIN, "birds")
+    learning_folder = home.place.drop_in_dir / "learner"
+    (learning_folder / "words").write_text(words)
+    home.trust_plugins()
+    home.write("plugins: {learner: {}, birds: {}}\n")
+    running = await start(home)
+    await there(running)
+    return Learning(running, learning_folder)
+
+
+async def test_a_detector_knows_what_pages_have_set_and_hears_of_a_change(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    school = await learning_with(appliance_home, start_appliance, "puffin auk")
+    assert await school.found("a puffin, an auk and a penguin") == [
+        "learner.words puffin", "learner.words auk", "birds.word bird",
+    ]  # fmt: skip
+    school.set("gull")
+    school.running.appliance.detection.refresh_soon()
+    async with asyncio.timeout(20):
+        while await school.found("a gull") != ["learner.words gull"]:
+            await asyncio.sleep(0.01)
+    assert await school.found("a puffin") == []
+    assert await school.red() == {}
+
+
+async def test_several_changes_in_a_moment_are_one_refresh(appliance_home: Home, start_appliance: Start) -> None:
+    school = await learning_with(appliance_home, start_appliance, "puffin")
+    asked = school.folder / "asked"
+    asked.write_text("")
+    before = await process_of(school.running)
+    for _ in range(50):
+        school.running.appliance.detection.refresh_soon()
+    await gone(before)
+    assert asked.read_text() == "x"
+
+
+@pytest.mark.parametrize("words", ["unreadable", "odd"])
+async def test_a_plugin_whose_data_fails_is_left_out_alone_until_it_does_not(
+    appliance_home: Home,
+    start_appliance: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    words: str,
+) -> None:
+    monkeypatch.setattr(detection, "AGAIN_SECONDS", 0.1)
+    school = await learning_with(appliance_home, start_appliance, words)
+    assert await school.found("a penguin") == ["birds.word bird"]
+    assert [one.category for one in await judged(school.running, "nothing of birds")] == ["unjudged"]
+    assert set(await school.red()) == {"Detectors of learner"}
+    assert "They are left out." in (await school.red())["Detectors of learner"]
+    assert "Mia" not in caplog.text + "".join((await school.red()).values())
+    school.set("puffin")
+    async with asyncio.timeout(20):
+        while await school.found("a puffin") != ["learner.words puffin"]:
+            await asyncio.sleep(0.01)
+    assert await school.red() == {}
+
+
+@pytest.mark.parametrize("words", ["unreadable", "odd", "unloadable", "deadly"])
+async def test_what_cannot_be_loaded_leaves_the_detectors_with_what_they_knew(
+    appliance_home: Home, start_appliance: Start, caplog: pytest.LogCaptureFixture, words: str
+) -> None:
+    school = await learning_with(appliance_home, start_appliance, "puffin")
+    school.set(words)
+    for _ in range(2):  # once for a process that it has ended
+        await school.running.appliance.detection.refresh()
+    assert await school.found("a puffin") == ["learner.words puffin"]
+    assert "They go on with what was set before." in (await school.red())["Detectors of learner"]
+    assert "Mia" not in caplog.text + "".join((await school.red()).values())
+    school.set("gull")
+    await school.running.appliance.detection.refresh()
+    assert await school.found("a gull") == ["learner.words gull"]
+    assert await school.red() == {}
+
+
+async def test_a_refresh_that_does_not_get_through_is_told_and_tried_again(
+    appliance_home: Home, start_appliance: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    school = await learning_with(appliance_home, start_appliance, "puffin")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/bin/false")
+        await school.running.appliance.detection.refresh()
+        assert "has not reached them" in (await school.red())["Detection"]
+        assert await school.found("a puffin") == ["learner.words puffin"]
+        patch.setattr(detection, "AGAIN_SECONDS", 0.1)
+        await school.running.appliance.detection.refresh()
+        before = await process_of(school.running)
+    await gone(before)
+    assert await school.red() == {}
 
 
 def test_an_observation_shows_nothing_in_a_log() -> None:

@@ -959,6 +959,22 @@ async def test_what_a_detector_finds_becomes_a_capture(school: School) -> None:
     assert row["device_id"] == (await school.row(browser))["device_id"]
 
 
+async def test_what_is_typed_where_emails_are_written_is_an_email(school: School) -> None:
+    pupil = await school.person("Una", "una@school.example")
+    await school.monitor(TargetKind.PERSON, pupil)
+    async with AsyncExitStack() as stack:
+        browser = await school.admitted(stack, profile="una@school.example")
+        for surface, address in (
+            ("typed", "https://mail.google.com/mail/u/0/#inbox?compose=new"),
+            ("page", "https://mail.google.com/mail/u/0/#inbox"),
+            ("typed", "https://mail.google.com/chat/u/0/"),
+        ):
+            answer = await browser.observe(surface=surface, text="where to buy a knife", address=address)
+            assert answer["type"] == "kept"
+        rows = await school.captures_of(browser)
+    assert sorted(row["surface"] for row in rows) == ["email", "page", "typed"]
+
+
 async def test_of_a_child_who_is_not_monitored_nothing_but_the_test_phrase_is_kept(school: School) -> None:
     async with AsyncExitStack() as stack:
         browser = await school.admitted(stack)

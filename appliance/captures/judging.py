@@ -40,6 +40,18 @@ class Allowed:
     phrase: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class AllowedFor:
+    """For whom and where something is allowed.
+
+    ``group``: of the directory, for people and devices in it; empty: everybody. ``everywhere``: at every place; else
+    only at the one where the capture was seen.
+    """
+
+    group: str = ""
+    everywhere: bool = False
+
+
 class Judging:
     """Every change needs a capture that the actor may see and keys that open it."""
 
@@ -134,8 +146,10 @@ class Judging:
 
     # The allow list
 
-    async def allow(self, actor: Actor, keys: Keys, capture_id: str, note: str = "") -> int:
-        """Resolve as false positive, and hear no more of these terms, seen in this way at this place.
+    async def allow(
+        self, actor: Actor, keys: Keys, capture_id: str, note: str = "", whom: AllowedFor = AllowedFor()
+    ) -> int:
+        """Resolve as false positive, and hear no more of these terms, seen in this way, of those and there.
 
         Returns how many terms are on the list now that were not before.
         """
@@ -145,21 +159,28 @@ class Judging:
         findings = allowable(row, opened) if row is not None else ()
         if row is None or not findings:
             raise Refused("This can never be put on the allow list.", "Resolve it as false positive instead.")
+        if not row["host"] and not whom.everywhere:
+            raise Refused("This was seen at no web page.", "It can be allowed everywhere only.")
+        host = "" if whom.everywhere else row["host"]
         note_id, sealed_note = await self._sealed(note)
         sealed = [await self._sealed_term(one) for one in findings]
         async with self._records.transaction() as tx:
             before = await _status(actor, tx, capture_id)
+            group = await _group_name(tx, whom.group)
             added = 0
             for one, (entry, words) in zip(findings, sealed, strict=True):
                 added += await tx.execute(
-                    "INSERT INTO capture_allowed (id, policy, term, surface, host, sealed, capture_id, added_at,"
-                    " added_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    "INSERT INTO capture_allowed (id, policy, term, surface, host, group_id, sealed, capture_id,"
+                    " added_at, added_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                     (
-                        *(entry, one.policy, one.term, row["surface"], row["host"], words, capture_id),
+                        *(entry, one.policy, one.term, row["surface"], host, whom.group, words, capture_id),
                         *(stamp(self._now()), actor.name),
                     ),
                 )
-                detail = {"policy": one.policy, "term": one.term, "seen": row["surface"], "place": row["host"]}
+                detail = {
+                    **{"policy": one.policy, "term": one.term, "seen": row["surface"]},
+                    **{"place": host or "everywhere", "for": group or "everybody"},
+                }
                 await self._audit.record(tx, actor.name, "put on the allow list", f"allow list {entry}", detail)
             await self._set(tx, actor, capture_id, before, Status.FALSE_POSITIVE_ALLOW, note_id, sealed_note)
         return added
@@ -197,17 +218,27 @@ class Judging:
         return bool(changed)
 
 
-def may_be_allowed(finding: Finding, surface: Surface, host: str) -> bool:
+def may_be_allowed(finding: Finding, surface: Surface) -> bool:
     """Whether the allow list may ever silence this. What is severe and comes from the child itself is always kept."""
-    severe = finding.severity is Severity.SEVERE and surface in (Surface.TYPED, Surface.SEARCH)
-    return bool(host) and not severe and not finding.is_test and finding.category != UNJUDGED
+    severe = finding.severity is Severity.SEVERE and surface.is_own_words
+    return not severe and not finding.is_test and finding.category != UNJUDGED
 
 
 def allowable(row: Row, opened: Opened) -> Sequence[Finding]:
     """The findings of a capture that can be put on the allow list, each term once; none if not all of them can."""
     terms = {(one.policy, one.term): one for one in opened.findings}
-    good = all(may_be_allowed(one, Surface(row["surface"]), row["host"]) for one in terms.values())
+    good = all(may_be_allowed(one, Surface(row["surface"])) for one in terms.values())
     return tuple(terms.values()) if good else ()
+
+
+async def _group_name(tx: Transaction, group: str) -> str:
+    """What the record calls a group; empty for everybody. Raises ``Refused`` for one that is not there."""
+    if not group:
+        return ""
+    row = await tx.fetch_one("SELECT name FROM groups WHERE id = ?", (group,))
+    if row is None:
+        raise Refused("This group is not in the directory any more.", "Choose another one.")
+    return str(row["name"])
 
 
 async def _status(actor: Actor, tx: Transaction, capture_id: str) -> Status:

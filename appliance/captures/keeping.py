@@ -40,7 +40,7 @@ TOGETHER = timedelta(minutes=30)
 """How long after the last one a device's next question for such a site still belongs to the same capture."""
 CHUNK = 500
 NEVER = "never"
-"""State of a picture that was dropped because of its category, before anything was written."""
+"""State of a picture that was dropped because of what was found, before anything was written."""
 _ITSELF = "the appliance"
 
 log = logging.getLogger(__name__)
@@ -168,27 +168,29 @@ class Captures:
             if kept:
                 await tx.execute("INSERT INTO capture_contents VALUES (?, ?)", (capture, content))
                 await tx.executemany(_FINDING, [_finding_row(capture, n, one) for n, one in enumerate(findings)])
-                await self._alert(tx, capture, findings[0], alert)
+                await self._alert(tx, capture, findings, alert)
                 await self._show(tx, capture)
         return kept
 
     async def _not_allowed(self, seen: Seen) -> list[Finding]:
-        """The findings without those that the school has put on its allow list for this place."""
+        """The findings without those that the school has put on its allow list for this place and for who this is."""
         observation = seen.observation
         rows = await self._records.fetch(
-            "SELECT policy, term FROM capture_allowed WHERE surface = ? AND host = ? AND removed_at IS NULL",
-            (observation.surface.value, observation.host.lower()),
+            "SELECT policy, term FROM capture_allowed WHERE surface = ? AND host IN ('', ?) AND removed_at IS NULL"
+            " AND (group_id = '' OR group_id IN (SELECT group_id FROM group_people WHERE person_id = ?)"
+            " OR group_id IN (SELECT group_id FROM group_devices WHERE device_id = ?))",
+            (observation.surface.value, observation.host.lower(), seen.person, seen.device),
         )
         allowed = {(row["policy"], row["term"]) for row in rows}
         return [
             one
             for one in seen.findings
-            if (one.policy, one.term) not in allowed or not may_be_allowed(one, observation.surface, observation.host)
+            if (one.policy, one.term) not in allowed or not may_be_allowed(one, observation.surface)
         ]
 
     async def _keep_picture(self, capture: str, seen: Seen, findings: Sequence[Finding]) -> tuple[str, int]:
         """Seal and write the picture, if there is one that may be kept; returns its state and the bytes of its file."""
-        if not all(self._categories.get(one.category).keeps_images for one in findings):
+        if not self._may_keep_picture(findings):
             return NEVER, 0
         if seen.picture is None:
             return (seen.picture_state if seen.picture_state != "taken" else "failed"), 0
@@ -200,8 +202,14 @@ class Captures:
             return "failed", 0
         return "taken", len(sealed)
 
-    async def _alert(self, tx: Transaction, capture: str, worst: Finding, wanted: bool) -> None:
-        if worst.severity is Severity.SEVERE or worst.is_test or wanted:
+    def _may_keep_picture(self, findings: Sequence[Finding]) -> bool:
+        """One finding whose pictures must never be kept is enough to keep none; so is it if no finding asks for one."""
+        lawful = all(self._categories.get(one.category).keeps_images for one in findings)
+        return lawful and any(one.picture for one in findings)
+
+    async def _alert(self, tx: Transaction, capture: str, findings: Sequence[Finding], wanted: bool) -> None:
+        worst = findings[0]
+        if worst.is_test or wanted or any(one.opens_alert for one in findings if not one.is_test):
             await self._alerts.open_within(
                 tx,
                 kind="test" if worst.is_test else "capture",
@@ -244,6 +252,7 @@ class Captures:
             "severity_words": severity.label,
             "rank": severity.rank,
             "surface": Surface(row["surface"]).label,
+            "surface_key": row["surface"],
             "status": row["status"],
             "status_words": Status(row["status"]).label,
             "test": "yes" if row["is_test"] else "no",

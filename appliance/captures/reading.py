@@ -54,6 +54,7 @@ class Filter:
     severity: str = ""
     category: str = ""
     device: str = ""
+    surface: str = ""
     tests: bool = False
 
     def conditions(self) -> list[Condition]:
@@ -65,12 +66,21 @@ class Filter:
                 ("severity", self.severity),
                 ("category", self.category),
                 ("device_id", self.device),
+                ("surface", self.surface),
                 ("status", self.status if self.status not in (OPEN, ANY) else ""),
             )
             if value
         ]
         unfinished = [Condition(_OPEN, ())] if self.status == OPEN else []
         return [*named, *chosen, *unfinished, Condition(f"capture.is_test = {int(self.tests)}", ())]
+
+
+@dataclass(frozen=True, slots=True)
+class TermCount:
+    """In how many captures a term was found, and how many of those were resolved as false positives."""
+
+    hits: int
+    false_positives: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +170,20 @@ class Reading:
             f"SELECT {_COLUMNS} FROM {_TABLE} WHERE capture.id = ? AND {seen.sql}",  # noqa: S608
             (capture_id, *seen.parameters),
         )
+
+    async def term_counts(self, actor: Actor, since: datetime) -> Mapping[tuple[str, str], TermCount]:
+        """How often terms were found since then, by policy and term, in the captures that ``actor`` may see."""
+        seen = captured(actor, _WHOSE)
+        rows = await self._records.fetch(
+            "SELECT finding.policy, finding.term, count(DISTINCT capture.id) AS hits,"  # noqa: S608
+            " count(DISTINCT CASE WHEN capture.status IN ('false_positive', 'false_positive_allow') THEN capture.id"
+            " END) AS false_positives FROM captures capture"
+            " JOIN capture_findings finding ON finding.capture_id = capture.id"
+            f" WHERE capture.is_test = 0 AND finding.is_test = 0 AND capture.at >= ? AND {seen.sql}"
+            " GROUP BY finding.policy, finding.term",
+            (stamp(since), *seen.parameters),
+        )
+        return {(row["policy"], row["term"]): TermCount(row["hits"], row["false_positives"]) for row in rows}
 
     async def neighbours(self, actor: Actor, row: Row) -> tuple[str | None, str | None]:
         """The ids of the next newer and the next older capture; among tests, of the next tests."""

@@ -8,6 +8,7 @@ import sys
 
 from appliance.command_socket import Reply, ask
 from appliance.config import ConfigError, Place, Settings, Source, check, read_source
+from appliance.plugin_finder import find_plugins, find_tool
 
 
 def core_settings(place: Place) -> Settings:
@@ -38,7 +39,11 @@ def commands(_options: argparse.Namespace, place: Place) -> int:
 
 
 def of_plugin(options: argparse.Namespace, place: Place) -> int:
-    """A command of a plugin, which runs in the appliance."""
+    """A command of a plugin: one of its tools, which run here, or one that runs in the appliance."""
+    tool = find_tool(options.words, find_plugins(place.drop_in_dir))
+    if tool is not None:
+        print(tool(options.words))
+        return 0
     return tell(asyncio.run(ask(core_settings(place).storage.run_dir, "plugin command", words=options.words)))
 
 

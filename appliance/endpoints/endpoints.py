@@ -27,6 +27,7 @@ from appliance.monitoring.switching import Monitoring
 from appliance.net import lan_addresses
 from appliance.people.directory import Directory
 from appliance.plugins import Plugins
+from appliance.weighing import Weighing
 
 TOPIC = "appliance.endpoints"
 """Live: browsers that have come to wait, or were let in at once."""
@@ -47,6 +48,7 @@ class Endpoints:
         exempt: Exempt,
         live: Live,
         detection: Detection,
+        weighing: Weighing,
         captures: Captures,
         config: Config,
     ) -> None:
@@ -68,6 +70,7 @@ class Endpoints:
             exempt,
             self._own.has,
             self.enrolment.passed_test,
+            weighing,
         )
         networks = [ipaddress.ip_network(text) for group in settings.groups for text in group.addresses]
         self.connections = Connections(

@@ -32,6 +32,8 @@ from appliance.monitoring.switching import Monitoring
 from appliance.observations import Finding, Observation, Surface
 from appliance.people.names import LONGEST_ADDRESS
 from appliance.sealing import Keys, SealError, open_envelope, public_of, read_header
+from appliance.webmail import is_webmail
+from appliance.weighing import Weighing
 
 INTAKE_VAULT = "5c1e0f6a-7d0b-4f5e-9a55-3f4b6a1c9e21"
 """What envelopes call the box's own key. It is no vault of the store: the box itself opens what is sealed to it."""
@@ -126,6 +128,7 @@ class Intake:
         exempt: Exempt,
         is_own: Callable[[str], bool],
         passed_test: Callable[[str, str], Awaitable[None]],
+        weighing: Weighing,
     ) -> None:
         """``is_own``: whether a host is the box itself.
 
@@ -137,6 +140,7 @@ class Intake:
         self._exempt = exempt
         self._is_own = is_own
         self._passed_test = passed_test
+        self._weighing = weighing
         self._key: IntakeKey | None = None
         self._who: Connections | None = None
 
@@ -199,9 +203,12 @@ class Intake:
         findings: Sequence[Finding] = await self._detection.judge(observation)
         if not self._who.monitored(who.person, device, moment).on:
             findings = [finding for finding in findings if finding.is_test]
+        address = connection.wire.address
         return Seen(
             observation=observation,
-            findings=tuple(findings),
+            findings=await self._weighing.weigh(
+                observation, findings, person=who.person, device=device, address=address
+            ),
             endpoint=connection.endpoint.id,
             device=device,
             person=who.person,
@@ -215,7 +222,7 @@ class Intake:
         return Observation(
             id=item,
             at=stamp(moment_of(content.at, clock_offset)),
-            surface=Surface(content.surface),
+            surface=_surface_of(content),
             text=content.text,
             title=content.title,
             address=content.address,
@@ -225,6 +232,12 @@ class Intake:
     def _is_nobodys_business(self, host: str) -> bool:
         """Places of help, and the box's own pages. Browsers leave them out; what comes all the same is dropped."""
         return bool(host) and (self._is_own(host) or self._exempt.matches(host) is not None)
+
+
+def _surface_of(content: Content) -> Surface:
+    """Browsers cannot tell an email from other typed text; the site can."""
+    surface = Surface(content.surface)
+    return Surface.EMAIL if surface is Surface.TYPED and is_webmail(content.address) else surface
 
 
 def read_content(content: bytes) -> Opened:

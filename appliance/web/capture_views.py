@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from appliance.captures.judging import MAY_ALLOW, allowable
-from appliance.captures.keeping import TOPIC, Captures
+from appliance.captures.judging import MAY_ALLOW, AllowedFor, allowable
+from appliance.captures.keeping import NEVER, TOPIC, Captures
 from appliance.captures.reading import ANY, OPEN, ORDERS, Filter, Note, Opened, pieces, who_words
 from appliance.captures.statuses import CHOICES, Status
 from appliance.categories import Categories, Category
@@ -35,7 +35,7 @@ NO_PICTURE: Mapping[str, str] = {
     "secret": "There is no picture: a password could have been read in it.",
     "failed": "There is no picture: the device could not take one, or it could not be kept.",
     "none": "There is no picture: the device sent none.",
-    "never": "No picture was kept. Of this category none ever is, because keeping it may be an offence.",
+    "never": "No picture was kept, as it is set for what was found here.",
     "taken": "The picture is not there any more. Tell IT: a file is missing from the box.",
 }
 CLAIMS: Mapping[str, str] = {
@@ -44,6 +44,8 @@ CLAIMS: Mapping[str, str] = {
     "nobody known": "nobody was signed in whom we know",
 }
 """How we know who it was."""
+HERE, EVERYWHERE = "here", "everywhere"
+UNLAWFUL = "No picture was kept. Of this category none ever is, because keeping it may be an offence."
 
 
 def pages() -> tuple[Page, ...]:
@@ -111,6 +113,7 @@ async def _index(request: web.Request, fields: Mapping[str, str], words: str) ->
         one_of(fields.get("severity", ""), list(Severity)),
         fields.get("category", "")[:100],
         fields.get("device", "")[:100],
+        one_of(fields.get("surface", ""), list(Surface)),
         tests=fields.get("tests") == "yes",
     )
     order = one_of(fields.get("order", ""), ORDERS) or "severe"
@@ -129,6 +132,7 @@ async def _index(request: web.Request, fields: Mapping[str, str], words: str) ->
         severities=[("", "Any"), *((one.value, one.label) for one in Severity)],
         categories=_category_choices(categories, wanted.category),
         devices=[("", "Any"), *((row["id"], row["name"]) for row in await reading.devices(who))],
+        surfaces=[("", "Any"), *((one.value, one.label.capitalize()) for one in Surface)],
         is_filtered=wanted != Filter(),
         nothing=_why_nothing(request),
     )
@@ -142,6 +146,7 @@ def _shown(wanted: Filter, order: str) -> Mapping[str, str]:
         "severity": wanted.severity,
         "category": wanted.category,
         "device": wanted.device,
+        "surface": wanted.surface,
         "tests": "yes" if wanted.tests else "",
         "order": "" if order == "severe" else order,
     }
@@ -151,7 +156,12 @@ def _live_only(wanted: Filter) -> Mapping[str, str] | None:
     """What a new row must be like to be added to this list; ``None`` if no new row can fit."""
     if wanted.status not in (OPEN, ANY, Status.UNCLASSIFIED):
         return None
-    fields = {"severity": wanted.severity, "category_key": wanted.category, "device_id": wanted.device}
+    fields = {
+        "severity": wanted.severity,
+        "category_key": wanted.category,
+        "device_id": wanted.device,
+        "surface_key": wanted.surface,
+    }
     return {"test": "yes" if wanted.tests else "no", **{key: value for key, value in fields.items() if value}}
 
 
@@ -224,7 +234,7 @@ async def _capture(request: web.Request, row: Row, typed: Mapping[str, str], err
         notes=notes,
         openings=await reading.openings(who, row["id"]),
         picture=_picture_state(request, row, category, opened),
-        no_picture=NO_PICTURE.get(row["picture"], ""),
+        no_picture=_why_no_picture(_categories(request), row, opened),
         choices=_choices(request, row, opened),
         typed=typed,
         errors=errors,
@@ -257,6 +267,13 @@ def _picture_state(request: web.Request, row: Row, category: Category, opened: O
     return "behind" if (hidden or category.hide_picture) and request.query.get("picture") != "show" else "shown"
 
 
+def _why_no_picture(categories: Categories, row: Row, opened: Opened | None) -> str:
+    found = {one.category for one in opened.findings} if opened is not None else {row["category"]}
+    if row["picture"] == NEVER and not all(categories.get(key).keeps_images for key in found):
+        return UNLAWFUL
+    return NO_PICTURE.get(row["picture"], "")
+
+
 def _choices(request: web.Request, row: Row, opened: Opened | None) -> list[tuple[str, str]]:
     """The statuses that can be set; the allow list only where it may ever silence this, by whoever may decide so."""
     may_allow = opened is not None and actor(request).may(MAY_ALLOW) and bool(allowable(row, opened))
@@ -282,7 +299,7 @@ async def set_status(request: web.Request) -> web.StreamResponse:
     if not chosen:
         return await _capture(request, row, form, {"status": "Choose a status."})
     if chosen == Status.FALSE_POSITIVE_ALLOW:
-        return await _ask_allow(request, row, form)
+        return await _ask_allow(request, row, form, {})
     try:
         await _captures(request).judging.set_status(
             actor(request), keys(request), row["id"], Status(chosen), form.get("words", "")
@@ -307,7 +324,9 @@ async def add_note(request: web.Request) -> web.StreamResponse:
 # The allow list
 
 
-async def _ask_allow(request: web.Request, row: Row, form: Mapping[str, str]) -> web.Response:
+async def _ask_allow(
+    request: web.Request, row: Row, form: Mapping[str, str], errors: Mapping[str, str]
+) -> web.Response:
     """Exactly what will not be captured any more. The note waits in the form: it must not stand in an address."""
     opened = await _captures(request).reading.opened(actor(request), keys(request), row["id"])
     findings: Sequence[Finding] = allowable(row, opened) if opened is not None else ()
@@ -316,33 +335,54 @@ async def _ask_allow(request: web.Request, row: Row, form: Mapping[str, str]) ->
     return render(
         request,
         "capture_allow.html",
+        422 if errors else 200,
         line=_line(row, _categories(request)),
         findings=findings,
-        words=form.get("words", ""),
+        group_choices=[("", "Everybody"), *await _groups_of(request, row)],
+        place_choices=_places(row),
+        typed=form,
+        errors=errors,
     )
+
+
+def _places(row: Row) -> list[tuple[str, str]]:
+    here = [(HERE, f"Only at {row['host']}")] if row["host"] else []
+    return [*here, (EVERYWHERE, "Everywhere")]
+
+
+async def _groups_of(request: web.Request, row: Row) -> list[tuple[str, str]]:
+    """Groups to choose from, those first in which the pupil or the device is."""
+    directory, who = context_of(request).appliance.directory, actor(request)
+    near = {*directory.groups_of_person(row["person_id"] or ""), *directory.groups_of_device(row["device_id"] or "")}
+    groups = sorted(await directory.groups.all(who), key=lambda group: group["id"] not in near)
+    return [(group["id"], f"Only {group['name']}") for group in groups]
 
 
 async def allow(request: web.Request) -> web.StreamResponse:
     """Put the terms of a capture on the allow list."""
     row, form = await _row_of(request), await read_form(request)
+    whom = AllowedFor(form.get("group", ""), everywhere=form.get("where") == EVERYWHERE)
     try:
-        await _captures(request).judging.allow(actor(request), keys(request), row["id"], form.get("words", ""))
+        await _captures(request).judging.allow(actor(request), keys(request), row["id"], form.get("words", ""), whom)
     except Refused as refused:
-        return await _capture(request, row, form, {"status": str(refused)})
+        return await _ask_allow(request, row, form, {"form": str(refused)})
     flash(request, "It is resolved and on the allow list. You can take it off again at any time.")
     return redirect("/captures/allowed")
 
 
 async def allowed(request: web.Request) -> web.StreamResponse:
     """What raises no further capture."""
-    current, gone = await _captures(request).judging.allowed(actor(request), keys(request))
+    who = actor(request)
+    current, gone = await _captures(request).judging.allowed(who, keys(request))
+    groups = await context_of(request).appliance.directory.groups.all(who)
     return render(
         request,
         "captures_allowed.html",
         current=current,
         gone=gone,
         surfaces={one.value: one.label for one in Surface},
-        may_change=actor(request).may(MAY_ALLOW),
+        groups={group["id"]: group["name"] for group in groups},
+        may_change=who.may(MAY_ALLOW),
     )
 
 

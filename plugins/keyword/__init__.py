@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from appliance.api import Appliance, Detector, EndpointDevice, Menu, Page, Permission, Surface, hook
+from appliance.api import (
+    Appliance,
+    Check,
+    Circumstances,
+    Command,
+    Data,
+    Detector,
+    EndpointDevice,
+    Event,
+    Finding,
+    Job,
+    Menu,
+    Observation,
+    Page,
+    Panel,
+    Permission,
+    Surface,
+    hook,
+)
 
+from .bundles.room import Bundles
+from .bundles.running import Material
+from .bundles.trial import notes
+from .choices.applying import apply
+from .choices.room import Choices
 from .judge import Judge
 from .settings import Settings as KeywordSettings
 from .views import Views
@@ -18,23 +42,101 @@ class Plugin:
     Settings = KeywordSettings
 
     def __init__(self, appliance: Appliance, settings: KeywordSettings) -> None:
-        self.judge = Judge(settings.policies, appliance.config.settings.detection.test_phrase)
-        self.views = Views(settings.policies, appliance.config.place.resolve(settings.policies_dir))
+        self._appliance = appliance
+        self._settings = settings
+        self._test_phrase = appliance.config.settings.detection.test_phrase
+        self.judge = Judge(settings.policies, self._test_phrase)
+        self.trial: Judge | None = None
+        self.bundles = Bundles(appliance, settings.bundle, settings.policies, taken=self._own_names)
+        self.choices = Choices(appliance, lambda: self.bundles.running.policies, lambda: ())
+        self.views = Views(appliance, self.choices, appliance.config.place.resolve(settings.policies_dir))
+
+    @hook
+    async def startup(self) -> None:
+        await self.bundles.startup()
+        await self.choices.startup()
+        self._take_choices()
+        self.choices.when_changed = self._choices_changed
+        self.bundles.when_changed = self.choices.refresh
+
+    @hook
+    async def shutdown(self) -> None:
+        await self.bundles.shutdown()
+
+    def _own_names(self) -> frozenset[str]:
+        return frozenset(policy.name for policy in self.choices.store.kept.policies)
+
+    def _choices_changed(self) -> None:
+        self._take_choices()
+        self._appliance.detection.refresh_soon()
+
+    def _take_choices(self) -> None:
+        self.judge = Judge(self.choices.library.policies, self._test_phrase)
 
     @hook
     def register_pages(self) -> list[Page]:
         return [
             Page("staff", "GET", "/keyword", self.views.policies, Permission.SEE_CAPTURES),
             Page("staff", "GET", "/keyword/policies/{name}", self.views.policy, Permission.SEE_CAPTURES),
+            *self.choices.pages(),
+            *self.bundles.pages(),
         ]
 
     @hook
-    def register_panels(self) -> list[Menu]:
-        return [Menu("Policies", "/keyword", Permission.SEE_CAPTURES, order=40)]
+    def register_panels(self) -> list[Panel]:
+        return [
+            Menu("Policies", "/keyword", Permission.SEE_CAPTURES, order=40),
+            *self.choices.panels(),
+            *self.bundles.panels(),
+        ]
+
+    @hook
+    def register_jobs(self) -> list[Job]:
+        return [*self.choices.jobs(), *self.bundles.jobs()]
+
+    @hook
+    def register_commands(self) -> list[Command]:
+        return [*self.bundles.commands()]
+
+    @hook
+    def register_data(self) -> list[Data]:
+        return [*self.choices.data(), *self.bundles.data()]
+
+    @hook
+    def register_listeners(self) -> Mapping[type[Event], Callable[[Any], Awaitable[None]]]:
+        return self.choices.listeners()
+
+    @hook
+    async def health(self) -> list[Check]:
+        return [*await self.choices.health(), *await self.bundles.health()]
 
     @hook
     def register_detectors(self) -> list[Detector]:
-        return [Detector("phrases", frozenset(Surface), self.judge.detect)]
+        return [Detector("phrases", frozenset(Surface), self.detect, self.data_for_detection, self.load_for_detection)]
+
+    def detect(self, observation: Observation) -> Sequence[Finding]:
+        """By the policies in force. What a bundle on trial alone has found is noted, to be counted."""
+        found = self.judge.detect(observation)
+        if self.trial is None:
+            return found
+        on_trial = {one.term: one.category for one in self.trial.detect(observation) if not one.is_test}
+        return [*found, *notes({one.term for one in found}, on_trial)]
+
+    async def data_for_detection(self) -> dict[str, Any]:
+        """What the detection process needs beside the files, as JSON."""
+        return {"bundles": self.bundles.material.as_json(), "choices": await self.choices.data_for_detection()}
+
+    def load_for_detection(self, data: Mapping[str, Any]) -> None:
+        """In the detection process: the same policies as in the main process."""
+        running, choices = Material.of_json(data["bundles"]).over(self._settings.policies), data["choices"]
+        self.judge = Judge(apply(running.policies, choices), self._test_phrase)
+        self.trial = Judge(apply(running.trial, choices), self._test_phrase) if running.trial is not None else None
+
+    @hook
+    async def weigh_findings(
+        self, subject: Circumstances, observation: Observation, findings: Sequence[Finding]
+    ) -> Sequence[Finding]:
+        return await self.choices.weigh(subject, observation, self.bundles.weigh(findings))
 
     @hook
     async def endpoint_policy(self, device: EndpointDevice) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import PrivateAttr, ValidationInfo, model_validator
 
 from appliance.api import ConfigError, Section, WrongFile, setting
 
+from .bundles.bundle_settings import BundleSettings
 from .library.model import Policy
 from .library.reading import read_policies
 
@@ -26,6 +27,8 @@ class Settings(Section):
         "the folder of the settings file. It need not be there.",
         page=False,
     )
+
+    bundle: BundleSettings = BundleSettings()
 
     _policies: tuple[Policy, ...] = PrivateAttr(default=())
 

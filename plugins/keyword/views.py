@@ -1,49 +1,169 @@
-"""The staff pages: which policies are in force, and what each of them looks for."""
+"""The staff pages that show policies: all of them with a search, and one with its terms and what the school changed.
+
+The words of hidden policies stand nowhere; of these only counts, and the terms that were found, for whoever may see
+captures of them.
+"""
 
 from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
-from appliance.api import Severity, render
+from appliance.api import Actor, Appliance, Row, Severity, Surface, actor, now, render
 
-from .library.model import Policy, Term
+from .choices.applying import OURS
+from .choices.decisions import EDIT
+from .choices.model import LEVELS, Change
+from .choices.room import Choices
+from .library.model import FACTS, Policy, Term
+
+MOST_FOUND = 200
+COUNTED = datetime.timedelta(days=365)
+VAULT = "captures"
 
 
 class Views:
-    """One method for each page. ``own_folder``: where the school's own policies lie, or would lie."""
+    """One method for each page. ``own_folder``: where the school's own files lie, or would lie."""
 
-    def __init__(self, policies: Sequence[Policy], own_folder: Path) -> None:
-        self._policies = policies
+    def __init__(self, appliance: Appliance, choices: Choices, own_folder: Path) -> None:
+        self._appliance = appliance
+        self._choices = choices
+        self._library = choices.library
         self._own_folder = own_folder
 
     async def policies(self, request: web.Request) -> web.Response:
-        """Every policy in force."""
-        rows = [(policy, _counts(policy)) for policy in self._policies]
+        """Every policy in force, and a search through what may be shown."""
+        policies = self._shown()
+        own = {one.name for one in self._choices.store.kept.policies}
+        words = request.query.get("words", "").strip()[:100]
         return render(
-            request, "keyword/policies.html", rows=rows, severities=Severity, own_folder=self._own_folder, day=_day
+            request,
+            "keyword/policies.html",
+            rows=[(policy, _counts(policy), policy.name in own) for policy in policies],
+            words=words,
+            found=search(policies, words)[:MOST_FOUND] if words else [],
+            hidden=[policy.title for policy in policies if policy.hidden],
+            severities=Severity,
+            own_folder=self._own_folder,
+            may_edit=actor(request).may(EDIT),
+            day=_day,
         )
 
     async def policy(self, request: web.Request) -> web.Response:
-        """One policy: its terms, the worst first."""
-        name = request.match_info["name"]
-        policy = next((policy for policy in self._policies if policy.name == name), None)
+        """One policy: its terms, the worst first, and what the school has changed."""
+        policy = self._library.policy(request.match_info["name"])
         if policy is None:
             raise web.HTTPNotFound
-        terms = sorted(policy.terms, key=lambda term: term.severity.rank)
+        counts = await self._found(actor(request))
+        shown = await self._may_be_shown(actor(request), policy, counts)
+        store = self._choices.store
         return render(
             request,
             "keyword/policy.html",
             policy=policy,
             counts=_counts(policy),
+            level=LEVELS[self._choices.levels.for_everybody(policy.name)],
             severities=Severity,
             day=_day,
-            terms=[(term, _places(term)) for term in terms],
-        )
+            terms=[self._term(policy, term, counts) for term in shown],
+            off=[] if policy.hidden else self._off(policy),
+            history=[] if policy.hidden else history(
+                await store.requests_of(policy.name), await store.terms_of(policy.name)
+            ),
+            own_policy=policy.name in {one.name for one in store.kept.policies},
+            may_edit=actor(request).may(EDIT),
+        )  # fmt: skip
+
+    def _shown(self) -> list[Policy]:
+        """Policies for pages: all but the names that are watched for, which have a page of their own."""
+        return [policy for policy in self._library.policies if self._library.policy(policy.name) is not None]
+
+    async def _found(self, who: Actor) -> Mapping[str, tuple[int, int]]:
+        """By ``policy/term``: in how many captures it was found, and how many of these were false positives."""
+        counts = await self._appliance.captures.reading.term_counts(who, now() - COUNTED)
+        found: dict[str, tuple[int, int]] = {}
+        for (_, term), one in counts.items():  # a policy may have had several titles
+            hits, wrong = found.get(term, (0, 0))
+            found[term] = hits + one.hits, wrong + one.false_positives
+        return found
+
+    async def _may_be_shown(self, who: Actor, policy: Policy, counts: Mapping[str, object]) -> list[Term]:
+        """The terms that stand on the page, the worst first; of a hidden policy those in captures that one may open."""
+        terms = sorted(policy.terms, key=lambda term: term.severity.rank)
+        if not policy.hidden:
+            return terms
+        may_open = await self._appliance.vaults.is_member(who.account, VAULT)
+        return [term for term in terms if may_open and f"{policy.name}/{term.id}" in counts]
+
+    def _term(self, policy: Policy, term: Term, counts: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+        own = {one.entry["id"] for one in self._choices.store.kept.terms if one.policy == policy.name}
+        return {
+            "term": term,
+            "places": [surface.label for surface in Surface if surface in term.surfaces],
+            "facts": [(FACTS[key], words) for key, words in term.facts.items()],
+            "own": term.id in own,
+            "change": term.id.endswith(OURS),
+            "supplied": not policy.hidden and self._library.supplied_term(policy.name, term.id) is not None,
+            "found_words": found_words(*counts.get(f"{policy.name}/{term.id}", (0, 0))),
+        }
+
+    def _off(self, policy: Policy) -> list[Term]:
+        changed = self._library.decisions.changed
+        off = {one.term for one in changed if one.policy == policy.name and one.change is Change.OFF}
+        return [term for term in self._library.before[policy.name].terms if term.id in off]
+
+
+def found_words(hits: int, false_positives: int) -> str:
+    """How often a term was found within a year, for pages."""
+    if not hits:
+        return "Never"
+    times = "Once" if hits == 1 else f"{hits} times"
+    return f"{times}, {false_positives} false" if false_positives else times
+
+
+def search(policies: Sequence[Policy], words: str) -> list[tuple[Policy, Term]]:
+    """Terms that have these letters in their words, definitions or facts; never those of hidden policies."""
+    wanted = words.casefold()
+    return [
+        (policy, term)
+        for policy in policies
+        if not policy.hidden
+        for term in policy.terms
+        if any(wanted in text.casefold() for text in (*term.phrases, term.definition, *term.facts.values()))
+    ]
+
+
+def history(requests: Sequence[Row], terms: Sequence[Row]) -> list[dict[str, str]]:
+    """What the school has changed about a policy, the newest first, in words."""
+    found = [
+        *(line for row in requests for line in _of_request(row)),
+        *(line for row in terms for line in _of_term(row)),
+    ]
+    return sorted(found, key=lambda line: line["at"], reverse=True)
+
+
+def _of_request(row: Row) -> list[dict[str, str]]:
+    what = f"“{row['term']}”"
+    lines = [(row["asked_at"], f"{row['author']} asked for {what}: {Change(row['change']).words}. {row['reason']}")]
+    if row["decided_at"]:
+        done = "left it on" if row["state"] == "refused" else "agreed"
+        lines.append((row["decided_at"], f"{row['decided_by']} {done} ({what}). {row['answer']}"))
+    if row["ended_at"]:
+        words = f"{row['ended_by']} let {what} count again as supplied. {row['ended_because']}"
+        lines.append((row["ended_at"], words))
+    return [{"at": at, "words": words} for at, words in lines]
+
+
+def _of_term(row: Row) -> list[dict[str, str]]:
+    lines = [(row["made_at"], f"{row['author']} wrote {row['term']}. {row['reason']}")]
+    if row["ended_at"] and row["ended_because"] != "changed":
+        lines.append((row["ended_at"], f"{row['ended_by']} ended {row['term']}. {row['ended_because']}"))
+    return [{"at": at, "words": words} for at, words in lines]
 
 
 def _counts(policy: Policy) -> list[tuple[Severity, int]]:
@@ -54,8 +174,3 @@ def _counts(policy: Policy) -> list[tuple[Severity, int]]:
 
 def _day(date: datetime.date) -> str:
     return f"{date.day} {date:%B %Y}"
-
-
-def _places(term: Term) -> list[str]:
-    """Where a term is looked for, in words."""
-    return [surface.label for surface in term.surfaces]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -148,6 +148,13 @@ class Queries(Room):
 
     async def startup(self) -> None:
         await self.telling.start()
+        self._appliance.names_seen.kept_by(self._names_seen)
+
+    async def shutdown(self) -> None:
+        self._appliance.names_seen.kept_by(None)
+
+    async def _names_seen(self, since: datetime, limit: int) -> Sequence[str]:
+        return [one.what for one in await self.store.top_names(stamp(since), limit)]
 
     async def health(self) -> Sequence[Check]:
         return await self.self_test.checks()

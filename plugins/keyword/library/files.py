@@ -16,7 +16,7 @@ from .phrases import WrongPhrase, forms
 FEWEST_LETTERS = 3
 MOST_WORDS = 14
 MOST_PHRASES = 10_000
-"""What all lines of a policy may stand for together."""
+"""What all lines of a policy may stand for together: phrases that differ."""
 
 Phrase = Annotated[str, Field(min_length=1, max_length=1000)]
 ListName = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,39}$")]
@@ -103,7 +103,7 @@ class PolicyFile(Section):
     @model_validator(mode="after")
     def _terms_are_right(self) -> Self:
         found = [*self._wrong_ids(), *self._wrong_terms()]
-        if not found and (count := sum(len(self._forms(term.phrases)) for term in self.terms)) > MOST_PHRASES:
+        if not found and (count := len({form for term in self.terms for form in self._forms(term.phrases)})) > MOST_PHRASES:
             words = f"all phrases together stand for {count:,}; every device has to hold them"
             found.append(Wrong(words, ("terms",), f"at most {MOST_PHRASES:,}"))
         if found:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import product
 
 MOST_FORMS = 400
 """What one line may stand for."""
+LISTS_REMEMBERED = 256
 
 _SLOT = re.compile(r"\{([a-z_]+)\}|\(([^()]*)\)")
 
@@ -58,4 +60,10 @@ def _choices(part: re.Match[str] | str, lists: Mapping[str, Sequence[str]]) -> S
         return tuple(str(choices).split("|"))
     if name not in lists:
         raise WrongPhrase(f"there is no list {name!r} under lists")
-    return [form for entry in lists[name] for form in forms(entry, {})]
+    return _listed(tuple(lists[name]))
+
+
+@lru_cache(LISTS_REMEMBERED)
+def _listed(entries: tuple[str, ...]) -> Sequence[str]:
+    """What the entries of a list stand for. Many terms of a policy name the same list."""
+    return tuple(form for entry in entries for form in forms(entry, {}))

@@ -72,7 +72,9 @@ def supplied() -> tuple[Policy, ...]:
     suicide = (
         Term("want-to-die", ("I want to die",), means, Severity.SEVERE, typed),
         Term("kill-myself", ("kill myself",), means, Severity.MODERATE, typed),
-        Term("ways", ("ways to kill myself",), means, Severity.SEVERE, read, pages_because="Nobody reads it by chance."),
+        Term(
+            "ways", ("ways to kill myself",), means, Severity.SEVERE, read, pages_because="Nobody reads it by chance."
+        ),
     )
     bullying = (Term("loser", ("you are a loser",), means, Severity.MINOR, typed),)
     return (
@@ -250,9 +252,7 @@ async def decide(client: Client, request: str, do: str, reason: str = "Because o
 
 @loop
 async def test_a_noisy_term_is_made_stricter_at_once(running: Running, lead: Client, deputy: Client) -> None:
-    assert await terms(running, "the greeen giant") == ["local/green-giant"]
     assert (await deputy.post(TERM, {**WISH, "change": "exact"})).status == 303
-    assert await terms(running, "the greeen giant") == []
     assert await terms(running, "the green giant") == ["local/green-giant-ours"]
     page = (await lead.get("/keyword/policies/local")).text
     assert "whole words only" in page
@@ -359,3 +359,21 @@ async def test_who_may_not_decide_is_refused_by_the_store_too(running: Running) 
         await plugin(running).choices.decisions.put_term(pastoral.actor, "local", ENTRY, "x")
     it = await running.as_role(Role.IT)
     assert (await it.get("/keyword/requests")).status == 403
+
+
+@loop
+async def test_names_of_sites_of_the_last_month_are_tried_too(running: Running, deputy: Client) -> None:
+    async def log(_since: Any, _limit: int) -> list[str]:
+        return ["www.blue-ogre.example", "www.harmless.example"]
+
+    running.appliance.names_seen.kept_by(log)
+    term = {
+        "phrases": "blue ogre", "definition": "What some pupils call one another here.", "severity": "minor",
+        "on_address": "yes", "reason": "Heard often", "do": "preview",
+    }  # fmt: skip
+    page = (await deputy.post("/keyword/policies/local/add", term)).text
+    running.appliance.names_seen.kept_by(None)
+    assert "Names of sites of the last 30 days" in page
+    assert "1 of 2" in page
+    assert "www.blue-ogre.example" in page
+    assert "www.harmless.example" not in page

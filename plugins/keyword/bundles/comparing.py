@@ -1,0 +1,165 @@
+"""What a bundle changes: its terms against those in force, and what would be found in sentences of our own. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from appliance.api import Surface
+
+from ..library.model import Policy, Term
+
+Find = Callable[[str, Surface], AbstractSet[str]]
+"""The terms (``policy/term``) that are found in a text."""
+MakeFind = Callable[[Sequence[Policy]], Find]
+
+_FIELDS: Mapping[str, str] = {
+    "phrases": "words",
+    "definition": "what it means",
+    "severity": "severity",
+    "surfaces": "where it is looked for",
+    "language": "language",
+    "matching": "how strictly it is compared",
+    "near": "words that must be near",
+    "within": "how near",
+    "unless": "words that speak against it",
+    "personal": "whether somebody speaks of themselves",
+    "pages_because": "why pages count",
+    "facts": "what else is known",
+    "picture": "whether a picture is kept",
+    "alert": "whether somebody is alerted",
+    "clip_seconds": "how much of the screen is recorded",
+}
+"""What of a term may change, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class TermChange:
+    """One term that is new, changed or gone. ``shown``: its first phrase; ``fields``: what has changed, in words."""
+
+    id: str
+    shown: str
+    severity: str
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """What becomes of one policy. Of hidden ones nothing but numbers may be shown."""
+
+    name: str
+    title: str
+    hidden: bool
+    whole: str
+    """``new`` if there was none of this name; else empty."""
+    new: tuple[TermChange, ...]
+    changed: tuple[TermChange, ...]
+    gone: tuple[TermChange, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.whole or self.new or self.changed or self.gone)
+
+
+def compare(before: Iterable[Policy], after: Iterable[Policy]) -> list[PolicyChange]:
+    """Every policy of which something changes, in the order of ``after``. None of ``before`` may be missing there."""
+    known = {policy.name: policy for policy in before}
+    changes = [_compare(known.get(policy.name), policy) for policy in after]
+    return [change for change in changes if change]
+
+
+def _compare(before: Policy | None, after: Policy) -> PolicyChange:
+    old = {term.id: term for term in before.terms} if before is not None else {}
+    new = {term.id: term for term in after.terms}
+    hidden = after.hidden or (before is not None and before.hidden)
+    return PolicyChange(
+        after.name,
+        after.title,
+        hidden,
+        "" if before is not None else "new",
+        tuple(_change(term) for id_, term in new.items() if id_ not in old),
+        tuple(
+            _change(term, _changed_fields(old[id_], term))
+            for id_, term in new.items()
+            if id_ in old and term != old[id_]
+        ),
+        tuple(_change(term) for id_, term in old.items() if id_ not in new),
+    )
+
+
+def _change(term: Term, fields: tuple[str, ...] = ()) -> TermChange:
+    return TermChange(term.id, term.phrases[0], term.severity, fields)
+
+
+def _changed_fields(before: Term, after: Term) -> tuple[str, ...]:
+    return tuple(
+        _field_words(name, getattr(before, name), getattr(after, name))
+        for name in _FIELDS
+        if getattr(before, name) != getattr(after, name)
+    )
+
+
+def _field_words(name: str, before: object, after: object) -> str:
+    if name == "severity":
+        return f"severity: {after} instead of {before}"
+    if isinstance(before, tuple) and isinstance(after, tuple):
+        counts = (len(set(after) - set(before)), "more"), (len(set(before) - set(after)), "fewer")
+        told = ", ".join(f"{number:,} {word}" for number, word in counts if number)
+        return f"{_FIELDS[name]} ({told or 'in another order'})"
+    return _FIELDS[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of the test bench. ``kind``: what is expected of it, in the words of the bench."""
+
+    text: str
+    category: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A sentence in which something else is found. ``hidden``: a hidden policy has to do with it: not to be shown."""
+
+    sentence: Sentence
+    more: tuple[str, ...]
+    fewer: tuple[str, ...]
+    hidden: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """How many sentences there are, in how many something is found before and after, and each that differs."""
+
+    sentences: int
+    before: int
+    after: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def by_kind(self) -> Sequence[tuple[str, str, int, int]]:
+        """Category, kind, and in how many sentences something is now found, and is found no more."""
+        more = Counter((one.sentence.category, one.sentence.kind) for one in self.differences if one.more)
+        fewer = Counter((one.sentence.category, one.sentence.kind) for one in self.differences if one.fewer)
+        return [(*key, more[key], fewer[key]) for key in sorted(more.keys() | fewer.keys())]
+
+
+def try_sentences(
+    sentences: Sequence[Sentence], before: Sequence[Policy], after: Sequence[Policy], make_find: MakeFind
+) -> BenchResult:
+    """What is found in each sentence, as typed text, by both. It takes seconds: not for the event loop."""
+    finders = make_find(before), make_find(after)
+    hidden = {policy.name for policy in (*before, *after) if policy.hidden}
+    counts = [0, 0]
+    differences = []
+    for sentence in sentences:
+        old, new = (find(sentence.text, Surface.TYPED) for find in finders)
+        counts[0] += bool(old)
+        counts[1] += bool(new)
+        if old != new:
+            touched = {term.partition("/")[0] for term in old ^ new}
+            is_hidden = bool(hidden & touched)
+            differences.append(Difference(sentence, tuple(sorted(new - old)), tuple(sorted(old - new)), is_hidden))
+    return BenchResult(len(sentences), counts[0], counts[1], tuple(differences))

@@ -1,0 +1,209 @@
+"""Deciding about terms: who may, that it stands in the record, and that it comes into force.
+
+A term's words never stand in the record of who did what, which more people read than see policies.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from appliance.api import Actor, Appliance, Permission, Refused, Role, Row, Transaction
+
+from ..library.model import Policy
+from .model import REASONS, Change
+from .store import Store, Wish
+
+ASK, EDIT, DECIDE = Permission.SEE_CAPTURES, Permission.SWITCH_MONITORING, Permission.GRANT_CONTENT
+"""Who may ask to switch a supplied term off, who makes terms and sets levels, and who decides what was asked."""
+LONGEST_REASON = 500
+MOST_OWN_POLICIES = 100
+MOST_OWN_TERMS = 2000
+
+
+class TermDecisions:
+    """``policies()`` are those in force before the school's changes; ``changed`` is called after each commit."""
+
+    def __init__(
+        self,
+        appliance: Appliance,
+        store: Store,
+        policies: Callable[[], Mapping[str, Policy]],
+        changed: Callable[[], None],
+    ) -> None:
+        self._appliance = appliance
+        self._store = store
+        self._policies = policies
+        self._changed = changed
+
+    async def ask(self, actor: Actor, wish: Wish) -> str:
+        """Ask the safeguarding lead to switch a supplied term off; returns the id of the request."""
+        require(actor, ASK)
+        self._check(wish)
+        async with self._appliance.records.transaction() as tx:
+            request = await self._store.ask(tx, actor.name, actor.account, wish)
+            await self._record(tx, actor, "asked to change a supplied term", wish, because=wish.because)
+            await self._appliance.notices.tell(
+                tx,
+                words=f"{actor.name} asks to switch off a term of the policy “{self._title(wish.policy)}”.",
+                kind="policies",
+                link="/keyword/requests",
+                roles=(Role.LEAD,),
+                without=(actor.account,),
+            )
+        return request
+
+    async def tweak(self, actor: Actor, wish: Wish) -> None:
+        """Put a stricter copy in the place of a supplied term, at once."""
+        require(actor, EDIT)
+        if wish.change is Change.OFF:
+            raise Refused("Switching off is what the safeguarding lead decides.", "Ask for it.")
+        self._check(wish)
+        async with self._appliance.records.transaction() as tx:
+            request = await self._store.ask(tx, actor.name, actor.account, wish)
+            await self._store.decide(tx, actor.name, request, "granted", "")
+            await self._record(tx, actor, "made a supplied term stricter", wish, change=wish.change.value)
+            await self._in_force(tx)
+
+    async def decide(self, actor: Actor, request: str, *, grant: bool, answer: str) -> None:
+        """The safeguarding lead's word on a request."""
+        require(actor, DECIDE)
+        must_say_why(answer)
+        async with self._appliance.records.transaction() as tx:
+            row = await self._store.decide(tx, actor.name, request, "granted" if grant else "refused", answer)
+            wish = _wish(row)
+            words = "switched a supplied term off" if grant else "kept a supplied term on"
+            await self._record(tx, actor, words, wish, asked_by=row["author"])
+            await self._appliance.notices.tell(
+                tx,
+                words=f"{actor.name} has decided what you asked about the policy “{self._title(wish.policy)}”: "
+                + ("the term is off." if grant else "the term stays on."),
+                kind="policies",
+                link="/keyword/requests",
+                accounts=(row["account"],),
+                without=(actor.account,),
+            )
+            await self._in_force(tx)
+
+    async def switch_on(self, actor: Actor, request: str, reason: str) -> None:
+        """Let a supplied term count again as it was supplied."""
+        require(actor, EDIT)
+        must_say_why(reason)
+        async with self._appliance.records.transaction() as tx:
+            row = await self._store.end(tx, actor.name, request, reason)
+            await self._record(tx, actor, "switched a supplied term on again", _wish(row))
+            await self._in_force(tx)
+
+    async def make_policy(self, actor: Actor, title: str, category: str, summary: str, reason: str) -> str:
+        """A policy of the school's own, without terms yet; returns its name."""
+        require(actor, EDIT)
+        must_say_why(reason)
+        known = self._policies()
+        if len(self._store.kept.policies) >= MOST_OWN_POLICIES:
+            raise Refused(f"There are {MOST_OWN_POLICIES} policies of your own already.", "End one first.")
+        name = _free_name(title, known)
+        policy = {"name": name, "title": title, "category": category, "summary": summary}
+        async with self._appliance.records.transaction() as tx:
+            await self._store.make_policy(tx, actor.name, policy, reason)
+            await self._appliance.audit.record(tx, actor.name, "made a policy", f"policy {name}", {"reason": reason})
+            await self._in_force(tx)
+        return name
+
+    async def end_policy(self, actor: Actor, name: str, reason: str) -> None:
+        """End a policy that was made on a page, with its terms."""
+        require(actor, EDIT)
+        must_say_why(reason)
+        async with self._appliance.records.transaction() as tx:
+            await self._store.end_policy(tx, actor.name, name, reason)
+            await self._appliance.audit.record(tx, actor.name, "ended a policy", f"policy {name}", {"reason": reason})
+            await self._in_force(tx)
+
+    async def put_term(self, actor: Actor, policy: str, entry: Mapping[str, Any], reason: str) -> None:
+        """Add a term that was checked, or change the one of its id."""
+        async with self._appliance.records.transaction() as tx:
+            await self.put_term_within(tx, actor, policy, entry, reason)
+
+    async def put_term_within(
+        self, tx: Transaction, actor: Actor, policy: str, entry: Mapping[str, Any], reason: str
+    ) -> None:
+        """``put_term`` as a part of a unit of work that keeps more."""
+        require(actor, EDIT)
+        must_say_why(reason)
+        if policy not in self._policies():
+            raise Refused("There is no such policy any more.", "Choose another one.")
+        own = {f"{one.policy}/{one.entry['id']}" for one in self._store.kept.terms}
+        if f"{policy}/{entry['id']}" not in own and len(own) >= MOST_OWN_TERMS:
+            raise Refused(f"There are {MOST_OWN_TERMS} terms of your own already.", "End one first.")
+        await self._store.put_term(tx, actor.name, policy, entry, reason)
+        await self._appliance.audit.record(
+            tx, actor.name, "wrote a term of the school’s own", f"term {policy}/{entry['id']}"
+        )
+        await self._in_force(tx)
+
+    async def end_term(self, actor: Actor, policy: str, term: str, reason: str) -> None:
+        """Stop looking for a term that was made on a page."""
+        require(actor, EDIT)
+        must_say_why(reason)
+        async with self._appliance.records.transaction() as tx:
+            await self._store.end_term(tx, actor.name, policy, term, reason)
+            await self._appliance.audit.record(
+                tx, actor.name, "ended a term of the school’s own", f"term {policy}/{term}"
+            )
+            await self._in_force(tx)
+
+    def _check(self, wish: Wish) -> None:
+        must_say_why(wish.reason)
+        if wish.because not in REASONS:
+            raise Refused("Choose what is wrong with it.")
+        policy = self._policies().get(wish.policy)
+        if policy is None or wish.term not in {term.id for term in policy.terms}:
+            raise Refused("There is no such term any more.", "Load the page again.")
+
+    def _title(self, name: str) -> str:
+        policy = self._policies().get(name)
+        return policy.title if policy is not None else name
+
+    async def _record(self, tx: Transaction, actor: Actor, action: str, wish: Wish, **detail: str) -> None:
+        await self._appliance.audit.record(
+            tx, actor.name, action, f"term {wish.policy}/{wish.term}", {**detail, "version": wish.version}
+        )
+
+    async def _in_force(self, tx: Transaction) -> None:
+        await self._store.take_after_commit(tx)
+        tx.after_commit.append(self._changed)
+
+
+def new_term_id() -> str:
+    """An id that says nothing of the words: it stands in lists and records that more people read."""
+    return f"own-{secrets.token_hex(4)}"
+
+
+def must_say_why(reason: str) -> None:
+    """Raise ``Refused`` without a reason."""
+    if not reason.strip():
+        raise Refused("Say why, so that the next person understands.")
+
+
+def require(actor: Actor, permission: Permission) -> None:
+    """Raise ``Refused`` unless ``actor`` may: what pages declare is kept here too."""
+    if not actor.may(permission):
+        raise Refused("Your sign-in does not allow this.", "Ask whoever looks after the accounts.")
+
+
+def _wish(row: Row) -> Wish:
+    return Wish(
+        row["policy"], row["term"], row["version"], Change(row["change"]), row["because"], row["reason"]
+    )  # fmt: skip
+
+
+def _free_name(title: str, taken: Mapping[str, object]) -> str:
+    """A name for addresses. ``own_``: no supplied policy ever begins with it."""
+    plain = "_".join(re.findall(r"[a-z0-9]+", title.lower()))[:24].strip("_")
+    name = f"own_{plain or 'policy'}"
+    number = 2
+    while name in taken:
+        name = f"own_{plain or 'policy'}_{number}"
+        number += 1
+    return name

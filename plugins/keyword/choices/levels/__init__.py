@@ -1,0 +1,1 @@
+"""How much of each policy counts for whom, and when."""

@@ -1,0 +1,1 @@
+"""Names of pupils that are watched for, for a while."""

@@ -1,0 +1,380 @@
+"""Pages that change terms: a supplied one that is too noisy, and policies and terms of the school's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from aiohttp import web
+
+from appliance.api import (
+    Appliance,
+    Refused,
+    Row,
+    Severity,
+    Surface,
+    actor,
+    flash,
+    keys,
+    now,
+    read_form,
+    redirect,
+    render,
+)
+
+from ..library.model import Policy, Term
+from .applying import own_term
+from .decisions import DECIDE, EDIT, TermDecisions, new_term_id
+from .library import Library
+from .model import REASONS, Change
+from .preview import Part, Previews
+from .report import report
+from .store import Store, Wish
+from .suggestions.box import Box, Suggestion
+from .term_form import WHERE, TermForm, check, suggestions, warnings
+
+REQUESTS = "/keyword/requests"
+COUNTED = timedelta(days=365)
+
+
+class TermViews:
+    """One method for each page; each checks again what its form is allowed to do."""
+
+    def __init__(
+        self,
+        appliance: Appliance,
+        library: Library,
+        store: Store,
+        decisions: TermDecisions,
+        previews: Previews,
+        box: Box,
+    ) -> None:
+        self._appliance = appliance
+        self._library = library
+        self._store = store
+        self._decisions = decisions
+        self._previews = previews
+        self._box = box
+
+    # A supplied term
+
+    async def term(self, request: web.Request) -> web.Response:
+        """One supplied term, and what can be done about it."""
+        return await self._term(request, {}, {})
+
+    async def change(self, request: web.Request) -> web.Response:
+        """Put a stricter copy in its place, or ask the lead to switch it off."""
+        policy, term = self._supplied(request)
+        fields = await read_form(request)
+        try:
+            change = Change(fields.get("change", ""))
+        except ValueError:
+            return await self._term(request, fields, {"change": "Choose what is to happen."}, 422)
+        wish = Wish(
+            policy.name, term.id, policy.version, change, fields.get("because", ""), fields.get("reason", "").strip()
+        )
+        errors = _wish_errors(wish)
+        if not errors:
+            try:
+                done = await self._carry_out(request, wish)
+            except Refused as refused:
+                errors = {"form": str(refused)}
+            else:
+                flash(request, done)
+                return redirect(REQUESTS)
+        return await self._term(request, fields, errors, 422)
+
+    async def _carry_out(self, request: web.Request, wish: Wish) -> str:
+        if wish.change is Change.OFF:
+            await self._decisions.ask(actor(request), wish)
+            return "The safeguarding lead is asked. Until she decides, the term counts as before."
+        await self._decisions.tweak(actor(request), wish)
+        return "The supplied term is off, and the school’s stricter copy is on."
+
+    async def _term(
+        self, request: web.Request, typed: Mapping[str, str], errors: Mapping[str, str], status: int = 200
+    ) -> web.Response:
+        policy, term = self._supplied(request)
+        return render(
+            request,
+            "keyword/term.html",
+            status,
+            policy=policy,
+            term=term,
+            seen_in=[surface.label for surface in Surface if surface in term.surfaces],
+            reasons=REASONS,
+            changes=Change,
+            may_edit=actor(request).may(EDIT),
+            typed=typed,
+            errors=errors,
+        )
+
+    def _supplied(self, request: web.Request) -> tuple[Policy, Term]:
+        name = request.match_info["name"]
+        policy = self._library.before.get(name)
+        term = self._library.supplied_term(name, request.match_info["term"])
+        if policy is None or policy.hidden or term is None:
+            raise web.HTTPNotFound
+        return policy, term
+
+    # Requests
+
+    async def requests(self, request: web.Request) -> web.Response:
+        """What waits for the lead, what is changed, and what was decided."""
+        return await self._requests(request, {})
+
+    async def decide(self, request: web.Request) -> web.Response:
+        """The lead's decision, or: let a supplied term count again."""
+        fields = await read_form(request)
+        request_id, reason, do = request.match_info["id"], fields.get("reason", "").strip(), fields.get("do", "")
+        try:
+            if do == "on":
+                await self._decisions.switch_on(actor(request), request_id, reason)
+                words = "The supplied term counts again."
+            elif do in ("grant", "refuse"):
+                await self._decisions.decide(actor(request), request_id, grant=do == "grant", answer=reason)
+                words = "The term is off." if do == "grant" else "The term stays on."
+            else:
+                raise Refused("Choose what is to happen.")
+        except Refused as refused:
+            return await self._requests(request, {"form": str(refused)}, 422)
+        flash(request, words)
+        return redirect(REQUESTS)
+
+    async def _requests(self, request: web.Request, errors: Mapping[str, str], status: int = 200) -> web.Response:
+        store, who = self._store, actor(request)
+        return render(
+            request,
+            "keyword/requests.html",
+            status,
+            asked_for=[self._shown(row) for row in await store.requests("open")],
+            in_force=[self._shown(row) for row in await store.requests("granted")],
+            decided=[self._shown(row) for row in await store.requests("refused", "ended")],
+            may_decide=who.may(DECIDE),
+            may_edit=who.may(EDIT),
+            errors=errors,
+        )
+
+    def _shown(self, row: Row) -> dict[str, Any]:
+        """A request for a page. The words of a hidden policy are shown nowhere."""
+        policy = self._library.before.get(row["policy"])
+        term = self._library.supplied_term(row["policy"], row["term"])
+        hidden = policy is None or policy.hidden or term is None
+        return {
+            **dict(row),
+            "title": policy.title if policy is not None else row["policy"],
+            "words": row["term"] if hidden or term is None else term.phrases[0],
+            "shown": not hidden,
+            "change_words": Change(row["change"]).words,
+            "because_words": REASONS.get(row["because"], row["because"]),
+        }
+
+    async def report(self, request: web.Request) -> web.Response:
+        """A file about a bad supplied term, for whoever writes the policies."""
+        row = await self._store.request(request.match_info["id"])
+        if row is None:
+            raise web.HTTPNotFound
+        return web.Response(
+            text=report(row, *await self._counts(request, f"{row['policy']}/{row['term']}")),
+            content_type="application/yaml",
+            charset="utf-8",
+            headers={"Content-Disposition": f'attachment; filename="report-{row["policy"]}-{row["term"]}.yaml"'},
+        )
+
+    async def _counts(self, request: web.Request, term: str) -> tuple[int, int]:
+        """In how many captures a term was found, and how many of these were false positives."""
+        counts = await self._appliance.captures.reading.term_counts(actor(request), now() - COUNTED)
+        found = [one for (_, name), one in counts.items() if name == term]
+        return sum(one.hits for one in found), sum(one.false_positives for one in found)
+
+    # Policies of the school's own
+
+    async def new_policy(self, request: web.Request) -> web.Response:
+        """The form of a policy."""
+        return self._new_policy(request, {}, {})
+
+    async def make_policy(self, request: web.Request) -> web.Response:
+        """Make a policy, still without terms."""
+        fields = {name: text.strip() for name, text in (await read_form(request)).items()}
+        errors = self._policy_errors(fields)
+        if not errors:
+            try:
+                name = await self._decisions.make_policy(
+                    actor(request), fields["title"], fields["category"], fields["summary"], fields["reason"]
+                )
+            except Refused as refused:
+                errors = {"form": str(refused)}
+            else:
+                flash(request, "The policy is made. Now add what is to be looked for.")
+                return redirect(f"/keyword/policies/{name}/add")
+        return self._new_policy(request, fields, errors, 422)
+
+    def _policy_errors(self, fields: Mapping[str, str]) -> dict[str, str]:
+        errors = {}
+        if not 1 <= len(fields.get("title", "")) <= 100:
+            errors["title"] = "Give it a name of at most 100 letters."
+        if fields.get("category") not in {key for key, _ in self._categories()}:
+            errors["category"] = "Choose what it is about."
+        if not 20 <= len(fields.get("summary", "")) <= 1000:
+            errors["summary"] = "Say in a sentence what it holds: 20 letters or more."
+        if not fields.get("reason"):
+            errors["reason"] = "Say why, so that the next person understands."
+        return errors
+
+    def _categories(self) -> list[tuple[str, str]]:
+        """What a policy can be about. Illegal content is no subject that schools write about themselves."""
+        left_out = ("test", "unjudged", "illegal")
+        return [(one.key, one.title) for one in self._appliance.categories.all() if one.key not in left_out]
+
+    def _new_policy(
+        self, request: web.Request, typed: Mapping[str, str], errors: Mapping[str, str], status: int = 200
+    ) -> web.Response:
+        return render(
+            request, "keyword/new_policy.html", status, typed=typed, errors=errors, categories=self._categories()
+        )
+
+    async def end_policy(self, request: web.Request) -> web.Response:
+        """End a policy of the school's own."""
+        name = request.match_info["name"]
+        try:
+            await self._decisions.end_policy(actor(request), name, (await read_form(request)).get("reason", ""))
+        except Refused as refused:
+            flash(request, str(refused))
+            return redirect(f"/keyword/policies/{name}")
+        flash(request, "The policy has ended, with its terms. Captures stay as they are.")
+        return redirect("/keyword")
+
+    # Terms of the school's own
+
+    async def new_term(self, request: web.Request) -> web.Response:
+        """The form of a term; ``?suggestion=`` fills it in with what a pupil suggested."""
+        policy = self._policy(request)
+        suggestion = await self._suggestion(request, request.query.get("suggestion", ""))
+        form = TermForm.empty(suggestion.word, suggestion.meaning) if suggestion is not None else TermForm.empty()
+        return await self._form(request, policy, form, "", suggestion=suggestion)
+
+    async def add_term(self, request: web.Request) -> web.Response:
+        """Keep a new term."""
+        return await self._keep(request, new_term_id(), "")
+
+    async def old_term(self, request: web.Request) -> web.Response:
+        """The form of a term that there is."""
+        policy, entry = self._own(request)
+        return await self._form(request, policy, TermForm.of_entry(entry), entry["id"])
+
+    async def change_term(self, request: web.Request) -> web.Response:
+        """Keep a changed term."""
+        _, entry = self._own(request)
+        return await self._keep(request, entry["id"], entry["id"])
+
+    async def end_term(self, request: web.Request) -> web.Response:
+        """End a term of the school's own."""
+        name, term = request.match_info["name"], request.match_info["term"]
+        try:
+            await self._decisions.end_term(actor(request), name, term, (await read_form(request)).get("reason", ""))
+        except Refused as refused:
+            flash(request, str(refused))
+        else:
+            flash(request, "The term has ended. Captures stay as they are.")
+        return redirect(f"/keyword/policies/{name}")
+
+    async def _keep(self, request: web.Request, term_id: str, known: str) -> web.Response:
+        """Look through what was typed; show what it would find first, where that was asked or there is a warning."""
+        policy, fields = self._policy(request), await read_form(request)
+        form = TermForm.of(fields)
+        suggestion = await self._suggestion(request, fields.get("suggestion", ""))
+        entry = form.entry(term_id)
+        errors = check(policy, entry, self._entries(policy.name))
+        if not form.values["reason"]:
+            errors["reason"] = "Say why, so that the next person understands."
+        term = None if errors else own_term(policy.name, entry)
+        if term is None:
+            shown = replace(form, errors=errors or {"form": "This cannot be kept as it is."})
+            return await self._form(request, policy, shown, known, 422, suggestion=suggestion)
+        asked = fields.get("do") == "preview"
+        if asked or (not form.sure and warnings(term, self._library.policies)):
+            opener = keys(request) if fields.get("captures") == "yes" else None
+            parts = await self._previews.of(replace(policy, terms=(term,)), actor(request), opener)
+            return await self._form(
+                request, policy, form, known, 200 if asked else 422, suggestion=suggestion, term=term, parts=parts
+            )
+        return await self._put(request, policy, entry, form, known, suggestion)
+
+    async def _put(
+        self,
+        request: web.Request,
+        policy: Policy,
+        entry: Mapping[str, Any],
+        form: TermForm,
+        known: str,
+        suggestion: Suggestion | None,
+    ) -> web.Response:
+        who = actor(request)
+        try:
+            async with self._appliance.records.transaction() as tx:
+                await self._decisions.put_term_within(tx, who, policy.name, entry, form.values["reason"])
+                if suggestion is not None:
+                    await self._box.accept_within(tx, who, suggestion.id, f"{policy.name}/{entry['id']}")
+        except Refused as refused:
+            shown = replace(form, errors={"form": str(refused)})
+            return await self._form(request, policy, shown, known, 422, suggestion=suggestion)
+        flash(request, "It is kept and will be looked for within a minute.")
+        return redirect(f"/keyword/policies/{policy.name}")
+
+    async def _form(
+        self,
+        request: web.Request,
+        policy: Policy,
+        form: TermForm,
+        known: str,
+        status: int = 200,
+        *,
+        suggestion: Suggestion | None = None,
+        term: Term | None = None,
+        parts: Sequence[Part] | None = None,
+    ) -> web.Response:
+        return render(
+            request,
+            "keyword/own_term.html",
+            status,
+            policy=policy,
+            form=form,
+            known=known,
+            suggestion=suggestion,
+            severities=Severity,
+            where=WHERE,
+            warnings=warnings(term, self._library.policies) if term is not None else [],
+            ideas=suggestions(term) if term is not None else [],
+            parts=parts,
+        )
+
+    async def _suggestion(self, request: web.Request, row_id: str) -> Suggestion | None:
+        return await self._box.one(actor(request), keys(request), row_id) if row_id else None
+
+    def _entries(self, policy: str) -> list[Mapping[str, Any]]:
+        return [one.entry for one in self._store.kept.terms if one.policy == policy]
+
+    def _policy(self, request: web.Request) -> Policy:
+        """The policy that a term is written for: not a hidden one, which is imported and never written here."""
+        policy = self._library.before.get(request.match_info["name"])
+        if policy is None or policy.hidden:
+            raise web.HTTPNotFound
+        return policy
+
+    def _own(self, request: web.Request) -> tuple[Policy, Mapping[str, Any]]:
+        policy, term = self._policy(request), request.match_info["term"]
+        entry = next((one for one in self._entries(policy.name) if one["id"] == term), None)
+        if entry is None:
+            raise web.HTTPNotFound
+        return policy, entry
+
+
+def _wish_errors(wish: Wish) -> dict[str, str]:
+    errors = {}
+    if wish.because not in REASONS:
+        errors["because"] = "Choose what is wrong with it."
+    if not wish.reason:
+        errors["reason"] = "Say why, so that the next person understands."
+    return errors

@@ -1,0 +1,221 @@
+"""Which policies run, what a bundle changes, trials, and lists that were handed over: without an appliance."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import pytest
+from bundle_bench import BIRDS, FISH, NEW_FISH, policy, term
+
+from appliance.errors import Refused
+from appliance.observations import Severity, Surface
+from appliance.sealing import SealError
+from appliance_plugins.keyword.bundles import imported
+from appliance_plugins.keyword.bundles.comparing import Sentence, compare, try_sentences
+from appliance_plugins.keyword.bundles.finding import finder
+from appliance_plugins.keyword.bundles.imported import Kind, read_list, seal, unseal
+from appliance_plugins.keyword.bundles.opening import read_policy_files
+from appliance_plugins.keyword.bundles.previews import Preview
+from appliance_plugins.keyword.bundles.running import Material, overlay, policy_as_json, policy_of_json
+from appliance_plugins.keyword.bundles.trial import MOST_NOTES, notes, set_aside
+from appliance_plugins.keyword.choices.applying import apply
+from appliance_plugins.keyword.choices.model import Change, Changed, Decisions
+from appliance_plugins.keyword.engine.exclusions import Exclusions
+from appliance_plugins.keyword.library.model import Matching, Policy
+
+DAY = date(2026, 11, 26)
+KEY = bytes(range(32))
+find_by = partial(finder, exclusions=Exclusions())
+
+
+def policies(*texts: str) -> tuple[Policy, ...]:
+    return read_policy_files({f"f{number}.yaml": text.encode() for number, text in enumerate(texts)})
+
+
+OWN = policy("local", term("giant", "green giant"))
+FILES = policies(FISH, BIRDS, OWN)
+SUPPLIED = frozenset({"fish", "birds"})
+
+
+# What runs
+
+
+def test_a_bundle_takes_the_place_of_supplied_policies_of_its_names_alone() -> None:
+    bats = policy("bats", term("fruit", "fruit bat"))
+    found = overlay(FILES, SUPPLIED, policies(NEW_FISH, bats))
+    assert [one.name for one in found] == ["fish", "birds", "local", "bats"]
+    assert [term.id for term in found[0].terms] == ["cod", "ray"]
+    assert found[1:3] == FILES[1:]
+
+
+def test_the_detection_process_comes_to_the_same() -> None:
+    listed = read_list(b"wicked words\n", Kind.TERRORISM, "CTIRU", DAY).policy(KEY)
+    material = Material(SUPPLIED, {"fish.yaml": NEW_FISH}, {"birds.yaml": BIRDS.replace("greedy", "angry")}, (listed,))
+    again = Material.of_json(json.loads(json.dumps(material.as_json())))
+    assert again == material
+    running = again.over(FILES)
+    assert running == material.over(FILES)
+    assert running.trial is not None
+    assert [one.name for one in running.policies] == ["fish", "birds", "local", "imported_terrorism"]
+    assert running.trial[0] == FILES[0]
+    assert running.trial[1].terms[0].phrases == ("angry gull",)
+    assert running.trial[3] == listed
+    assert Material().over(FILES).policies == FILES
+
+
+def test_a_policy_survives_json() -> None:
+    for one in (*FILES, *policies(NEW_FISH)):
+        assert policy_of_json(json.loads(json.dumps(policy_as_json(one)))) == one
+
+
+def test_what_the_school_has_decided_stays_whatever_a_bundle_brings() -> None:
+    decided = Decisions(
+        changed=(Changed("fish", "cod", Change.OFF), Changed("birds", "gull", Change.EXACT)),
+        policies=(),
+        terms=(),
+        names=(),
+    ).as_json()
+    before = {one.name: one for one in apply(FILES, decided)}
+    after = {one.name: one for one in apply(overlay(FILES, SUPPLIED, policies(NEW_FISH)), decided)}
+    assert "cod" not in {term.id for term in before["fish"].terms}
+    assert [term.id for term in after["fish"].terms] == ["ray"]
+    assert after["birds"] == before["birds"]
+    assert after["birds"].terms[0].matching is Matching.EXACT
+
+
+# What changes
+
+
+def test_changes_are_told_term_by_term() -> None:
+    (change,) = compare(FILES, overlay(FILES, SUPPLIED, policies(NEW_FISH)))
+    assert (change.name, change.whole, change.hidden) == ("fish", "", False)
+    assert [one.shown for one in change.new] == ["stinging ray"]
+    assert [one.id for one in change.gone] == ["eel"]
+    (cod,) = change.changed
+    assert cod.fields[0] == "words (1 more, 1 fewer)"
+    assert cod.fields[1] == "severity: severe instead of moderate"
+    assert compare(FILES, FILES) == []
+
+
+def test_a_new_policy_is_told_and_a_hidden_one_is_marked() -> None:
+    bats = policy("bats", term("fruit", "fruit bat"), hidden=True)
+    (change,) = compare(FILES, overlay(FILES, SUPPLIED, policies(bats)))
+    assert (change.whole, change.hidden, len(change.new)) == ("new", True, 1)
+
+
+SENTENCES = [
+    Sentence("what a smelly cod", "bullying", "must"),
+    Sentence("you rotten cod", "bullying", "must"),
+    Sentence("a slippery eel", "bullying", "hard"),
+    Sentence("a fruit bat", "bullying", "benign"),
+]
+
+
+def test_sentences_of_the_bench_show_what_would_be_found_more_and_less() -> None:
+    bats = policy("bats", term("fruit", "fruit bat"), hidden=True)
+    result = try_sentences(SENTENCES, FILES, overlay(FILES, SUPPLIED, policies(NEW_FISH, bats)), find_by)
+    assert (result.sentences, result.before, result.after) == (4, 2, 3)
+    assert [(one.more, one.fewer, one.hidden) for one in result.differences] == [
+        (("fish/cod",), (), False),
+        ((), ("fish/eel",), False),
+        (("bats/fruit",), (), True),
+    ]
+    assert result.by_kind == [
+        ("bullying", "benign", 1, 0), ("bullying", "hard", 0, 1), ("bullying", "must", 1, 0),
+    ]  # fmt: skip
+
+
+# Trials
+
+
+def test_only_what_the_trial_alone_has_found_is_noted_and_holds_no_text() -> None:
+    found = notes({"fish/cod"}, {"fish/cod": "bullying", "fish/ray": "bullying"})
+    (one,) = found
+    assert (one.phrase, one.start, one.end, one.severity) == ("", 0, 0, Severity.MINOR)
+    assert (one.picture, one.alert) == (False, False)
+    assert "fish/ray" in one.term
+    remain, counts = set_aside(found * 3)
+    assert (remain, dict(counts)) == ([], {"fish/ray": 3})
+    assert len(notes((), {f"p/{number}": "bullying" for number in range(500)})) == MOST_NOTES
+
+
+def test_counts_of_hidden_policies_are_numbers_alone() -> None:
+    bats = policy("bats", term("fruit", "fruit bat"), term("vampire", "vampire bat"), hidden=True)
+    preview = Preview((), None, policies(FISH, bats))
+    shown = preview.counted({"bats/fruit": 2, "fish/eel": 4, "bats/vampire": 3, "gone/term": 9})
+    assert [(one.policy, one.phrase, one.times) for one in shown] == [("Fish", "slippery eel", 4), ("Bats", "", 5)]
+
+
+# Lists that were handed over
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "# of 2026\nwicked words\n\n  Bad Things \nwicked  WORDS\n",
+        "\ufeffwicked words\r\nBad Things\r\n",
+        "Nr;Term;Since\n1;wicked words;2020\n2;Bad Things;2021\n",
+        'keyword,note\nwicked words,"a, b"\nBad Things,\n',
+    ],
+)
+def test_a_list_is_read_however_it_was_saved(content: str) -> None:
+    for encoding in ("utf-8", "utf-16"):
+        assert read_list(content.encode(encoding), Kind.CHILD_ABUSE, "IWF", DAY).terms == ("wicked words", "Bad Things")
+
+
+def test_a_list_becomes_a_hidden_policy_without_pictures() -> None:
+    found = read_list("wicked words\nabcd\nké\nxy\n---\n".encode(), Kind.CHILD_ABUSE, "IWF", DAY)
+    assert found.left_out == {"are so short that they would be found everywhere": 1, "have no words in them": 1}
+    made = found.policy(KEY)
+    assert (made.name, made.category, made.hidden, made.date) == ("imported_child_abuse", "illegal", True, DAY)
+    assert {(one.severity, one.picture, one.alert, one.clip_seconds) for one in made.terms} == {
+        (Severity.SEVERE, False, True, 0)
+    }
+    assert [one.matching for one in made.terms] == [Matching.LOOSE, Matching.EXACT, Matching.EXACT]
+    assert made.terms[0].surfaces == {Surface.TYPED, Surface.EMAIL, Surface.SEARCH}
+    assert find_by([made])("so w1cked words here", Surface.TYPED)
+    assert "wicked" not in repr(found)
+
+
+def test_ids_of_terms_tell_nothing_and_stay() -> None:
+    first = read_list(b"wicked words\nbad things\n", Kind.TERRORISM, "CTIRU", DAY).policy(KEY)
+    later = read_list(b"bad things\nWicked, words\nmore of it\n", Kind.TERRORISM, "CTIRU", DAY).policy(KEY)
+    elsewhere = read_list(b"wicked words\n", Kind.TERRORISM, "CTIRU", DAY).policy(bytes(32))
+    assert {one.id for one in first.terms} < {one.id for one in later.terms}
+    assert first.terms[0].id != elsewhere.terms[0].id
+
+
+@pytest.mark.parametrize(
+    ("content", "body", "words"),
+    [
+        (b"", "IWF", "no term in this file"),
+        (b"wicked words", " ", "Say who"),
+        (b"wicked words", "x" * 81, "Say who"),
+        (b"a" * (imported.LARGEST + 1), "IWF", "larger than 4 MiB"),
+        (b"\xff\xfe\x00", "IWF", "no text"),
+    ],
+)
+def test_what_is_no_list_is_refused(content: bytes, body: str, words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        read_list(content, Kind.TERRORISM, body, DAY)
+
+
+def test_a_list_is_not_readable_on_the_disk_and_cannot_be_changed_there() -> None:
+    found = read_list(b"wicked words\n", Kind.TERRORISM, "CTIRU", DAY)
+    sealed = seal(found, KEY)
+    assert b"wicked" not in sealed
+    assert unseal(sealed, Kind.TERRORISM, KEY) == found
+    for spoilt in (sealed[:-1], bytes([sealed[0] ^ 1]) + sealed[1:], b"", sealed[:20] + b"x" + sealed[21:]):
+        with pytest.raises(SealError):
+            unseal(spoilt, Kind.TERRORISM, KEY)
+    for kind, key in ((Kind.CHILD_ABUSE, KEY), (Kind.TERRORISM, bytes(32))):
+        with pytest.raises(SealError):
+            unseal(sealed, kind, key)
+
+
+def test_the_appliance_comes_with_no_such_list() -> None:
+    shipped = Path(imported.__file__).parents[1] / "policies"
+    assert not [path for path in shipped.iterdir() if path.name.startswith("imported")]

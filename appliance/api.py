@@ -72,6 +72,7 @@ from appliance.web.pages import actor, flash, keys, read_form, redirect, render
 from appliance.web.uploads import read_upload
 from appliance.whole_files import write_atomically
 from appliance.worker_link import WorkerContext
+from appliance.yamlfile import load_shipped_yaml
 
 __all__ = [
     "CLAIMS",
@@ -151,6 +152,7 @@ __all__ = [
     "keys",
     "lan_addresses",
     "load_or_make_secret",
+    "load_shipped_yaml",
     "local_addresses",
     "new_code",
     "new_id",

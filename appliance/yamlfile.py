@@ -163,6 +163,20 @@ def parse_yaml(text: str, file: Path) -> Parsed:
     return Parsed(file, data, Lines(builder.lines), tuple(dict.fromkeys(builder.mistakes)))
 
 
+def load_shipped_yaml(path: Path) -> Any:
+    """The data of a file that came with the program: ten times as quick as ``load_yaml``, without lines for mistakes.
+
+    A test has read it with all checks before it was shipped. Raises ``ConfigError`` if it cannot be read at all.
+    """
+    text = read_text(path)
+    if _FastLoader is None:
+        return parse_yaml(text, path).data
+    try:
+        return _FastLoader(text).get_single_data()
+    except (yaml.YAMLError, _Refused, ValueError, OverflowError) as error:
+        raise ConfigError([Mistake(path, None, "", "this file is damaged", "the file as it was installed")]) from error
+
+
 def _root(text: str) -> yaml.Node | None:
     """The tree of a text, read by libyaml where PyYAML has it: a tenth of the time, and a start reads many files.
 

@@ -15,7 +15,8 @@ from appliance.api import ConfigError, Section, WrongFile, setting
 
 from .bundles.bundle_settings import BundleSettings
 from .library.model import Policy
-from .library.reading import read_policies
+from .library.reading import read_own_policies
+from .library.shipped import supplied_policies
 
 
 class Settings(Section):
@@ -30,18 +31,18 @@ class Settings(Section):
 
     bundle: BundleSettings = BundleSettings()
 
-    _policies: tuple[Policy, ...] = PrivateAttr(default=())
+    _own: tuple[Policy, ...] = PrivateAttr(default=())
 
     @property
     def policies(self) -> tuple[Policy, ...]:
         """The policies in force: the supplied ones, then the school's own."""
-        return self._policies
+        return (*supplied_policies(), *self._own)
 
     @model_validator(mode="after")
     def _policies_are_right(self, info: ValidationInfo) -> Self:
         folder = (info.context or {}).get("config_dir")
         try:
-            self._policies = read_policies(None if folder is None else folder / self.policies_dir)
+            self._own = read_own_policies(None if folder is None else folder / self.policies_dir)
         except ConfigError as error:
             raise WrongFile(error.mistakes) from None
         return self

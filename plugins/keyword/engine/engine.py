@@ -31,7 +31,7 @@ from .disguises import SPACED, Disguises, Stretch
 from .exclusions import Exclusions, Innocent
 from .folding import Folded, Table
 from .hits import Hit, How
-from .odd import OddWords, Reading
+from .odd import OddWords, Reading, squeeze
 from .textspeak import CANON, CONFUSED, FILLERS, MEANS_YOU_ARE
 
 MOST_ODD = 4000
@@ -53,7 +53,9 @@ MOST_JUDGED = 200
 MOST_INNOCENT = 1000
 LONGEST_ODD = 60
 WHOLE_ADDRESSES = frozenset({Surface.ADDRESS, Surface.NAME})
-BY_SOMEBODY = frozenset({Surface.TYPED, Surface.EMAIL, Surface.SEARCH})
+FEWEST_IF_SWAPPED, FEWEST_IF_EDITED, FEWEST_IF_JOINED, FEWEST_IF_MASKED = 5, 6, 6, 4
+"""Letters of a phrase of one word that was written in these ways."""
+GUESSED = frozenset({How.EDIT, How.REPEATED, How.JOINED, How.MASKED})
 SELF = frozenset({"suicide", "self_harm"})
 """Categories in which a misspelt word is no reason to think less of it."""
 _Read = TypeVar("_Read")
@@ -229,7 +231,7 @@ class Engine:
         start, end = raw.span()
         written = raw.text.folded.original[start:end]
         hows = raw.hows or (self._how(needle, raw, written),)
-        if not _strict_enough(needle, raw, hows) or _is_a_name(needle, hows, written):
+        if not _strict_enough(needle, raw, hows) or (needle.words == 1 and not _is_telling(needle, hows, written)):
             return None
         if any(begins <= start and end <= ends for (begins, ends), _ in innocent):
             return None
@@ -377,10 +379,24 @@ def _strict_enough(needle: Needle, raw: _Raw, hows: Sequence[How]) -> bool:
     return needle.is_short and hows == (How.SPACED,) and all(number in raw.text.alone for number in numbers)
 
 
-def _is_a_name(needle: Needle, hows: Sequence[How], written: str) -> bool:
-    """Whether a single word with a capital was taken for another word: it is a name more often than a misspelt word."""
-    guessed = any(how in (How.EDIT, How.REPEATED, How.JOINED, How.MASKED) for how in hows)
-    return guessed and needle.words == 1 and written[:1].isupper() and written[1:].islower()
+def _is_telling(needle: Needle, hows: Sequence[How], written: str) -> bool:
+    """Whether a single word, written in this way, says enough: nothing beside it shows that it was meant.
+
+    A word of five letters may have two neighbours swapped or a letter doubled, one of six any letter wrong, and be joined
+    to another word. What was guessed in two ways at once may be anything. A word with a capital is a name more often
+    than a misspelt word.
+    """
+    if not GUESSED.intersection(hows):
+        return True
+    if written[:1].isupper() and written[1:].islower():
+        return False
+    letters = len(needle.phrase)
+    if How.EDIT in hows:
+        same = sorted(squeeze(written.lower())) == sorted(squeeze(needle.phrase.lower()))
+        return len(hows) == 1 and (letters >= FEWEST_IF_EDITED or (letters >= FEWEST_IF_SWAPPED and same))
+    if How.JOINED in hows:
+        return letters >= FEWEST_IF_JOINED
+    return letters >= FEWEST_IF_MASKED or How.MASKED not in hows
 
 
 def _around(raw: _Raw, within: int) -> tuple[Sequence[str], Sequence[str]]:

@@ -1,4 +1,4 @@
-"""Policies from files: the supplied ones, then the school's own."""
+"""The school's own policies, from files. The supplied ones are read by ``shipped``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from appliance.api import ConfigError, Mistake, read_text, section_of
 
 from .files import PolicyFile
 from .model import Policy
+from .shipped import SUPPLIED, supplied_policies
 
-SUPPLIED = Path(__file__).parents[1] / "policies"
 ENDINGS = (".yaml", ".yml")
 FILES_REMEMBERED = 64
 
@@ -21,9 +21,14 @@ def read_policies(own: Path | None) -> tuple[Policy, ...]:
 
     Raises ``ConfigError`` with every mistake of every file.
     """
+    return (*supplied_policies(), *read_own_policies(own))
+
+
+def read_own_policies(folder: Path | None) -> tuple[Policy, ...]:
+    """The school's own policies: ``folder`` need not be there. Raises ``ConfigError`` with every mistake."""
     found: list[tuple[Path, Policy, int]] = []
     mistakes: list[Mistake] = []
-    for file in _files(own, mistakes):
+    for file in _files(folder, mistakes):
         try:
             policy, line = _read(file, read_text(file))
         except ConfigError as error:
@@ -36,18 +41,14 @@ def read_policies(own: Path | None) -> tuple[Policy, ...]:
     return tuple(policy for _, policy, _ in found)
 
 
-def _files(own: Path | None, mistakes: list[Mistake]) -> list[Path]:
-    files = _files_in(SUPPLIED)
-    if own is not None and own.exists():
-        try:
-            files += _files_in(own)
-        except OSError as error:
-            mistakes.append(Mistake(own, None, "", f"this folder cannot be read: {error.strerror}", "a folder"))
-    return files
-
-
-def _files_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix in ENDINGS)
+def _files(folder: Path | None, mistakes: list[Mistake]) -> list[Path]:
+    if folder is None or not folder.exists():
+        return []
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix in ENDINGS)
+    except OSError as error:
+        mistakes.append(Mistake(folder, None, "", f"this folder cannot be read: {error.strerror}", "a folder"))
+        return []
 
 
 @lru_cache(FILES_REMEMBERED)
@@ -58,7 +59,7 @@ def _read(file: Path, text: str) -> tuple[Policy, int]:
 
 
 def _names_used_twice(found: Iterable[tuple[Path, Policy, int]]) -> Iterator[Mistake]:
-    first: dict[str, Path] = {}
+    first = {policy.name: SUPPLIED / f"{policy.name}.yaml" for policy in supplied_policies()}
     for file, policy, line in found:
         if first.setdefault(policy.name, file) != file:
             message = f"{first[policy.name]} has the name {policy.name} already"

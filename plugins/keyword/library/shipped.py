@@ -1,0 +1,65 @@
+"""The supplied policies, quickly: every process of the appliance reads them when it starts.
+
+As Python keeps its compiled modules beside their sources, what was read of a policy is kept in ``__pycache__`` beside its
+file, under the digest of the file, if that folder may be written. It is as trustworthy as the modules beside it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from appliance.api import Severity, Surface, load_shipped_yaml, write_atomically
+
+from .files import SHIPPED, PolicyFile
+from .model import Matching, Policy, Term
+
+SUPPLIED = Path(__file__).parents[1] / "policies"
+FORM = 1
+"""Of what is kept; another one is read anew."""
+
+
+@cache
+def supplied_policies() -> tuple[Policy, ...]:
+    """All of them, in the order of their names. Raises ``ConfigError`` if a file is damaged."""
+    return tuple(map(_policy, sorted(SUPPLIED.glob("*.yaml"))))
+
+
+def _policy(file: Path) -> Policy:
+    digest = f"{FORM} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+    kept = file.parent / "__pycache__" / f"{file.stem}.json"
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        data = json.loads(kept.read_text(encoding="utf-8"))
+        if data["digest"] == digest:
+            return of_json(data["policy"])
+    policy = PolicyFile.model_validate(load_shipped_yaml(file), context=SHIPPED).policy()
+    with suppress(OSError):
+        kept.parent.mkdir(exist_ok=True)
+        write_atomically(kept, json.dumps({"digest": digest, "policy": as_json(policy)}, ensure_ascii=False).encode(), 0o644)
+    return policy
+
+
+def as_json(policy: Policy) -> dict[str, Any]:
+    """A policy as plain data."""
+    terms = [{**asdict(term), "surfaces": sorted(term.surfaces)} for term in policy.terms]
+    return {**asdict(policy), "date": policy.date.isoformat(), "terms": terms}
+
+
+def of_json(data: Mapping[str, Any]) -> Policy:
+    """What ``as_json`` gave. Raises ``ValueError``, ``KeyError`` or ``TypeError`` for anything else."""
+    terms = tuple(map(_term, data["terms"]))
+    return Policy(**{**data, "date": datetime.date.fromisoformat(data["date"]), "terms": terms})
+
+
+def _term(data: Mapping[str, Any]) -> Term:
+    texts = {name: tuple(data[name]) for name in ("phrases", "near", "unless")}
+    severity, matching = Severity(data["severity"]), Matching(data["matching"])
+    surfaces = frozenset(map(Surface, data["surfaces"]))
+    return Term(**{**data, **texts, "severity": severity, "matching": matching, "surfaces": surfaces})

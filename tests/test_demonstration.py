@@ -128,7 +128,7 @@ def test_the_invented_internet_answers_questions_and_nothing_else() -> None:
 @pytest.mark.parametrize("number", [*range(6)])
 def test_each_scene_is_found_by_the_supplied_policies(number: int) -> None:
     from appliance_plugins.keyword.judge import Judge
-    from appliance_plugins.keyword.policies import read_policies
+    from appliance_plugins.keyword.library.reading import read_policies
 
     scene = SCENES[number]
     observation = Observation("an id", stamp(), scene.surface, scene.text)

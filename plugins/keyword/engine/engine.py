@@ -52,6 +52,8 @@ MOST_JUDGED = 200
 """Places of one term in one text that are judged: a text that repeats it more often says no more than that."""
 MOST_INNOCENT = 1000
 LONGEST_ODD = 60
+SHORT_ON = frozenset({Surface.TYPED, Surface.EMAIL, Surface.ADDRESS, Surface.NAME})
+"""Where phrases of three letters count: in what is typed, and in addresses for a school that has asked for it."""
 WHOLE_ADDRESSES = frozenset({Surface.ADDRESS, Surface.NAME})
 FEWEST_IF_SWAPPED, FEWEST_IF_EDITED, FEWEST_IF_JOINED, FEWEST_IF_MASKED = 5, 6, 6, 4
 """Letters of a phrase of one word that was written in these ways."""
@@ -362,11 +364,13 @@ def _looks_around(entry: Needle | Innocence) -> bool:
 def _counts_on(needle: Needle, surface: Surface, *, in_query: bool) -> bool:
     """Whether a term is looked for where the text was seen. What a search engine was asked stands in an address too."""
     surfaces = needle.sought.term.surfaces
-    if needle.is_short and surface not in (Surface.TYPED, Surface.EMAIL):
+    if needle.is_short and surface not in SHORT_ON:
         return False
     if surface is Surface.NAME:
         return Surface.NAME in surfaces or Surface.ADDRESS in surfaces
-    return surface in surfaces or (surface is Surface.ADDRESS and in_query and Surface.SEARCH in surfaces)
+    return surface in surfaces or (
+        surface is Surface.ADDRESS and in_query and Surface.SEARCH in surfaces and not needle.is_short
+    )
 
 
 def _strict_enough(needle: Needle, raw: _Raw, hows: Sequence[How]) -> bool:

@@ -13,6 +13,7 @@ from bundle_bench import FISH, NEW_FISH, Publisher, policy, supply, term
 
 from appliance.access import Role
 from appliance.clock import new_id, stamp
+from appliance.errors import ApplianceError
 from appliance.hookspecs import State
 from appliance.observations import Observation, Surface
 from appliance.plugin_commands import run_words
@@ -165,10 +166,12 @@ async def test_what_is_refused_is_told_on_the_page(school: School) -> None:
     }
     for name, (packed, told) in cases.items():
         school.offer(name, packed)
-        assert told in await school.post(f"{PATH}/look"), name
-        page = await school.get(PATH)
+        page = await school.post(f"{PATH}/look", 422)
+        assert "1 file was not taken" in page
         assert name in page
-        assert told in page
+        assert told in page, name
+        with pytest.raises(ApplianceError, match=f"{name} was not taken"):
+            await run_words(school.box.appliance.plugins, ["policy", "check"])
         (school.source / name).unlink()
     assert [kept.version for kept in await school.room.desk.store.bundles()] == [5]
     assert (await school.checks())["Policy updates"] is State.WARNING
@@ -193,7 +196,7 @@ async def test_a_policy_with_the_name_of_the_school_s_own_is_refused(school: Sch
     (own / "local.yaml").write_text(policy("local", term("giant", "green giant")))
     await school.restart()
     school.offer("1.tar", school.publisher.bundle(1, {"local": policy("local", term("dwarf", "blue dwarf"))}))
-    assert "a policy called local, and the school has one" in await school.post(f"{PATH}/look")
+    assert "a policy called local, and the school has one" in await school.post(f"{PATH}/look", 422)
 
 
 async def test_a_bundle_that_is_damaged_on_the_disk_does_not_run(school: School) -> None:
@@ -366,5 +369,5 @@ async def test_the_command_line_brings_a_list_in(school: School, tmp_path: Path)
     assert len(school.terms("imported_terrorism")) == 1
     assert "is gone" in await run_words(plugins, ["policy", "remove-list", "--kind", "terrorism"])
     for wrong, told in (("list.csv", "whole path"), (str(tmp_path / "none"), "cannot read")):
-        with pytest.raises(Exception, match=told):
+        with pytest.raises(ApplianceError, match=told):
             await run_words(plugins, ["policy", "import-list", wrong, "--kind", "terrorism", "--from", "CTIRU"])

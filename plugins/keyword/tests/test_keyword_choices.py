@@ -13,9 +13,10 @@ import pytest_asyncio
 from accounts import no_store_is_left_open
 
 from appliance.access import Role
+from appliance.captures.keeping import Seen
 from appliance.clock import new_id, stamp
 from appliance.errors import Refused
-from appliance.observations import Observation, Severity, Surface
+from appliance.observations import Finding, Observation, Severity, Surface
 from appliance.testing import HELP_SEEKING, Client, Home, Running, free_port, start_in_process
 from appliance_plugins.keyword.choices.applying import apply, own_term
 from appliance_plugins.keyword.choices.model import Change, Changed, Decisions, Name, OwnPolicy, OwnTerm
@@ -175,7 +176,10 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lead(running: Running) -> Client:
-    return await running.as_role(Role.LEAD, name="Lena Lead")
+    """The first lead, who can open what is sealed."""
+    found = await running.as_role(Role.LEAD, name="Lena Lead")
+    await running.appliance.vaults.start()
+    return found
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -252,7 +256,9 @@ async def decide(client: Client, request: str, do: str, reason: str = "Because o
 
 @loop
 async def test_a_noisy_term_is_made_stricter_at_once(running: Running, lead: Client, deputy: Client) -> None:
+    assert await terms(running, "the greeen giant") == ["local/green-giant"]
     assert (await deputy.post(TERM, {**WISH, "change": "exact"})).status == 303
+    assert await terms(running, "the greeen giant") == []
     assert await terms(running, "the green giant") == ["local/green-giant-ours"]
     page = (await lead.get("/keyword/policies/local")).text
     assert "whole words only" in page
@@ -377,3 +383,32 @@ async def test_names_of_sites_of_the_last_month_are_tried_too(running: Running, 
     assert "1 of 2" in page
     assert "www.blue-ogre.example" in page
     assert "www.harmless.example" not in page
+
+
+async def capture(running: Running, term: str, text: str) -> None:
+    """Somebody wrote it, on a device that nobody knows."""
+    found = Finding("A policy", "1", term, text, "illegal", Severity.SEVERE, "What it means.", 0, len(text))
+    seen = Observation(new_id(), stamp(), Surface.TYPED, text)
+    await running.appliance.captures.keep(Seen(seen, (found,), new_id(), None, None, "nobody", None, "none", stamp()))
+
+
+@loop
+async def test_what_was_found_is_counted_and_found_hidden_words_are_shown_to_those_who_open_captures(
+    running: Running, lead: Client, deputy: Client
+) -> None:
+    await capture(running, "local/green-giant", "green giant")
+    await capture(running, "secret_list/zebra", "purple zebra stripes")
+    assert re.search(r'data-label="Found">Once<', (await lead.get("/keyword/policies/local")).text)
+    hidden = "/keyword/policies/secret_list"
+    assert "purple zebra stripes" in (await lead.get(hidden)).text
+    assert "purple" not in (await deputy.get(hidden)).text  # she was not let in to what is sealed
+    assert "purple" not in (await lead.get("/keyword?words=made-up")).text
+    term = {
+        "phrases": "zebra stripes", "definition": "A made-up thing that is tried here.", "severity": "minor",
+        "on_typed": "yes", "reason": "A try", "do": "preview",
+    }  # fmt: skip
+    assert "captures that you can open" not in (await lead.post("/keyword/policies/local/add", term)).text
+    tried = (await lead.post("/keyword/policies/local/add", {**term, "captures": "yes"})).text
+    assert "The newest captures that you can open" in tried
+    assert "1 of 2." in tried
+    assert len(await audit(running, "opened a capture")) == 2

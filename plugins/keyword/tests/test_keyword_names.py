@@ -8,7 +8,7 @@ import pytest
 
 from appliance.observations import Observation, Surface
 from appliance_plugins.keyword.judge import Judge
-from appliance_plugins.keyword.policies import read_policies
+from appliance_plugins.keyword.library.reading import read_policies
 
 TEST_PHRASE = "purple penguins juggle pineapples"
 POLICY = """\
@@ -64,12 +64,6 @@ def test_terms_in_names(judge: Judge, host: str, terms: list[str]) -> None:
     found = judge.detect(Observation("1", "", Surface.NAME, host, host=host))
     assert [one.term for one in found] == terms
     assert all("." not in host[one.start : one.end] for one in found)
-
-
-def test_browsers_are_not_told_what_is_looked_for_in_names_alone(judge: Judge) -> None:
-    needles = judge.endpoint_policy(monitored=True)["needles"]
-    assert {needle["id"].split("/")[1] for needle in needles if "/" in needle["id"]} == {"sex", "typed-only"}
-    assert all("name" not in needle["surfaces"] for needle in needles)
 
 
 def test_an_address_is_looked_through_whole(judge: Judge) -> None:

@@ -10,15 +10,28 @@ import pytest
 from appliance.categories import Categories
 from appliance.errors import ApplianceError
 from appliance.observations import Finding, Observation, Severity, Surface
-from appliance.yamlfile import ConfigError
+from appliance.config import section_of
+from appliance.yamlfile import ConfigError, read_text
+from appliance_plugins.keyword.engine.exclusions import supplied
 from appliance_plugins.keyword.judge import Judge
-from appliance_plugins.keyword.policies import SUPPLIED, Policy, Term, folded, read_policies
+from appliance_plugins.keyword.library.files import PolicyFile
+from appliance_plugins.keyword.library.model import FACTS, Policy, Term, folded
+from appliance_plugins.keyword.library.reading import read_policies
+from appliance_plugins.keyword.library.shipped import SUPPLIED
 
 ROOT = Path(__file__).parents[3]
 TEST_PHRASE = "purple penguins juggle pineapples"
 POLICIES = read_policies(None)
-JUDGE = Judge(POLICIES, TEST_PHRASE)
-TERMS = [(policy, term) for policy in POLICIES for term in policy.terms]
+JUDGE = Judge(POLICIES, TEST_PHRASE, supplied())
+BY_NAME = {policy.name: policy for policy in POLICIES}
+THIRTEEN = {
+    "adult": 100, "bullying": 150, "drugs": 150, "eating_disorder": 60, "grooming": 100, "hate_lgbt": 80,
+    "hate_race_religion": 100, "illegal": 100, "radicalisation": 100, "self_harm": 60, "sexting": 60, "suicide": 100,
+    "weapons": 100,
+}  # fmt: skip
+"""The supplied policies, and how many terms each has at least."""
+PER_POLICY = 400
+"""Phrases of each policy that are tried one by one."""
 GOOD = """\
 name: local
 title: Local words
@@ -54,10 +67,11 @@ def mistakes(folder: Path) -> list[str]:
 # Supplied
 
 
-def test_the_supplied_policies_are_there() -> None:
-    assert [policy.name for policy in POLICIES] == ["bullying", "suicide"]
-    assert sorted(path.name for path in SUPPLIED.iterdir()) == ["bullying.yaml", "suicide.yaml"]
-    assert all(20 <= len(policy.terms) <= 40 for policy in POLICIES)
+def test_the_thirteen_policies_are_there_with_depth() -> None:
+    assert sorted(BY_NAME) == sorted(THIRTEEN)
+    assert {name: len(BY_NAME[name].terms) for name, fewest in THIRTEEN.items() if len(BY_NAME[name].terms) < fewest} == {}
+    assert {policy.name for policy in POLICIES if policy.category != policy.name} == set()
+    assert {policy.name for policy in POLICIES if policy.hidden} == {"illegal"}
 
 
 def test_the_category_of_each_is_known() -> None:
@@ -65,22 +79,74 @@ def test_the_category_of_each_is_known() -> None:
     assert {policy.category for policy in POLICIES} <= known
 
 
-@pytest.mark.parametrize(("policy", "term"), TERMS, ids=lambda item: getattr(item, "id", getattr(item, "name", "")))
-def test_a_supplied_term_is_found_in_each_of_its_words_and_places(policy: Policy, term: Term) -> None:
-    assert len(term.definition.split()) >= 8
-    for phrase in term.phrases:
-        assert sum(map(len, folded(phrase))) >= 4, phrase
-        for surface in Surface:
-            text = f"Well, {phrase.upper()}."
-            terms = [finding.term for finding in seen(text, surface)]
-            place = Surface.ADDRESS if surface is Surface.NAME else surface  # a name is part of an address
-            assert (f"{policy.name}/{term.id}" in terms) == (place in term.surfaces), phrase
+@pytest.mark.parametrize("file", sorted(SUPPLIED.glob("*.yaml")), ids=lambda file: file.stem)
+def test_a_supplied_file_stands_up_to_every_check(file: Path) -> None:
+    """They are read without checks when the appliance starts, so here they are checked as the school's own are."""
+    policy, _ = section_of(read_text(file), file, PolicyFile)
+    assert policy.policy() == BY_NAME[file.stem]
 
 
-def test_some_terms_are_looked_for_in_what_is_read() -> None:
+@pytest.mark.parametrize("name", THIRTEEN)
+def test_each_term_has_a_definition_of_its_own(name: str) -> None:
+    terms = BY_NAME[name].terms
+    assert [term.id for term in terms if len(term.definition.split()) < 8] == []
+    assert len({term.definition for term in terms}) == len(terms)
+
+
+@pytest.mark.parametrize("name", THIRTEEN)
+def test_supplied_terms_are_found_where_they_are_looked_for(name: str) -> None:
+    policy = BY_NAME[name]
+    alone = [(term, phrase) for term in policy.terms if not term.near for phrase in term.phrases]
+    missed = []
+    for term, phrase in alone[:: max(1, len(alone) // PER_POLICY)]:
+        found = seen(f"Well, {phrase}.", Surface.TYPED)
+        if Surface.TYPED in term.surfaces and f"{name}/{term.id}" not in {finding.term for finding in found}:
+            missed.append(f"{term.id}: {phrase}")
+    assert missed == []
+
+
+def test_supplied_terms_start_with_what_somebody_writes() -> None:
+    read = {Surface.PAGE, Surface.TITLE}
     for policy in POLICIES:
-        assert any(Surface.PAGE in term.surfaces for term in policy.terms)
-        assert {term.severity for term in policy.terms} == set(Severity)
+        for term in policy.terms:
+            assert not read & term.surfaces or term.pages_because, f"{policy.name}/{term.id}"
+
+
+@pytest.mark.parametrize("surface", [one for one in Surface if one not in (Surface.TYPED, Surface.EMAIL)])
+def test_no_short_term_is_found_outside_typed_text(surface: Surface) -> None:
+    short = {
+        phrase for policy in POLICIES for term in policy.terms for phrase in term.phrases
+        if sum(map(len, folded(phrase))) < 4 and phrase.isascii()
+    }  # fmt: skip
+    assert short
+    assert [phrase for phrase in short if any(folded(one.phrase) == folded(phrase) for one in seen(phrase, surface))] == []
+
+
+@pytest.mark.parametrize("word", [
+    "gay", "lesbian", "bisexual", "trans", "transgender", "queer", "Muslim", "Muslims", "Islam", "Jew", "Jews", "Jewish",
+    "Christian", "Hindu", "Sikh", "black", "white", "Asian", "African", "immigrant", "refugees", "disabled", "autistic",
+    "women", "girls", "Gypsy", "Traveller", "Pakistani", "Polish", "jihad", "Quran", "hijab", "mosque", "xxx", "Ana", "88",
+])  # fmt: skip
+def test_who_somebody_is_is_never_found(word: str) -> None:
+    for text in (word, f"I am {word}", f"my friend is {word}", f"{word} people in our town", f"what does {word} mean"):
+        assert [finding.term for finding in seen(text, Surface.TYPED)] == []
+
+
+def test_drugs_and_groups_have_their_facts() -> None:
+    classes = [term for term in BY_NAME["drugs"].terms if "uk_class" in term.facts]
+    listed = [term for term in BY_NAME["radicalisation"].terms if "uk_listed" in term.facts]
+    assert len(classes) >= 20
+    assert len(listed) >= 40
+    assert [term.id for term in listed if not {"as_of", "note"} <= set(term.facts)] == []
+    assert [term.id for term in classes if not {"also_called", "effects"} <= set(term.facts)] == []
+    arabic = [term for term in BY_NAME["radicalisation"].terms if term.language == "ar"]
+    assert len(arabic) >= 10
+    assert [term.id for term in arabic if "meaning" not in term.facts] == []
+    assert {name for policy in POLICIES for term in policy.terms for name in term.facts} <= set(FACTS)
+
+
+def test_hidden_terms_keep_no_picture() -> None:
+    assert [term.id for term in BY_NAME["illegal"].terms if term.picture] == []
 
 
 ORDINARY = """
@@ -124,25 +190,28 @@ how to stop bullying, am I being bullied, how to report bullying on my phone
 
 @pytest.mark.parametrize("text", [*ORDINARY, *HELP])
 def test_ordinary_words_and_looking_for_help_are_not_found(text: str) -> None:
-    assert [(surface, finding.term) for surface in Surface for finding in seen(text, surface)] == []
+    found = [(surface, finding.term) for surface in Surface for finding in seen(text, surface)]
+    assert found == []
 
 
 def test_the_worst_comes_first_and_says_what_it_is() -> None:
     text = "sorry 🙁 i hate my life and I WANNA DIE"
-    first, second = seen(text)
-    assert (first.policy, first.version, first.term) == ("Suicide", "1.0", "suicide/want-to-die")
-    assert (first.severity, first.category, first.phrase) == (Severity.SEVERE, "suicide", "I wanna die")
-    assert text[first.start : first.end] == "I WANNA DIE"
+    first, *others = seen(text)
+    assert (first.policy, first.version, first.term) == ("Suicide", BY_NAME["suicide"].version, "suicide/want-to-die")
+    assert (first.severity, first.category) == (Severity.SEVERE, "suicide")
+    assert text[first.start : first.end].endswith("WANNA DIE")
     assert "wish to be dead" in first.definition
-    assert second.severity is Severity.MINOR
+    assert first.alert
+    assert first.steps
     assert not first.is_test
+    assert [one.severity.rank for one in others] == sorted(one.severity.rank for one in others)
 
 
 @pytest.mark.parametrize("surface", Surface)
 def test_the_test_phrase_is_found_where_somebody_has_written_it(surface: Surface) -> None:
     """A page that shows it, such as help about it, raises no test on every device that opens it."""
     found = seen("Purple PENGUINS juggle\npineapples", surface)
-    if surface not in (Surface.TYPED, Surface.SEARCH):
+    if not surface.is_own_words:
         assert not found
         return
     (finding,) = found
@@ -156,26 +225,6 @@ def test_a_text_that_repeats_itself_gives_no_flood() -> None:
     assert {finding.severity for finding in findings} == {Severity.SEVERE}
 
 
-def test_a_browser_is_told_what_to_look_for() -> None:
-    policy = JUDGE.endpoint_policy(monitored=True)
-    needles = {needle["id"]: needle for needle in policy["needles"]}
-    assert needles["suicide/want-to-die/0"] == {
-        "id": "suicide/want-to-die/0",
-        "words": ["i", "want", "to", "die"],
-        "surfaces": ["search", "typed"],
-    }
-    assert len(needles) == 1 + sum(len(term.phrases) for _, term in TERMS)
-    assert policy["version"] == Judge(POLICIES, TEST_PHRASE).endpoint_policy(monitored=True)["version"]
-    assert policy["version"] != Judge(POLICIES, "four other harmless words").endpoint_policy(monitored=True)["version"]
-
-
-def test_where_nobody_is_monitored_the_test_phrase_alone_is_looked_for() -> None:
-    policy = JUDGE.endpoint_policy(monitored=False)
-    assert [needle["words"] for needle in policy["needles"]] == [TEST_PHRASE.split()]
-    assert policy["needles"][0]["surfaces"] == ["search", "typed"]
-    assert policy["version"] != JUDGE.endpoint_policy(monitored=True)["version"]
-
-
 def test_a_test_phrase_without_words_is_refused() -> None:
     with pytest.raises(ApplianceError, match="no words"):
         Judge(POLICIES, "!!! ??? !!! ???")
@@ -186,7 +235,7 @@ def test_a_test_phrase_without_words_is_refused() -> None:
 
 def test_a_school_has_its_own_beside_the_supplied_ones(tmp_path: Path) -> None:
     policies = read_policies(own(tmp_path, GOOD))
-    assert [policy.name for policy in policies] == ["bullying", "suicide", "local"]
+    assert [policy.name for policy in policies] == [*sorted(THIRTEEN), "local"]
     (finding,) = Judge(policies, TEST_PHRASE).detect(Observation("1", "", Surface.SEARCH, "who is the GIANT?"))
     assert (finding.term, finding.phrase) == ("local/green-giant", "the giant")
 
@@ -215,8 +264,8 @@ def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
     ("old", "new", "told"),
     [
         ("severity: minor", "severity: sever", ":11: terms[0].severity: \"sever\" is not one of the choices, expected "
-         "one of: severe, moderate, minor; did you mean severe?"),
-        ("    severity: minor\n", "", ":9: terms[0].severity: this is missing, expected one of: severe"),
+         "one of: severe, moderate, minor"),
+        ("    severity: minor\n", "", ":9: terms[0]: the severity is missing, expected severe, moderate or minor"),
         ("    definition: What a group of year 9 calls one of its members.\n", "", ":9: terms[0].definition: this is "
          "missing"),
         ("What a group of year 9 calls one of its members.", "\"                        \"", ":13: terms[0]."
@@ -226,13 +275,13 @@ def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
         ("  - id: green-giant\n    phrases", "  - phrases", ":9: terms[0].id: this is missing"),
         ("id: green-giant", "id: Green Giant", ":9: terms[0].id: \"Green Giant\" does not have the right form"),
         ("[typed, search]", "[typed, screen]", ":12: terms[0].surfaces[1]: \"screen\" is not one of the choices"),
-        ("[typed, search]", "[]", ":12: terms[0].surfaces: this is too short"),
+        ("[typed, search]", "[typed, page]", ":9: terms[0]: the term is looked for in what is read, and does not say why"),
         ("[green giant, the giant]", "[]", ":10: terms[0].phrases: this is too short"),
         ("green giant,", "'?!',", ":10: terms[0].phrases[0]: the phrase '?!' is so short that it would be found "
          "everywhere, expected 3 letters or more"),
         ("green giant,", "ok,", ":10: terms[0].phrases[0]: the phrase 'ok' is so short"),
-        ("green giant,", "a b c d e f g h i j k l m n,", ":10: terms[0].phrases[0]: the phrase 'a b c d e f g h i j k "
-         "l m n' is too long, expected at most 12 words"),
+        ("green giant,", "a b c d e f g h i j k l m n o,", ":10: terms[0].phrases[0]: the phrase 'a b c d e f g h i j k "
+         "l m n o' is too long, expected at most 14 words"),
         ("green giant,", "THE Giant,", ":10: terms[0].phrases[1]: the phrase 'the giant' is in the term green-giant "
          "already"),
         ("surfaces:", "surface:", ":12: terms[0].surface: there is no such setting, expected one of: id, phrases, "

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent
 LONGEST_FIRST = (
     "test_main_job.py", "test_first_people.py", "test_first_day.py", "test_web_browser.py", "test_processes.py",
     "test_extension_living.py", "test_plugins.py", "test_detection.py", "test_extension_reading.py",
-    "test_demonstration.py", "test_root_cannot_read.py", "test_web_pages.py",
+    "test_demonstration.py", "test_root_cannot_read.py", "test_web_pages.py", "test_keyword_bundles_pages.py",
 )  # fmt: skip
 """Files that take a minute or more. A file is one piece of work for one worker: none of these may be the last."""
 

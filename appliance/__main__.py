@@ -18,6 +18,7 @@ from typing import Any
 
 from appliance import __version__
 from appliance.errors import EXIT_BAD_SETTINGS, EXIT_CANNOT_START, ApplianceError, BadSettings, CannotStart
+from appliance.observations import Surface
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -118,6 +119,12 @@ def _add_processes(commands: _Commands) -> None:
     worker.add_argument("--socket", type=Path, help="the main process's socket for workers (default: as above)")
     add("commands", "asking:commands", "print the commands that the plugins of the running appliance add")
     add("status", "asking:status", "print every check of the running appliance; exit code 1 if something is broken")
+    trying = add("try", "trying:try_text", "print what the detectors say of a text; needs no running appliance")
+    trying.add_argument("text", metavar="TEXT", help="the text; - reads it from standard input")
+    trying.add_argument("--surface", choices=[*Surface], default="typed", help="where it was seen (default: typed)")
+    trying.add_argument("--detector", default="", metavar="NAME", help="a plugin, or one detector as PLUGIN.NAME")
+    bench = add("bench", "asking:bench", "run the detectors in force over the sentences of the test bench")
+    bench.add_argument("--detector", default="", metavar="NAME", help="a plugin, or one detector as PLUGIN.NAME")
     add("reload", "asking:reload", "read the settings file again and apply it, wholly or not at all")
     link = add("setup-link", "asking:setup_link", "make the one-time link with which this box is set up")
     link.add_argument("--again", action="store_true", help="for another IT account on a box that is set up")

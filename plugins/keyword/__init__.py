@@ -49,15 +49,14 @@ class Plugin:
         self.trial: Judge | None = None
         self.bundles = Bundles(appliance, settings.bundle, settings.policies, taken=self._own_names)
         self.choices = Choices(appliance, lambda: self.bundles.running.policies, lambda: ())
+        self.choices.when_changed = self._policies_changed
+        self.bundles.when_changed = self.choices.refresh
         self.views = Views(appliance, self.choices, appliance.config.place.resolve(settings.policies_dir))
 
     @hook
     async def startup(self) -> None:
-        await self.bundles.startup()
         await self.choices.startup()
-        self._take_choices()
-        self.choices.when_changed = self._choices_changed
-        self.bundles.when_changed = self.choices.refresh
+        await self.bundles.startup()
 
     @hook
     async def shutdown(self) -> None:
@@ -66,12 +65,9 @@ class Plugin:
     def _own_names(self) -> frozenset[str]:
         return frozenset(policy.name for policy in self.choices.store.kept.policies)
 
-    def _choices_changed(self) -> None:
-        self._take_choices()
-        self._appliance.detection.refresh_soon()
-
-    def _take_choices(self) -> None:
+    def _policies_changed(self) -> None:
         self.judge = Judge(self.choices.library.policies, self._test_phrase)
+        self._appliance.detection.refresh_soon()
 
     @hook
     def register_pages(self) -> list[Page]:
@@ -131,6 +127,8 @@ class Plugin:
         running, choices = Material.of_json(data["bundles"]).over(self._settings.policies), data["choices"]
         self.judge = Judge(apply(running.policies, choices), self._test_phrase)
         self.trial = Judge(apply(running.trial, choices), self._test_phrase) if running.trial is not None else None
+        for judge in filter(None, (self.judge, self.trial)):
+            judge.make_ready()
 
     @hook
     async def weigh_findings(

@@ -44,6 +44,10 @@ class Judge:
         """Takes a second to be made: whoever does not judge does without it."""
         return Engine(self._policies, self._exclusions)
 
+    def make_ready(self) -> None:
+        """Make the engine now, and not while the first observation waits, which has only some seconds."""
+        self.engine.find("", Surface.TYPED)
+
     def detect(self, observation: Observation) -> list[Finding]:
         """What stands in an observation, the worst first.
 

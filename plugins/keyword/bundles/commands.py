@@ -40,7 +40,10 @@ class Commands:
 
     async def _check(self, given: Mapping[str, str]) -> str:
         del given
-        return await self._desk.look(COMMAND_LINE)
+        looked = await self._desk.look(COMMAND_LINE)
+        if not looked.good:
+            raise Refused(looked.words)
+        return looked.words
 
     async def _import(self, given: Mapping[str, str]) -> str:
         kind, body = kind_of(given["kind"]), body_name(given["from"])

@@ -13,7 +13,7 @@ from .archive import BundleRefused
 from .forces import Forces, Trouble
 from .imported import Kind, TermList
 from .keeping import Shelf
-from .looking import Looking
+from .looking import Looked, Looking
 from .store import Kept, Store, Trial, Use
 from .trial import set_aside
 
@@ -50,17 +50,17 @@ class Desk:
         use = await self.store.use()
         return await self._bundle_of(use)
 
-    async def look(self, author: str) -> str:
+    async def look(self, author: str) -> Looked:
         """Look for new bundles; what came of it."""
         async with self._turn:
-            words = await self.looking.look(author)
+            looked = await self.looking.look(author)
             is_mended = "bundle" in self.forces.troubles
             if is_mended:  # the same bundle may have come again, whole
                 await self._resume_bundle()
             await self._tidy()
         if is_mended:
             self._tell()
-        return words
+        return looked
 
     # Bundles
 

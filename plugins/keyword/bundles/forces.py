@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from appliance.api import ApplianceError, Refused
 
 from ..library.model import Policy
-from .archive import MANIFEST, SIGNATURE, BundleRefused, unpack
+from .archive import BundleRefused
 from .imported import Kind
 from .keeping import Shelf
 from .opening import Bundle, open_bundle
@@ -65,18 +65,13 @@ class Forces:
         """Which of the files are supplied."""
         self.material = replace(self.material, supplied=frozenset(names))
 
-    def _open(self, kept: Kept) -> tuple[Bundle, dict[str, str]]:
-        packed = self._shelf.get(kept.id)
-        bundle = open_bundle(packed, self._trusted)
+    async def open(self, kept: Kept) -> Bundle:
+        """A bundle on the disk, verified again. Raises ``BundleRefused``."""
+        bundle = await asyncio.to_thread(lambda: open_bundle(self._shelf.get(kept.id), self._trusted))
         if bundle.sha256 != kept.sha256:
             raise BundleRefused("Its file is not the one that came.", "Look at the disk of the box.")
         self.check_names(bundle)
-        texts = {
-            name: content.decode("utf-8")
-            for name, content in unpack(packed).items()
-            if name not in (MANIFEST, SIGNATURE)
-        }
-        return bundle, texts
+        return bundle
 
     def check_names(self, bundle: Bundle) -> None:
         """Raise ``BundleRefused`` if a policy of the bundle has the name of one of the school's own."""
@@ -89,20 +84,19 @@ class Forces:
 
     async def would_run(self, kept: Kept) -> Sequence[Policy]:
         """The policies that would run with this bundle. Raises ``BundleRefused`` if it cannot."""
-        _, texts = await asyncio.to_thread(self._open, kept)
-        return (await asyncio.to_thread(replace(self.material, bundle=texts).over, self._files)).policies
+        bundle = await self.open(kept)
+        return replace(self.material, bundle=bundle.policies).over(self._files).policies
 
     async def run_bundle(self, kept: Kept | None) -> None:
         """Let a bundle run; with ``None`` the supplied policies. Raises ``BundleRefused``; then all stays as it was."""
-        bundle, texts = (None, {}) if kept is None else await asyncio.to_thread(self._open, kept)
-        await self._take(replace(self.material, bundle=texts))
-        self.bundle = bundle
+        self.bundle = None if kept is None else await self.open(kept)
+        self._take(replace(self.material, bundle=() if self.bundle is None else self.bundle.policies))
         self.troubles.pop("bundle", None)
 
     async def run_trial(self, kept: Kept | None) -> None:
         """Let a bundle run silently beside; with ``None`` none. Raises ``BundleRefused``."""
-        texts = None if kept is None else (await asyncio.to_thread(self._open, kept))[1]
-        await self._take(replace(self.material, trial=texts))
+        self._take(replace(self.material, trial=None if kept is None else (await self.open(kept)).policies))
+        self.troubles.pop("trial", None)
 
     async def run_lists(self, kinds: Collection[Kind]) -> None:
         """Let the lists of these kinds run. One that is damaged is left out and told in ``troubles``."""
@@ -120,9 +114,8 @@ class Forces:
                     f"The list that was handed over cannot be read, so nothing is looked for by it. {error.what}",
                     "Import the list again.",
                 )
-        await self._take(replace(self.material, imported=tuple(policies)))
+        self._take(replace(self.material, imported=tuple(policies)))
 
-    async def _take(self, material: Material) -> None:
-        self.running = await asyncio.to_thread(material.over, self._files)
-        self.material = material
+    def _take(self, material: Material) -> None:
+        self.material, self.running = material, material.over(self._files)
         self.changes += 1

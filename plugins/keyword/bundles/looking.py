@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from appliance.api import Refused, new_id
+from appliance.api import Refused, Row, new_id
 
 from .archive import BundleRefused
 from .forces import Forces
@@ -13,7 +14,18 @@ from .keeping import Shelf
 from .opening import Bundle, open_bundle
 from .signatures import TrustedKey
 from .sources import Offer, Place, Unreachable
-from .store import Kept, Store
+from .store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What came of a look. ``good``: the place could be read and nothing was refused. ``words``: everything that is to
+    be told; ``brief``: for pages, which have a list of their own for what was refused.
+    """
+
+    good: bool
+    words: str
+    brief: str
 
 
 class Looking:
@@ -40,27 +52,25 @@ class Looking:
         """Whether the settings say where bundles come from."""
         return self._place is not None
 
-    async def look(self, author: str) -> str:
-        """Look now. What came of it, in words; it also stands in the store, good or bad."""
+    async def look(self, author: str) -> Looked:
+        """Look now. What came of it also stands in the store, good or bad."""
         if self._place is None:
             raise Refused("The settings do not say where policies come from.", "IT sets plugins.keyword.bundle.source.")
         last = await self._store.look(self._source)
+        etag = ""
         try:
             found = await self._place.look(str(last["etag"]) if last is not None else "")
         except Unreachable as error:
-            await self._store.looked(self._source, False, str(error), "")
-            return str(error)
-        good, words = await self._take_all(author, found.offers)
-        if found.offers or last is None:
-            # What was refused is fetched again: a key that is added to the settings makes it right.
-            await self._store.looked(self._source, good, words, found.etag if good else "")
+            looked = Looked(False, str(error), str(error))
         else:
-            words = "Nothing has changed there."
-            await self._store.looked(self._source, True, words, found.etag)
-        return words
+            looked = await self._take_all(author, found.offers) if found.offers else _nothing_new(last)
+            # What was refused is fetched again: a key that is added to the settings makes it right.
+            etag = found.etag if looked.good else ""
+        await self._store.looked(self._source, looked.good, looked.brief, etag)
+        return looked
 
-    async def _take_all(self, author: str, offers: Sequence[Offer]) -> tuple[bool, str]:
-        """Take the newest bundle of each name; whether nothing was refused, and words."""
+    async def _take_all(self, author: str, offers: Sequence[Offer]) -> Looked:
+        """Take the newest bundle of each name."""
         newest: dict[str, tuple[Bundle, Offer]] = {}
         told: list[str] = []
         refused: list[str] = []
@@ -77,7 +87,10 @@ class Looking:
                 told.append(await self._take(author, bundle, offer))
             except BundleRefused as error:
                 refused.append(await self._refuse(offer, error))
-        return not refused, "\n".join([*told, *refused]) or "There is no bundle."
+        number = len(refused)
+        files = "1 file was" if number == 1 else f"{number} files were"
+        brief = " ".join([*told, *([f"{files} not taken: see “Not taken” for why."] if refused else [])])
+        return Looked(not refused, "\n".join([*told, *refused]), brief)
 
     async def _opened(self, offer: Offer) -> Bundle:
         if offer.trouble:
@@ -101,5 +114,10 @@ class Looking:
         return f"{offer.name} was not taken. {error}"
 
 
-def _called(bundle: Bundle | Kept) -> str:
+def _nothing_new(last: Row | None) -> Looked:
+    words = "Nothing has changed there." if last is not None else "There is no bundle."
+    return Looked(True, words, words)
+
+
+def _called(bundle: Bundle) -> str:
     return f"Version {bundle.version} of {bundle.name}"

@@ -34,7 +34,7 @@ from appliance.api import (
 )
 
 from ..library.model import Policy
-from ..library.reading import read_policies
+from ..library.shipped import supplied_policies
 from .bundle_settings import BundleSettings
 from .commands import Commands
 from .comparing import MakeFind, Sentence
@@ -88,7 +88,6 @@ class Bundles:
         self._views = Views(self.desk, previews, settings, self.age)
         self._import_views = ImportViews(self.desk)
         self._commands = Commands(self.desk)
-        self._looked_well = True
         self.when_changed: Callable[[], None] = _nothing
 
     # What the plugin asks
@@ -133,7 +132,7 @@ class Bundles:
     async def startup(self) -> None:
         """Read and verify what runs. What is damaged is told; the supplied policies run in its place."""
         try:
-            self._forces.know_supplied({policy.name for policy in read_policies(None)})
+            self._forces.know_supplied({policy.name for policy in supplied_policies()})
             await self.desk.start()
         except (OSError, StoreError) as error:
             raise NotReady(f"The policies in force cannot be read: {error}.", "It is tried again.") from error
@@ -157,7 +156,7 @@ class Bundles:
             words = f"The policies in force are {days} days old, which is more than a term."
             return Check(name, State.WARNING, words, f"Look at {PATH}, or update the appliance.")
         if look is not None and not look["good"]:
-            return Check(name, State.WARNING, str(look["words"]).partition("\n")[0], f"Look at {PATH}.")
+            return Check(name, State.WARNING, str(look["words"]), f"Look at {PATH}.")
         return Check(name, State.GOOD, f"The policies in force are {days} days old.")
 
     def age(self) -> int:

@@ -55,7 +55,10 @@ class Views:
         """Look for new bundles now."""
 
         async def do(who: Actor) -> str:
-            return await self._desk.look(who.name)
+            looked = await self._desk.look(who.name)
+            if not looked.good:
+                raise Refused(looked.brief)
+            return looked.brief
 
         return await self._decide(request, do)
 

@@ -64,7 +64,7 @@ class Choices:
         self._name_store, self._suggestion_store = NameStore(records), SuggestionStore(records)
         self._stores = (self.store, self._level_store, self._name_store)
         self._data = [data for store in (*self._stores, self._suggestion_store) for data in store.data()]
-        self.levels = Levels(appliance, self._level_store, lambda: self.library.before, self.refresh)
+        self.levels = Levels(appliance, self._level_store, lambda: self.library.before, self.levels_changed)
         self.decisions = TermDecisions(appliance, self.store, lambda: self.library.before, self.refresh)
         self._names = Names(appliance, self._name_store, self.refresh)
         box = Box(appliance, self._suggestion_store)
@@ -102,6 +102,12 @@ class Choices:
         self.levels.declare()
         self.library.take(Decisions(kept.changed, kept.policies, kept.terms, before.names, self.levels.reading()))
         self.when_changed()
+
+    def levels_changed(self) -> None:
+        """What is looked for is the same, unless something counts in what is read, or no longer does."""
+        self.levels.declare()
+        if self.levels.reading() != self.library.decisions.reading:
+            self.refresh()
 
     # What the plugin is made of
 
@@ -181,7 +187,7 @@ class Choices:
     async def on_assignment_changed(self, event: AssignmentChanged) -> None:
         """A level was set, undone, or has ended."""
         if event.kind.startswith(KIND):
-            self.refresh()
+            self.levels_changed()
 
     async def health(self) -> list[Check]:
         """Terms of the school's own that the rules of this version do not take any more."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -19,8 +18,8 @@ from ..library.model import Matching, Policy, Term
 from .context import Around
 from .english import frequencies
 from .exclusions import Exclusions, Innocent
-from .folding import Folded, Table
-from .textspeak import canonical
+from .folding import Table, folded_words
+from .textspeak import CANON
 
 SHORT = 4
 """Phrases of fewer letters than this are only compared exactly, as whole words of what is typed."""
@@ -63,35 +62,46 @@ class Compiled:
 
     def __init__(self, policies: Sequence[Policy], exclusions: Exclusions, table: Table) -> None:
         self._table = table
-        spaced: dict[str, list[Entry]] = defaultdict(list)
-        unspaced: dict[str, list[Entry]] = defaultdict(list)
+        spaced: dict[str, list[Entry]] = {}
+        unspaced: dict[str, list[Entry]] = {}
         self.vocabulary: set[str] = set()
         self.pairs: set[tuple[str, str]] = set()
-        for entry, phrase in _entries(policies, exclusions):
-            words = self.words(phrase)
-            joined = " ".join(words)
-            if not joined:
-                continue
-            if isinstance(entry, Sought):
-                letters = sum(map(len, words))
-                needle: Entry = Needle(entry, phrase, len(joined.split()), letters < SHORT)
-                if not needle.is_short:
-                    self.vocabulary.update(plain := joined.split())
-                    self.pairs.update(pairwise(plain))
-            else:
-                needle = entry
-            if UNSPACED.search(joined):
-                unspaced["".join(words)].append(needle)
-            else:
-                spaced[f" {joined} "].append(needle)
-        nears = {phrase for policy in policies for term in policy.terms for phrase in term.near}
-        self.vocabulary.update(word for phrase in nears for word in self._whole_words(phrase))
+        for policy in policies:
+            around: dict[tuple[str, ...], Around] = {}
+            for term in policy.terms:
+                near, unless = (around.setdefault(one, Around(one)) for one in (term.near, term.unless))
+                sought = Sought(policy, term, near, unless)
+                for phrase in term.phrases:
+                    self._add(spaced, unspaced, sought, phrase)
+            for phrases in around:
+                self.vocabulary.update(word for phrase in phrases for word in self._whole_words(phrase))
+        for why, phrase in exclusions.phrases:
+            spaced.setdefault(f" {' '.join(self.words(phrase))} ", []).append(Innocence(why, phrase))
         self._spaced, self._entries = _automaton(spaced)
         self._unspaced, self._unspaced_entries = _automaton(unspaced)
 
+    def _add(
+        self, spaced: dict[str, list[Entry]], unspaced: dict[str, list[Entry]], sought: Sought, phrase: str
+    ) -> None:
+        """One way of saying a term; what is canonically the same as another way is left out."""
+        words = " ".join(self.words(phrase)).split()
+        letters = sum(map(len, words))
+        if not letters:
+            return
+        joined = " ".join(words)
+        is_solid = not joined.isascii() and UNSPACED.search(joined) is not None
+        entries = unspaced.setdefault("".join(words), []) if is_solid else spaced.setdefault(f" {joined} ", [])
+        if any(isinstance(one, Needle) and one.sought is sought for one in entries):
+            return
+        entries.append(Needle(sought, phrase, len(words), letters < SHORT))
+        if letters >= SHORT:
+            self.vocabulary.update(words)
+            self.pairs.update(pairwise(words))
+
     def words(self, phrase: str) -> list[str]:
         """The canonical words of a phrase."""
-        return [canonical(word) for word in Folded(phrase, self._table).words()]
+        words = folded_words(phrase, self._table)
+        return list(map(CANON.get, words, words))
 
     def _whole_words(self, phrase: str) -> Iterator[str]:
         """The words of a neighbour; of a beginning such as "hat*" only if it is a word by itself."""
@@ -122,20 +132,6 @@ class Compiled:
 
 def _automaton(entries: dict[str, list[Entry]]) -> tuple[AhoCorasick, list[list[Entry]]]:
     return AhoCorasick(list(entries), store_patterns=False), list(entries.values())
-
-
-def _entries(policies: Sequence[Policy], exclusions: Exclusions) -> Iterator[tuple[Sought | Innocence, str]]:
-    arounds: dict[tuple[str, ...], Around] = {}  # many terms share their neighbours, and these take long to make
-    for policy in policies:
-        for term in policy.terms:
-            for phrases in (term.near, term.unless):
-                if phrases not in arounds:
-                    arounds[phrases] = Around(phrases)
-            sought = Sought(policy, term, arounds[term.near], arounds[term.unless])
-            for phrase in term.phrases:
-                yield sought, phrase
-    for why, phrase in exclusions.phrases:
-        yield Innocence(why, phrase), phrase
 
 
 def is_exact(needle: Needle) -> bool:

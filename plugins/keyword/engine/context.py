@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 from .folding import words
 from .textspeak import canonical
@@ -39,15 +40,18 @@ ENGLISH = frozenset(
 class Around:
     """Words or phrases of which one must, or must not, stand near a hit. ``hat*`` is every word with hat at its start."""
 
-    __slots__ = ("_pattern",)
+    def __init__(self, phrases: Sequence[str]) -> None:
+        self._phrases = phrases
 
-    def __init__(self, phrases: Iterable[str]) -> None:
-        forms = sorted({_form(phrase) for phrase in phrases} - {""}, key=len, reverse=True)
-        self._pattern = re.compile(f" (?:{'|'.join(forms)})(?= )") if forms else None
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        """Made when it is needed first: most terms are never found."""
+        forms = sorted({_form(phrase) for phrase in self._phrases} - {""}, key=len, reverse=True)
+        return re.compile(f" (?:{'|'.join(forms)})(?= )" if forms else r"(?!)")
 
     def among(self, words: Sequence[str]) -> bool:
         """Whether one of them stands among canonical words."""
-        return self._pattern is not None and self._pattern.search(f" {' '.join(words)} ") is not None
+        return bool(self._phrases) and self._pattern.search(f" {' '.join(words)} ") is not None
 
 
 def _form(phrase: str) -> str:

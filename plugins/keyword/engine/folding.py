@@ -64,6 +64,7 @@ DROPPED = (
 
 _PASSED_OVER = APOSTROPHES | {chr(code) for first, last in DROPPED for code in range(first, last + 1)}
 _BLANKS_OF_ASCII = {code: " " for code in range(128) if not chr(code).isalnum()}
+_SPLIT_ASCII = {code: None if chr(code) in APOSTROPHES else " " for code in _BLANKS_OF_ASCII}
 _APOSTROPHES_OF_ASCII = {ord("'"): None, ord("`"): None}
 
 LAST_MARK = 0x1F000
@@ -168,6 +169,13 @@ class Folded:
             lengths = (len(self._table[ord(character)]) for character in self.original)
             self._ends = list(accumulate(lengths))
         return bisect_right(self._ends, start), bisect_left(self._ends, end) + 1
+
+
+def folded_words(text: str, table: Table) -> list[str]:
+    """The folded words of a text alone."""
+    if text.isascii():
+        return text.lower().translate(_SPLIT_ASCII).split()
+    return Folded(text, table).words()
 
 
 def words(text: str, table: Table | None = None) -> list[Word]:

@@ -52,7 +52,7 @@ class OddWords:
         self._telling = self._vocabulary.difference(common[:COMMONEST])
         self._pairs = pairs
         self._squeezed = _by_squeezed([*spoken, *common], vocabulary)
-        self._near = _by_deletion(word for word in vocabulary if len(word) >= FEWEST_LETTERS and word.isalpha())
+        self._near = _by_deletion(word for word in vocabulary if len(word) >= FEWEST_LETTERS and word.isascii() and word.isalpha())
         self._seen = seen
 
     def readings(self, word: str) -> tuple[Reading, ...]:

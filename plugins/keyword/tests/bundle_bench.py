@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from appliance.signing import SigningKey
 from appliance_plugins.keyword.bundles.archive import MANIFEST, SIGNATURE, pack
 from appliance_plugins.keyword.bundles.manifest import write_manifest
 from appliance_plugins.keyword.bundles.signatures import TrustedKey, signature_line
-from appliance_plugins.keyword.library import reading
+from appliance_plugins.keyword.library import shipped
 
 POLICY = """\
 name: {name}
@@ -79,10 +80,14 @@ class Publisher:
         return f'plugins: {{keyword: {{bundle: {{source: "{source}", keys: {keys}}}}}}}\n'
 
 
-def supply(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
-    """Let the supplied policies be two small ones."""
+@contextmanager
+def supplied(folder: Path) -> Iterator[None]:
+    """Let the supplied policies be two small ones, in files of ``folder``."""
     folder.mkdir()
     (folder / "fish.yaml").write_text(FISH)
     (folder / "birds.yaml").write_text(BIRDS)
-    monkeypatch.setattr(reading, "SUPPLIED", folder)
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shipped, "SUPPLIED", folder)
+        shipped.supplied_policies.cache_clear()
+        yield
+    shipped.supplied_policies.cache_clear()

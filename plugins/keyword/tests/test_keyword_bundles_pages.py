@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from bundle_bench import FISH, NEW_FISH, Publisher, policy, supply, term
+from bundle_bench import FISH, NEW_FISH, Publisher, policy, supplied, term
 
 from appliance.access import Role
 from appliance.clock import new_id, stamp
@@ -19,6 +19,7 @@ from appliance.observations import Observation, Surface
 from appliance.plugin_commands import run_words
 from appliance.testing import Client, Home, Running, start_in_process
 from appliance_plugins.keyword.bundles.room import Bundles
+from appliance_plugins.keyword.library import shipped
 
 PATH = "/keyword/bundles"
 LISTS = "/keyword/bundle-lists"
@@ -94,15 +95,15 @@ def words(page: str) -> str:
 
 
 @pytest.fixture
-async def school(appliance_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[School]:
-    supply(monkeypatch, tmp_path / "supplied")
+async def school(appliance_home: Home, tmp_path: Path) -> AsyncIterator[School]:
     source, publisher = tmp_path / "offered", Publisher()
     source.mkdir()
     appliance_home.write(publisher.settings(source))
     found = School(appliance_home, source, publisher)
-    await found.start()
-    yield found
-    await found.box.stop()
+    with supplied(tmp_path / "supplied"):
+        await found.start()
+        yield found
+        await found.box.stop()
 
 
 async def test_before_anything_came_the_supplied_policies_are_version_0(school: School) -> None:
@@ -236,7 +237,8 @@ async def test_what_a_crash_has_left_is_cleared_away(school: School) -> None:
 
 
 async def test_a_trial_counts_and_keeps_no_text(school: School) -> None:
-    page = await school.received()
+    await school.post(f"{await school.received(1, FISH)}/apply")
+    page = await school.received(2)
     assert "from 1 to 60" in await school.post(f"{page}/trial", 422, days="900")
     assert "runs silently beside for 7 days" in await school.post(f"{page}/trial", days="7")
     assert school.terms() == ["cod", "eel"]
@@ -281,8 +283,9 @@ async def test_hidden_policies_are_numbers_alone(school: School) -> None:
 
 
 async def test_old_policies_are_called_old(school: School, tmp_path: Path) -> None:
-    for file in (tmp_path / "supplied").iterdir():
+    for file in (tmp_path / "supplied").glob("*.yaml"):
         file.write_text(file.read_text().replace("date: 2026-09-01", "date: 2025-09-01"))
+    shipped.supplied_policies.cache_clear()
     await school.restart()
     assert (await school.checks())["Policy updates"] is State.WARNING
     assert "Older than a term" in await school.get(PATH)

@@ -19,7 +19,7 @@ from appliance_plugins.keyword.bundles.finding import finder
 from appliance_plugins.keyword.bundles.imported import Kind, read_list, seal, unseal
 from appliance_plugins.keyword.bundles.opening import read_policy_files
 from appliance_plugins.keyword.bundles.previews import Preview
-from appliance_plugins.keyword.bundles.running import Material, overlay, policy_as_json, policy_of_json
+from appliance_plugins.keyword.bundles.running import Material, overlay
 from appliance_plugins.keyword.bundles.trial import MOST_NOTES, notes, set_aside
 from appliance_plugins.keyword.choices.applying import apply
 from appliance_plugins.keyword.choices.model import Change, Changed, Decisions
@@ -53,7 +53,7 @@ def test_a_bundle_takes_the_place_of_supplied_policies_of_its_names_alone() -> N
 
 def test_the_detection_process_comes_to_the_same() -> None:
     listed = read_list(b"wicked words\n", Kind.TERRORISM, "CTIRU", DAY).policy(KEY)
-    material = Material(SUPPLIED, {"fish.yaml": NEW_FISH}, {"birds.yaml": BIRDS.replace("greedy", "angry")}, (listed,))
+    material = Material(SUPPLIED, policies(NEW_FISH), policies(BIRDS.replace("greedy", "angry")), (listed,))
     again = Material.of_json(json.loads(json.dumps(material.as_json())))
     assert again == material
     running = again.over(FILES)
@@ -64,11 +64,6 @@ def test_the_detection_process_comes_to_the_same() -> None:
     assert running.trial[1].terms[0].phrases == ("angry gull",)
     assert running.trial[3] == listed
     assert Material().over(FILES).policies == FILES
-
-
-def test_a_policy_survives_json() -> None:
-    for one in (*FILES, *policies(NEW_FISH)):
-        assert policy_of_json(json.loads(json.dumps(policy_as_json(one)))) == one
 
 
 def test_what_the_school_has_decided_stays_whatever_a_bundle_brings() -> None:

@@ -1,0 +1,119 @@
+// Words that no list has, and what may be meant by them: as ../engine/odd.py, but every reading instead of the likeliest.
+// This device may know fewer terms than the box, so what is likeliest here may not be what is likeliest there.
+
+import { fewestInCompound, fewestLetters, longestRun } from "./generated/tables.js";
+import { isCommon, seen } from "./english.js";
+
+const OF_LETTERS = /^\p{L}+$/u;
+const RUN = /(.)\1+/gu;
+const MOST_SINGLED_OUT = 4; // compounds of one run that are tried one without the other
+
+export class OddWords {
+  #vocabulary;
+  #spoken;
+  #segmenter;
+  #doubled = new Map(); // words with repeated letters, by what they are without
+  #byShape = new Map(); // words of terms, by their first letter and length
+
+  // `vocabulary`: the words of terms; `spoken`: those of text-speak.
+  constructor(vocabulary, spoken, segmenter) {
+    this.#vocabulary = vocabulary;
+    this.#spoken = spoken;
+    this.#segmenter = segmenter;
+    for (const word of vocabulary) {
+      this.#note(word);
+      if (word.length >= fewestLetters && isLetters(word)) listOf(this.#byShape, word[0] + word.length).push(word);
+    }
+    for (const word of spoken) this.#note(word);
+    for (const word of seen.keys()) if (isCommon(word)) this.#note(word);
+  }
+
+  #note(word) {
+    const squeezed = squeeze(word);
+    if (squeezed === word || !isLetters(word)) return;
+    const others = listOf(this.#doubled, squeezed);
+    if (!others.includes(word)) others.push(word);
+  }
+
+  isKnown(word) {
+    return seen.has(word) || this.#vocabulary.has(word) || this.#spoken.has(word);
+  }
+
+  // What may be meant by a word that is not known: words with blanks between them.
+  readings(word) {
+    if (!isLetters(word) || word.length > longestRun) return [];
+    const squeezed = squeeze(word);
+    const found = new Set(this.#repeated(squeezed));
+    if (word.endsWith("in") && this.isKnown(`${word}g`)) found.add(`${word}g`);
+    for (const form of new Set([word, squeezed])) {
+      for (const meant of this.#misspelt(form)) found.add(meant);
+      for (const parts of this.#comeApart(form)) {
+        if (parts.length > 1 && parts.length <= 1 + Math.floor(form.length / 2)) found.add(parts.join(" "));
+      }
+    }
+    found.delete(word);
+    return [...found];
+  }
+
+  // A run of single letters as words, in every likely way; as it is, too.
+  splits(run) {
+    if (this.isKnown(run)) return [run];
+    return [...new Set([...this.#comeApart(run).map((parts) => parts.join(" ")), run])];
+  }
+
+  #repeated(squeezed) {
+    const found = this.#doubled.get(squeezed) ?? [];
+    const isWord = isCommon(squeezed) || this.#vocabulary.has(squeezed) || this.#spoken.has(squeezed);
+    return isWord ? [squeezed, ...found] : found;
+  }
+
+  // Words of terms with the same first letter that are one edit away.
+  *#misspelt(word) {
+    if (word.length < fewestLetters - 1) return;
+    for (const length of [word.length - 1, word.length, word.length + 1]) {
+      for (const meant of this.#byShape.get(word[0] + length) ?? []) if (isOneEdit(word, meant)) yield meant;
+    }
+  }
+
+  // Ways in which a run comes apart; "afterschool" is a word, and "after school" what a phrase says.
+  #comeApart(run) {
+    const parts = this.#segmenter.split(run);
+    const compounds = parts.filter((part) => part.length >= fewestInCompound && !this.#vocabulary.has(part));
+    const without = compounds.length <= MOST_SINGLED_OUT ? subsets(compounds) : [compounds];
+    return [parts, ...without.map((some) => this.#segmenter.split(run, some))].filter((found) => found.length > 0);
+  }
+}
+
+// A word with each run of the same letter as one.
+export function squeeze(word) {
+  return word.replace(RUN, "$1");
+}
+
+export function isLetters(word) {
+  return OF_LETTERS.test(word);
+}
+
+// The list that a map has under a key, made if there is none.
+export function listOf(map, key) {
+  let found = map.get(key);
+  if (!found) map.set(key, (found = []));
+  return found;
+}
+
+function subsets(items) {
+  const found = [];
+  for (let chosen = 1; chosen < 1 << items.length; chosen++) found.push(items.filter((_, at) => chosen & (1 << at)));
+  return found;
+}
+
+// Whether a letter more, less or another, or two neighbours swapped, makes one of the other.
+export function isOneEdit(one, other) {
+  if (one.length > other.length) [one, other] = [other, one];
+  if (other.length - one.length > 1 || one === other) return false;
+  let place = 0;
+  while (place < one.length && one[place] === other[place]) place++;
+  if (one.length < other.length) return one.slice(place) === other.slice(place + 1);
+  if (one.slice(place + 1) === other.slice(place + 1)) return true;
+  const isSwapped = one[place] === other[place + 1] && one[place + 1] === other[place];
+  return isSwapped && one.slice(place + 2) === other.slice(place + 2);
+}

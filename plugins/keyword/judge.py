@@ -9,7 +9,7 @@ from functools import cached_property
 from appliance.api import ApplianceError, Finding, Observation, Severity, Surface
 
 from .engine.engine import Engine
-from .engine.exclusions import Exclusions
+from .engine.exclusions import Exclusions, supplied
 from .engine.hits import Hit
 from .library.model import FACTS, Matching, Policy, Term, folded
 
@@ -32,7 +32,10 @@ def test_policy(phrase: str) -> Policy:
 
 
 class Judge:
-    """Finds the phrases of policies, and the test phrase. Pure; the engine is made when it is needed first."""
+    """Finds the phrases of policies, and the test phrase. Pure; the engine is made when it is needed first.
+
+    ``exclusions``: instead of the supplied ones.
+    """
 
     def __init__(self, policies: Sequence[Policy], test_phrase: str, exclusions: Exclusions | None = None) -> None:
         self._test = test_policy(test_phrase)
@@ -42,7 +45,7 @@ class Judge:
     @cached_property
     def engine(self) -> Engine:
         """Takes a second to be made: whoever does not judge does without it."""
-        return Engine(self._policies, self._exclusions)
+        return Engine(self._policies, supplied() if self._exclusions is None else self._exclusions)
 
     def make_ready(self) -> None:
         """Make the engine now, and not while the first observation waits, which has only some seconds."""

@@ -12,7 +12,7 @@ const UNIT = new RegExp(`(?<between>${atomic("sign", BETWEEN)})(?<one>${ONE})`, 
 const NEXT = atomic("unit", `${atomic("sign", BETWEEN)}${ONE}(?![\\p{L}\\p{N}])`);
 const SPACED = new RegExp(`(?<![\\p{L}\\p{N}@$|])${ONE}${atomic("rest", `(?:${NEXT}){2,120}`)}`, "gu");
 const SIGN_BEFORE = /[-.0-9@$!+|(*#%^~?_=][a-z]/g;
-const SIGN_AFTER = /(?<=\p{L})[0-9@$+|*#%^~!]{1,4}(?![\p{L}\p{N}_@$+|(*#%^~!])/gu;
+const SIGN_AFTER = /(?<=\p{L})[0-9@$+|*#%^~!]{1,4}(?![\p{L}\p{N}_@$+|*#%^~!])/gu;
 const TOKEN = /[^\t-\r\x1c-\x20,;:/\\"()[\]{}<>]+/g;
 const LEET = /^(?=[a-z0-9@$!+|(]*[a-z])(?=[a-z]*[0-9@$!+|(])[a-z0-9@$!+|(]{2,30}$/;
 const MASKED = /^(?:[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4})$/;

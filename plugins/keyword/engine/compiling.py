@@ -16,7 +16,6 @@ from ahocorasick_rs import AhoCorasick
 
 from ..library.model import Matching, Policy, Term
 from .context import Around
-from .english import frequencies
 from .exclusions import Exclusions, Innocent
 from .folding import Table, folded_words
 from .textspeak import CANON
@@ -55,6 +54,8 @@ class Innocence:
 
 
 Entry = Needle | Innocence
+Entries = Entry | list[Entry]
+"""What one phrase stands for: nearly always one thing, and a hundred thousand lists take their room."""
 
 
 class Compiled:
@@ -62,8 +63,8 @@ class Compiled:
 
     def __init__(self, policies: Sequence[Policy], exclusions: Exclusions, table: Table) -> None:
         self._table = table
-        spaced: dict[str, list[Entry]] = {}
-        unspaced: dict[str, list[Entry]] = {}
+        spaced: dict[str, Entries] = {}
+        unspaced: dict[str, Entries] = {}
         self.vocabulary: set[str] = set()
         self.pairs: set[tuple[str, str]] = set()
         for policy in policies:
@@ -76,12 +77,12 @@ class Compiled:
             for phrases in around:
                 self.vocabulary.update(word for phrase in phrases for word in self._whole_words(phrase))
         for why, phrase in exclusions.phrases:
-            spaced.setdefault(f" {' '.join(self.words(phrase))} ", []).append(Innocence(why, phrase))
+            _put(spaced, f" {' '.join(self.words(phrase))} ", Innocence(why, phrase))
         self._spaced, self._entries = _automaton(spaced)
         self._unspaced, self._unspaced_entries = _automaton(unspaced)
 
     def _add(
-        self, spaced: dict[str, list[Entry]], unspaced: dict[str, list[Entry]], sought: Sought, phrase: str
+        self, spaced: dict[str, Entries], unspaced: dict[str, Entries], sought: Sought, phrase: str
     ) -> None:
         """One way of saying a term; what is canonically the same as another way is left out."""
         words = " ".join(self.words(phrase)).split()
@@ -90,10 +91,10 @@ class Compiled:
             return
         joined = " ".join(words)
         is_solid = not joined.isascii() and UNSPACED.search(joined) is not None
-        entries = unspaced.setdefault("".join(words), []) if is_solid else spaced.setdefault(f" {joined} ", [])
-        if any(isinstance(one, Needle) and one.sought is sought for one in entries):
+        entries, key = (unspaced, "".join(words)) if is_solid else (spaced, f" {joined} ")
+        if any(isinstance(one, Needle) and one.sought is sought for one in _all(entries.get(key, []))):
             return
-        entries.append(Needle(sought, phrase, len(words), letters < SHORT))
+        _put(entries, key, Needle(sought, phrase, len(words), letters < SHORT))
         if letters >= SHORT:
             self.vocabulary.update(words)
             self.pairs.update(pairwise(words))
@@ -104,11 +105,10 @@ class Compiled:
         return list(map(CANON.get, words, words))
 
     def _whole_words(self, phrase: str) -> Iterator[str]:
-        """The words of a neighbour; of a beginning such as "hat*" only if it is a word by itself."""
+        """The words of a neighbour; of a beginning such as "hate*" only if it may be a word by itself."""
         for written in phrase.split():
-            plain = " ".join(self.words(written)).split()
-            if not written.endswith("*") or written[:-1] in frequencies():
-                yield from plain
+            if not written.endswith("*") or len(written) > SHORT:
+                yield from " ".join(self.words(written)).split()
 
     def scan(self, words: Sequence[str]) -> Iterator[tuple[Entry, int, int]]:
         """Every phrase among canonical words: what it is, and the numbers of its first and last word."""
@@ -117,7 +117,7 @@ class Compiled:
             starts = list(accumulate((len(word) + 1 for word in words), initial=1))
             for number, start, end in matches:
                 first, last = bisect_right(starts, start + 1) - 1, bisect_right(starts, end - 2) - 1
-                for entry in self._entries[number]:
+                for entry in _all(self._entries[number]):
                     yield entry, first, last
 
     def scan_unspaced(self, text: str) -> Iterator[tuple[Entry, int, int]]:
@@ -126,11 +126,21 @@ class Compiled:
             places = [place for place, letter in enumerate(text) if not letter.isspace()]
             solid = "".join(text[place] for place in places)
             for number, start, end in self._unspaced.find_matches_as_indexes(solid, overlapping=True):
-                for entry in self._unspaced_entries[number]:
+                for entry in _all(self._unspaced_entries[number]):
                     yield entry, places[start], places[end - 1] + 1
 
 
-def _automaton(entries: dict[str, list[Entry]]) -> tuple[AhoCorasick, list[list[Entry]]]:
+def _all(entries: Entries) -> Sequence[Entry]:
+    return entries if isinstance(entries, list) else (entries,)
+
+
+def _put(entries: dict[str, Entries], key: str, entry: Entry) -> None:
+    known = entries.setdefault(key, entry)
+    if known is not entry:
+        entries[key] = [*_all(known), entry]
+
+
+def _automaton(entries: dict[str, Entries]) -> tuple[AhoCorasick, list[Entries]]:
     return AhoCorasick(list(entries), store_patterns=False), list(entries.values())
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
+from math import inf
 
-from .english import frequencies
 from .odd import squeeze
 
 SPACED, LEET, MASKED = "spaced", "leet", "masked"
@@ -20,7 +20,7 @@ LETTERS = str.maketrans({
     "4": "a", "@": "a", "3": "e", "€": "e", "1": "i", "!": "i", "|": "l", "0": "o", "5": "s", "$": "s", "7": "t", "+": "t",
     "8": "b", "9": "g", "6": "g", "2": "z", "(": "c", "£": "l", "&": "a",
 })  # fmt: skip
-_LETTERS = {sign: "il" if sign in "1!|" else chr(code) if isinstance(code, int) else code for sign, code in ((chr(key), value) for key, value in LETTERS.items())}
+MEANT = {sign: "il" if sign in "1!|" else chr(code) if isinstance(code, int) else code for sign, code in ((chr(key), value) for key, value in LETTERS.items())}
 MOST_AMBIGUOUS = 5
 """Signs of one word that may be an i or an l; with more of them only the i is tried."""
 LONGEST_TOKEN = 30
@@ -43,7 +43,7 @@ _SIGN_AFTER = re.compile(r"[0-9@$+|€£*#%^~!]{1,4}(?![\w@$+|€£*#%^~!])")
 _TOKEN = re.compile(r"[^\s,;:/\\\"()\[\]{}<>]+")
 _LEET = re.compile(r"(?=[a-z0-9@$!+|€£(]*[a-z])(?=[a-z]*[0-9@$!+|€£(])[a-z0-9@$!+|€£(]{2,30}")
 _MASKED = re.compile(r"[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4}")
-_AROUND = ".,;:!?-_=+'"
+AROUND_TOKEN = ".,;:!?-_=+'"
 _ALONE = re.compile(r"(?<![\w@$!|])[0-9@$!|+]{1,6}(?![\w@$!|])")
 
 
@@ -58,15 +58,14 @@ class Stretch:
 
 
 class Disguises:
-    """Finds disguised stretches. ``known``: words that need no look; ``splits``: takes runs of letters apart."""
+    """Finds disguised stretches. ``known``: words that need no look, with how rare they are; ``splits``: takes runs of letters apart."""
 
-    def __init__(self, vocabulary: Collection[str], known: Collection[str], splits: Callable[[str], list[str]]) -> None:
+    def __init__(self, vocabulary: Collection[str], known: Mapping[str, float], splits: Callable[[str], list[str]]) -> None:
         self._vocabulary = frozenset(vocabulary)
         self._known = known
         self._splits = splits
         self._by_shape: dict[tuple[int, str], list[str]] = defaultdict(list)
-        seen = frequencies()
-        for word in sorted(self._vocabulary, key=lambda word: (-seen.get(word, 0), word)):
+        for word in sorted(self._vocabulary, key=lambda word: (known.get(word, inf), word)):
             if word.isalpha():
                 self._by_shape[len(word), word[0]].append(word)
                 self._by_shape[len(word), ""].append(word)
@@ -151,7 +150,7 @@ class Disguises:
 
     def _of_token(self, text: str, start: int, end: int) -> Stretch | None:
         token = text[start:end]
-        shown = token.strip(_AROUND)
+        shown = token.strip(AROUND_TOKEN)
         if shown:
             at = start + token.find(shown)
             if _LEET.fullmatch(shown) and shown not in self._known and (readings := self._of_leet(shown)):
@@ -170,7 +169,7 @@ class Disguises:
             return (token,)
         candidates = [
             "".join(letters)
-            for letters in product(*(_LETTERS.get(sign, sign) for sign in token[:LONGEST_TOKEN]))
+            for letters in product(*(MEANT.get(sign, sign) for sign in token[:LONGEST_TOKEN]))
         ] if sum(sign in "1!|" for sign in token) <= MOST_AMBIGUOUS else [token.translate(LETTERS)]
         candidates = [one for one in dict.fromkeys(candidates) if one.isalpha()]
         good = [one for one in candidates if one in self._vocabulary]

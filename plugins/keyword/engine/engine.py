@@ -43,6 +43,8 @@ NEIGHBOURS = 12
 """Words on each side of an odd one that are looked at with it."""
 MOST_TOGETHER = 12
 """Odd words that are looked at together."""
+REFERS_BACK = frozenset("they them their theirs themselves those these".split())
+"""Words with which a sentence goes on about those of the sentence before: "They came back. I like *them*."."""
 WINDOW = 90
 """Letters on each side of a disguised stretch that are looked at with it."""
 MOST_EMPTY = 100_000
@@ -204,7 +206,7 @@ class Engine:
     def _readings(self, words: Sequence[str]) -> dict[int, tuple[Reading, ...]]:
         """By the number of an odd word, what may be meant by it."""
         odd: dict[str, tuple[Reading, ...]] = {}
-        for word in set(words) - self._odd.known:
+        for word in set(words).difference(self._odd.known):
             if len(odd) < MOST_ODD and len(word) <= LONGEST_ODD and hash(word) not in self._empty:
                 if readings := self._odd.readings(word):
                     odd[word] = readings
@@ -235,7 +237,7 @@ class Engine:
         hows = raw.hows or (self._how(needle, raw, written),)
         if not _strict_enough(needle, raw, hows) or (needle.words == 1 and not _is_telling(needle, hows, written)):
             return None
-        if any(begins <= start and end <= ends for (begins, ends), _ in innocent):
+        if any(_covers(span, innocence, start, end) for span, innocence in innocent):
             return None
         term, before, after = needle.sought.term, *_around(raw, needle.sought.term.within)
         if term.near and not needle.sought.near.among([*before, "|", *after]):
@@ -404,11 +406,13 @@ def _is_telling(needle: Needle, hows: Sequence[How], written: str) -> bool:
 
 
 def _around(raw: _Raw, within: int) -> tuple[Sequence[str], Sequence[str]]:
-    """The words of the view before and after a phrase, as far as its sentence goes."""
+    """The words of the view before and after a phrase, as far as its sentence goes, or the next one goes on about it."""
     before, after = raw.first, raw.last
     while before > 0 and raw.first - before < within and not _breaks(raw, before - 1):
         before -= 1
-    while after < len(raw.words) - 1 and after - raw.last < within and not _breaks(raw, after):
+    while after < len(raw.words) - 1 and after - raw.last < within:
+        if _breaks(raw, after) and REFERS_BACK.isdisjoint(raw.words[after + 1 : after + 1 + within]):
+            break
         after += 1
     return raw.words[before : raw.first], raw.words[raw.last + 1 : after + 1]
 
@@ -425,6 +429,12 @@ def _sentence(raw: _Raw) -> Sequence[str]:
 def _wider(raw: _Raw) -> Sequence[str]:
     """The words of the view that say what the text is about, whichever sentence they stand in."""
     return raw.words[max(0, raw.first - AROUND) : raw.last + AROUND]
+
+
+def _covers(span: tuple[int, int], innocence: Innocence, start: int, end: int) -> bool:
+    """Whether a hit lies within something innocent. Whoever watches for a name finds it, though it is a name."""
+    whole = span == (start, end)
+    return span[0] <= start and end <= span[1] and not (whole and innocence.why is Innocent.NAME)
 
 
 def _is_about_help(

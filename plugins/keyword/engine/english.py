@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from functools import cache
 from importlib.resources import files
+from itertools import islice
 
+COMMON = 20_000
+"""Words of plain English that repeated letters may hide: the commonest."""
 LONGEST_RUN = 60
 """Letters of a run that is still taken apart: the work grows with its length."""
 LONGEST_WORD = 20
@@ -20,35 +22,43 @@ SHORT = frozenset(
     "a i am an as at be by do go he hi if in is it me my no of oh ok on or so to up us we u ur im".split()
 )
 """The words of one and two letters: the list has every pair of letters that somebody ever printed."""
-_THREE = 2_000_000
+THREE = 2_000_000
 """How common a word of three letters must be; most rarer ones are abbreviations."""
 
 
-@cache
-def frequencies() -> Mapping[str, int]:
-    """By English word, without apostrophes, how often it was seen."""
+def frequencies() -> dict[str, int]:
+    """By English word, without apostrophes, how often it was seen; the commonest first."""
     text = (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_text("utf-8-sig")
     found: dict[str, int] = {}
-    for line in text.splitlines():
+    for line in text.replace("'", "").splitlines():
         word, _, count = line.partition(" ")
-        found.setdefault(word.replace("'", ""), int(count))
+        found.setdefault(word, int(count))
     return found
 
 
-class Segmenter:
-    """Takes runs of letters apart, as the most likely sequence of words (unigram model, Viterbi).
+class English:
+    """The words that are known, with what each costs in a run of letters: the rarer, the more.
 
     ``taught``: words of policies and of text-speak, which no list may have.
     """
 
     def __init__(self, taught: Iterable[str]) -> None:
-        counts = {word: count for word, count in frequencies().items() if _is_word(word, count)}
+        counts = frequencies()
+        self.commonest = tuple(islice(counts, COMMON))
+        total = math.log(sum(counts.values()))
+        cost = {word: total - math.log(count) if is_word(word, count) else math.inf for word, count in counts.items()}
+        new = total - math.log(TAUGHT)
         for word in taught:
             if len(word) > 2 or word in SHORT:
-                counts.setdefault(word, TAUGHT)
-        total = math.log(sum(counts.values()))
-        self._cost = {word: total - math.log(count) for word, count in counts.items()}
-        self._longest = min(LONGEST_WORD, max(map(len, self._cost), default=0))
+                cost[word] = min(cost.get(word, math.inf), new)
+            else:
+                cost.setdefault(word, math.inf)
+        self.known: Mapping[str, float] = cost
+        self._longest = min(LONGEST_WORD, max(map(len, cost), default=0))
+
+    def rarity(self, word: str) -> float:
+        """By which words are put in order, the commonest first."""
+        return self.known.get(word, math.inf)
 
     def split(self, run: str, without: Collection[str] = ()) -> list[str]:
         """The words of a run of letters, none of ``without``; an empty list if it does not come apart into words."""
@@ -57,7 +67,7 @@ class Segmenter:
             return []
         best = [0.0] + [math.inf] * length
         began = [0] * (length + 1)
-        cost = self._cost.get
+        cost = self.known.get
         for end in range(1, length + 1):
             for start in range(max(0, end - self._longest), end):
                 if (so_far := best[start]) < best[end]:
@@ -67,8 +77,8 @@ class Segmenter:
         return [] if math.isinf(best[length]) else _words(run, began)
 
 
-def _is_word(word: str, count: int) -> bool:
-    return word in SHORT or len(word) > 3 or (len(word) == 3 and count > _THREE)
+def is_word(word: str, count: int) -> bool:
+    return word in SHORT or len(word) > 3 or (len(word) == 3 and count > THREE)
 
 
 def _words(run: str, began: list[int]) -> list[str]:

@@ -8,12 +8,11 @@ it means anything is decided by the phrases, which must match as a whole.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from .english import LONGEST_RUN, Segmenter, frequencies
+from .english import LONGEST_RUN, English
 
 FEWEST_LETTERS = 4
 """Words that are shorter are never taken for misspelt ones."""
@@ -21,8 +20,7 @@ FEWEST_JOINED = 4
 FEWEST_IN_COMPOUND = 6
 MOST_EDITS = 4
 """Readings of one odd word as a misspelt one; the commonest words first."""
-COMMON = 20_000
-"""The words of plain English that repeated letters may hide: the commonest."""
+MOST_SQUEEZED = 3
 COMMONEST = 300
 """Words that say nothing by themselves."""
 REPEATED, DROPPED_G, EDIT, JOINED = "repeat", "dropped g", "edit", "joined"
@@ -43,17 +41,19 @@ class OddWords:
     ``pairs``: words that follow each other in phrases.
     """
 
-    def __init__(self, vocabulary: Collection[str], spoken: Collection[str], pairs: Collection[tuple[str, str]]) -> None:
-        seen = frequencies()
-        self.known = frozenset(seen).union(vocabulary, spoken)
-        self._segmenter = Segmenter([*vocabulary, *spoken])
-        common = sorted(seen, key=seen.__getitem__, reverse=True)[:COMMON]
+    def __init__(
+        self, vocabulary: Collection[str], spoken: Collection[str], pairs: Collection[tuple[str, str]]
+    ) -> None:
+        self._english = English([*vocabulary, *spoken])
+        self.known = self._english.known
+        common = self._english.commonest
         self._vocabulary = frozenset(vocabulary).union(spoken)
         self._telling = self._vocabulary.difference(common[:COMMONEST])
         self._pairs = pairs
         self._squeezed = _by_squeezed([*spoken, *common], vocabulary)
-        self._near = _by_deletion(word for word in vocabulary if len(word) >= FEWEST_LETTERS and word.isascii() and word.isalpha())
-        self._seen = seen
+        self._near = _by_deletion(
+            word for word in vocabulary if len(word) >= FEWEST_LETTERS and word.isascii() and word.isalpha()
+        )
 
     def readings(self, word: str) -> tuple[Reading, ...]:
         """What may be meant by a word that is not known, the likeliest first."""
@@ -81,7 +81,7 @@ class OddWords:
 
     def _misspelt(self, word: str, written: str) -> Iterator[Reading]:
         found = {meant for meant in self._neighbours(word) if meant != written}
-        likeliest = sorted(found, key=lambda meant: (-self._seen.get(meant, 0), meant))
+        likeliest = sorted(found, key=lambda meant: (self._english.rarity(meant), meant))
         for meant in likeliest[:MOST_EDITS]:
             yield Reading(meant, EDIT)
 
@@ -95,11 +95,11 @@ class OddWords:
                     yield meant
 
     def _joined(self, word: str) -> Iterator[Reading]:
-        parts = self._segmenter.split(word)
+        parts = self._english.split(word)
         yield from self._if_words(word, parts)
         compounds = [part for part in parts if len(part) >= FEWEST_IN_COMPOUND and part not in self._vocabulary]
         if compounds:  # "afterschool" is a word, and "after school" what a phrase says
-            yield from self._if_words(word, self._segmenter.split(word, compounds))
+            yield from self._if_words(word, self._english.split(word, compounds))
 
     def _if_words(self, word: str, parts: list[str]) -> Iterator[Reading]:
         if 1 < len(parts) <= 1 + len(word) // 2 and self._may_say_something(parts):
@@ -112,7 +112,7 @@ class OddWords:
         """A run of single letters as words, in every likely way; as it is if it is a word or does not come apart."""
         if run in self.known:
             return [run]
-        return [reading.words for reading in self._joined(run)] or [" ".join(self._segmenter.split(run)) or run]
+        return [reading.words for reading in self._joined(run)] or [" ".join(self._english.split(run)) or run]
 
 
 def squeeze(word: str) -> str:
@@ -121,20 +121,24 @@ def squeeze(word: str) -> str:
 
 
 def _by_squeezed(common: Iterable[str], vocabulary: Collection[str]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = defaultdict(list)
+    """Words by their squeezed form; those of policies, and common ones that are not their own squeezed form too."""
+    found: dict[str, tuple[str, ...]] = {}
     for word in (*vocabulary, *common):
-        if word.isalpha() and word not in found[squeezed := squeeze(word)]:
-            found[squeezed].append(word)
-    return {squeezed: tuple(words[:3]) for squeezed, words in found.items()}
+        others = found.get(squeezed := squeeze(word), ())
+        if word.isalpha() and len(others) < MOST_SQUEEZED and word not in others:
+            found[squeezed] = (*others, word)
+    return found
 
 
 def _by_deletion(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """By a word, and by each form of it with one letter less, the words that it comes from (SymSpell, Garbe 2012)."""
-    found: dict[str, list[str]] = defaultdict(list)
+    found: dict[str, tuple[str, ...]] = {}
     for word in words:
+        alone = (word,)
         for piece in {word, *_deletions(word)}:
-            found[piece].append(word)
-    return {piece: tuple(words) for piece, words in found.items()}
+            others = found.get(piece)
+            found[piece] = alone if others is None else (*others, word)
+    return found
 
 
 def _deletions(word: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from appliance.api import Section, Severity, Surface, Wrong, WrongSettings, setting
 
-from .model import CLIP_SECONDS, FACTS, Matching, Policy, Term, Words, folded
+from .model import CLIP_SECONDS, FACTS, Matching, Policy, Term, Words, folded, shortest
 from .phrases import WrongPhrase, forms
 
 FEWEST_LETTERS = 3
@@ -39,7 +39,7 @@ class TermEntry(Section):
         ...,
         "The words to look for, and other ways to say them. (a|b) is one of several, {name} is a list of the policy.",
         min_length=1,
-        max_length=400,
+        max_length=2000,
     )
     definition: str = setting(
         ..., "What it means and why it may matter, for a teacher who is no expert.", min_length=20, max_length=2000
@@ -175,7 +175,7 @@ class PolicyFile(Section):
         assert severity is not None
         severe = severity is Severity.SEVERE
         return Term(
-            term.id, self._forms(term.phrases), " ".join(term.definition.split()), severity, self._surfaces(term),
+            term.id, shortest(self._forms(term.phrases)), " ".join(term.definition.split()), severity, self._surfaces(term),
             term.language, term.matching, self._forms(term.near), term.within, self._forms(term.unless), term.personal,
             term.pages_because, dict(term.facts), term.picture, severe if term.alert is None else term.alert,
             (CLIP_SECONDS if severe else 0) if term.clip_seconds is None else term.clip_seconds,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from appliance.api import Severity, Surface
 
-from ..engine.folding import words
+from ..engine.folding import Table, folded_words
+from ..engine.textspeak import canonical
 
 CLIP_SECONDS = 30
 """What a severe term records of the screen unless it says otherwise."""
@@ -27,6 +28,9 @@ FACTS: Mapping[str, str] = {
 """What a term may tell beyond its definition, and what it is called on pages."""
 
 Words = tuple[str, ...]
+FEWEST_LOOSE = 4
+"""Letters of a phrase from which on it is looked for in disguises."""
+_TABLE = Table()
 
 
 class Matching(StrEnum):
@@ -79,6 +83,28 @@ class Policy:
     hidden: bool = False
 
 
+def shortest(phrases: Iterable[str]) -> tuple[str, ...]:
+    """Phrases without those that another one of them stands in: whoever finds "kill myself" needs no "to kill myself".
+
+    What has too few letters to be found in a disguise stands for no other.
+    """
+    by_words = {canonical_words(phrase): phrase for phrase in phrases}
+    enough = {words for words in by_words if sum(map(len, words)) >= FEWEST_LOOSE}
+    return tuple(phrase for words, phrase in by_words.items() if not _holds_another(words, enough))
+
+
+def _holds_another(words: Words, others: Container[Words]) -> bool:
+    count = len(words)
+    return any(
+        words[start : start + length] in others for length in range(1, count) for start in range(count - length + 1)
+    )
+
+
+def canonical_words(phrase: str) -> Words:
+    """The words of a phrase in their plain forms, as they are compared."""
+    return tuple(" ".join(map(canonical, folded(phrase))).split())
+
+
 def folded(phrase: str) -> Words:
     """The words of a phrase as they are compared."""
-    return tuple(word.text for word in words(phrase))
+    return tuple(folded_words(phrase, _TABLE))

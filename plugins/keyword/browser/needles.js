@@ -1,0 +1,244 @@
+// The terms of the box, and where they stand in a text. ../needles/ writes what is read here.
+
+import { fewestCompared, surfaces, unspaced } from "./generated/tables.js";
+import { Disguises } from "./disguises.js";
+import { Segmenter, seen } from "./english.js";
+import { Folded, compared } from "./folding.js";
+import { Hidden } from "./hidden.js";
+import { Lattice } from "./lattice.js";
+import { OddWords, listOf } from "./odd.js";
+import { Reader, plain, spelled, spoken } from "./reader.js";
+import { Trie } from "./trie.js";
+
+const UNSPACED = new RegExp(`[${unspaced}]`);
+const BIT = new Map(surfaces.map((surface, place) => [surface, 1 << place]));
+const TYPED = BIT.get("typed");
+const ADDRESS = BIT.get("address");
+const SEARCH = BIT.get("search");
+const NONE = [];
+
+// A phrase of a term. `bits`: the surfaces on which it counts; `near`: numbers of what has to stand near it, if anything.
+class Needle {
+  constructor(id, bits, near, within) {
+    this.id = id;
+    this.bits = bits;
+    this.near = near;
+    this.within = within;
+  }
+}
+
+export class Needles {
+  #numbers = new Map(); // words of terms, each by its number
+  #loose = new Trie(); // phrases in plain forms
+  #exact = new Trie(); // phrases as they are written
+  #short = new Trie(); // short ones in plain forms, for runs of single letters
+  #solid = new Trie(); // letters of phrases in scripts without blanks
+  #near = new Trie();
+  #nears = new Map();
+  #vocabulary = new Set();
+  #odd;
+  #disguises;
+  #hidden;
+
+  constructor({ terms, near, taught, total, hidden }) {
+    for (const [name, forms] of Object.entries(near)) this.#nears.set(name, this.#nearOf(forms));
+    for (const [id, term] of Object.entries(terms)) this.#addTerm(id, term);
+    this.#hidden = new Hidden(hidden);
+    this.#odd = new OddWords(this.#vocabulary, spoken, new Segmenter([...taught, ...spoken], total));
+    this.#disguises = new Disguises(new Set([...this.#vocabulary, ...spelled]), this.#odd);
+  }
+
+  // Terms
+
+  #addTerm(id, { phrases, surfaces: bits, exact = false, near = "", within = 0 }) {
+    const needle = new Needle(id, bits, this.#nears.get(near) ?? null, within);
+    for (const phrase of phrases.split("|")) this.#addPhrase(phrase.split(" ").map(compared), needle, exact);
+  }
+
+  #addPhrase(written, needle, isExact) {
+    const forms = written.map(plain);
+    const words = forms.join(" ").split(" ");
+    const isShort = forms.join("").length < fewestCompared;
+    const counting = isShort ? new Needle(needle.id, needle.bits & TYPED, needle.near, needle.within) : needle;
+    if (!isShort) for (const word of words) this.#vocabulary.add(word);
+    if (UNSPACED.test(forms.join(" "))) {
+      this.#solid.add(this.#numbered(Array.from(forms.join(""))), counting);
+    } else if (isShort || isExact) {
+      this.#exact.add(this.#numbered(written), counting);
+      if (isShort) this.#short.add(this.#numbered(words), counting);
+    } else {
+      this.#loose.add(this.#numbered(words), needle);
+    }
+  }
+
+  // What has to stand near: "hat*" is every word that begins so.
+  #nearOf(forms) {
+    const found = new Set();
+    for (const form of forms.split("|")) {
+      const words = form.split(" ").map(compared);
+      found.add(this.#near.add(this.#numbered(words), form));
+      for (const word of words) {
+        const stem = word.endsWith("*") ? word.slice(0, -1) : word;
+        if (stem === word || seen.has(stem)) this.#vocabulary.add(stem);
+      }
+    }
+    return found;
+  }
+
+  #numbered(words) {
+    return words.map((word) => {
+      if (!this.#numbers.has(word)) this.#numbers.set(word, this.#numbers.size + 1);
+      return this.#numbers.get(word);
+    });
+  }
+
+  // Looking
+
+  // Where terms stand in a text: [{id, start, end}], in UTF-16 units, in the order of the text.
+  find(text, surface, query) {
+    if (!text.trim()) return NONE;
+    const folded = new Folded(text);
+    const found = new Found(folded, BIT.get(surface) ?? 0, query);
+    const lattice = new Lattice(folded, new Reader(this.#odd), this.#disguises.stretches(folded.text));
+    this.#scan(lattice.steps, lattice.skips, this.#loose, lattice, found);
+    this.#scan(lattice.written, null, this.#exact, lattice, found);
+    this.#scan(lattice.alone, null, this.#short, lattice, found);
+    if (UNSPACED.test(folded.text)) this.#scanSolid(folded.text, found);
+    this.#hidden.find(folded, found);
+    return found.inOrder();
+  }
+
+  // Every phrase of a trie along steps; `skips` may be left out.
+  #scan(steps, skips, trie, lattice, found) {
+    if (trie.isEmpty) return;
+    for (const [place, first] of steps) {
+      for (const step of first) {
+        const node = trie.child(0, this.#numbers.get(step.text) ?? 0);
+        if (node !== 0) this.#follow(steps, skips, trie, node, step, place, lattice, found);
+      }
+    }
+  }
+
+  #follow(steps, skips, trie, node, first, place, lattice, found) {
+    const waiting = [[node, first.to, first]];
+    const beenAt = new Map(); // places, by the node
+    const goTo = (next, to, step) => {
+      const places = listOf(beenAt, next);
+      if (places.includes(to)) return;
+      places.push(to);
+      waiting.push([next, to, step]);
+    };
+    while (waiting.length > 0) {
+      const [at, from, last] = waiting.pop();
+      for (const needle of trie.values(at) ?? NONE) {
+        if (found.counts(needle.bits, first.start) && this.#isNear(needle, place, from, lattice)) {
+          found.add(needle.id, first.start, last.end);
+        }
+      }
+      for (const step of steps.get(from) ?? NONE) {
+        const next = trie.child(at, this.#numbers.get(step.text) ?? 0);
+        if (next !== 0) goTo(next, step.to, step);
+      }
+      for (const to of skips?.get(from) ?? NONE) goTo(at, to, last);
+    }
+  }
+
+  // Whether something stands near a phrase that makes it count.
+  #isNear({ near, within }, from, to, lattice) {
+    if (near === null) return true;
+    for (const [place, count] of lattice.behind(to, within)) {
+      if (count < within && this.#begins(near, place, lattice)) return true;
+    }
+    for (const place of lattice.ahead(from, within).keys()) {
+      if (place !== from && this.#begins(near, place, lattice)) return true;
+    }
+    return false;
+  }
+
+  #begins(near, place, lattice) {
+    const waiting = [[0, place]];
+    const beenAt = new Map();
+    while (waiting.length > 0) {
+      const [node, from] = waiting.pop();
+      for (const step of lattice.steps.get(from) ?? NONE) {
+        for (const next of this.#nearAfter(node, step)) {
+          if (near.has(next)) return true;
+          const places = listOf(beenAt, next);
+          if (places.includes(step.to)) continue;
+          places.push(step.to);
+          waiting.push([next, step.to]);
+        }
+      }
+      if (node === 0) continue;
+      for (const to of lattice.skips.get(from) ?? NONE) {
+        const places = listOf(beenAt, node);
+        if (places.includes(to)) continue;
+        places.push(to);
+        waiting.push([node, to]);
+      }
+    }
+    return false;
+  }
+
+  *#nearAfter(node, { text }) {
+    const whole = this.#near.child(node, this.#numbers.get(text) ?? 0);
+    if (whole !== 0) yield whole;
+    for (let length = 1; length <= text.length; length++) {
+      const begun = this.#numbers.get(`${text.slice(0, length)}*`);
+      const next = begun === undefined ? 0 : this.#near.child(node, begun);
+      if (next !== 0) yield next;
+    }
+  }
+
+  #scanSolid(text, found) {
+    const places = [];
+    for (let place = 0; place < text.length; place++) if (!/[\t-\r\x1c-\x20]/.test(text[place])) places.push(place);
+    for (const [first, start] of places.entries()) {
+      let node = 0;
+      for (let at = first; at < places.length; at++) {
+        node = this.#solid.child(node, this.#numbers.get(text[places[at]]) ?? 0);
+        if (node === 0) break;
+        for (const needle of this.#solid.values(node) ?? NONE) {
+          if (found.counts(needle.bits, start)) found.add(needle.id, start, places[at] + 1);
+        }
+      }
+    }
+  }
+}
+
+// What was found in one text, of a term none that overlaps another.
+class Found {
+  #folded;
+  #bit;
+  #query;
+  #all = [];
+
+  // `query`: the place from which on it holds what a search engine was asked, if it is an address.
+  constructor(folded, bit, query) {
+    this.#folded = folded;
+    this.#bit = bit;
+    this.#query = query;
+  }
+
+  // Whether a term with these surfaces counts here.
+  counts(bits, start) {
+    if (bits & this.#bit) return true;
+    return this.#bit === ADDRESS && (bits & SEARCH) !== 0 && this.#folded.origin(start, start + 1)[0] >= this.#query;
+  }
+
+  add(id, start, end) {
+    this.#all.push({ id, start, end: Math.max(end, start + 1) });
+  }
+
+  inOrder() {
+    const last = new Map();
+    const kept = [];
+    for (const one of this.#all.sort((one, other) => one.start - other.start || other.end - one.end)) {
+      if (one.start < (last.get(one.id) ?? 0)) continue;
+      last.set(one.id, one.end);
+      const [start, end] = this.#folded.origin(one.start, one.end);
+      kept.push({ id: one.id, start, end });
+    }
+    return kept;
+  }
+}

@@ -1,0 +1,61 @@
+// What a single word may mean: its plain form in text-speak, other words for odd ones, and whether it changes anything.
+
+import { canon, confused, fillers, meansYouAre } from "./generated/tables.js";
+
+const MOST_ODD = 20_000; // odd words of one text that are looked into; a text with more of them is no language
+const PLAIN = new Map(Object.entries(canon));
+const CONFUSED = new Map(Object.entries(confused));
+const FILLERS = new Set(fillers);
+const MEANS_YOU_ARE = new Set(meansYouAre);
+
+// The words of text-speak.
+export const spoken = new Set([...PLAIN.keys(), ...FILLERS]);
+export const spelled = [...PLAIN.keys()];
+
+// The plain form of a folded word: one word or several.
+export function plain(word) {
+  return PLAIN.get(word) ?? word;
+}
+
+// Reads the words of one text.
+export class Reader {
+  #odd;
+  #known = new Map();
+  #count = 0;
+
+  constructor(odd) {
+    this.#odd = odd;
+  }
+
+  plain(word) {
+    return plain(word);
+  }
+
+  meansYouAre(word) {
+    return MEANS_YOU_ARE.has(word);
+  }
+
+  // {meant, changesNothing}: the forms that are compared, and whether phrases may be read without it.
+  readings(word) {
+    let found = this.#known.get(word);
+    if (!found) this.#known.set(word, (found = this.#read(word)));
+    return found;
+  }
+
+  #read(word) {
+    const canonical = plain(word);
+    const others = word !== "your" ? (CONFUSED.get(canonical) ?? []) : [];
+    const readings = [...others, ...this.#oddOnes(word)].map(inPlainForms);
+    const meant = [...new Set([canonical, ...readings])];
+    return { meant, changesNothing: meant.some((words) => FILLERS.has(words)) };
+  }
+
+  #oddOnes(word) {
+    if (this.#odd.isKnown(word) || ++this.#count > MOST_ODD) return [];
+    return this.#odd.readings(word);
+  }
+}
+
+function inPlainForms(words) {
+  return words.split(" ").map(plain).join(" ");
+}

@@ -1,0 +1,89 @@
+"""The engine's tables for the browser's code, so that they stand in one place: ``browser/generated/tables.js``.
+
+The module is made when the extension is packed and is never kept in the source.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from ..engine import addresses, alike, compiling, disguises, english, folding, odd, textspeak
+from ..engine.engine import WINDOW
+from .surfaces import SURFACES
+
+PATH = "generated/tables.js"
+"""Where the module stands beside the plugin's other files for browsers."""
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@cache
+def tables_module() -> bytes:
+    """The module: one constant for each table."""
+    constants = (f"export const {name} = {json.dumps(value, ensure_ascii=True)};\n" for name, value in _tables().items())
+    return "".join(constants).encode()
+
+
+def _tables() -> Mapping[str, Any]:
+    return {
+        # folding
+        "apostrophes": "".join(sorted(folding.APOSTROPHES)),
+        "dropped": folding.DROPPED,
+        "capitals": alike.CAPITALS,
+        "small": alike.SMALL,
+        "zeros": _zeros(),
+        # English
+        "english": _english(),
+        "common": sorted(english.frequencies().values(), reverse=True)[odd.COMMON - 1],
+        "shortWords": sorted(english.SHORT),
+        "threeLetters": english.THREE,
+        "taughtCount": english.TAUGHT,
+        "longestRun": english.LONGEST_RUN,
+        "longestWord": english.LONGEST_WORD,
+        "fewestLetters": odd.FEWEST_LETTERS,
+        "fewestInCompound": odd.FEWEST_IN_COMPOUND,
+        # text-speak
+        "canon": textspeak.CANON,
+        "fillers": sorted(textspeak.FILLERS),
+        "confused": textspeak.CONFUSED,
+        "meansYouAre": sorted(textspeak.MEANS_YOU_ARE),
+        # disguises
+        "leet": disguises.MEANT,
+        "leetPlainly": {chr(code): letter for code, letter in disguises.LETTERS.items()},
+        "mostAmbiguous": disguises.MOST_AMBIGUOUS,
+        "longestToken": disguises.LONGEST_TOKEN,
+        "mostLookedAt": disguises.MOST_LOOKED_AT,
+        "nearLeet": disguises.NEAR,
+        "aroundToken": disguises.AROUND_TOKEN,
+        "window": WINDOW,
+        # addresses
+        "mostRounds": addresses.MOST_ROUNDS,
+        "fewestOfData": addresses.FEWEST_OF_DATA,
+        # terms
+        "fewestCompared": compiling.SHORT,
+        "unspaced": compiling.UNSPACED.pattern,
+        "surfaces": [surface.value for surface in SURFACES],
+    }
+
+
+def _english() -> str:
+    """Each word and how often it was seen, to the base of 36; the commonest first."""
+    seen = english.frequencies()
+    return "\n".join(f"{word} {_base36(seen[word])}" for word in sorted(seen, key=seen.__getitem__, reverse=True))
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, len(DIGITS))
+        digits = DIGITS[digit] + digits
+    return digits or "0"
+
+
+def _zeros() -> list[int]:
+    """The code point of each script's zero; its other digits follow."""
+    return [code for code in range(sys.maxunicode + 1) if unicodedata.decimal(chr(code), None) == 0]

@@ -50,7 +50,8 @@ class OddWords:
         self._vocabulary = frozenset(vocabulary).union(spoken)
         self._telling = self._vocabulary.difference(common[:COMMONEST])
         self._pairs = pairs
-        self._squeezed = _by_squeezed([*spoken, *common], vocabulary)
+        likeliest = sorted(self._vocabulary, key=lambda word: (self._english.rarity(word), word))
+        self._squeezed = _by_squeezed([*likeliest, *common])
         self._near = _by_deletion(
             word for word in vocabulary if len(word) >= FEWEST_LETTERS and word.isascii() and word.isalpha()
         )
@@ -120,10 +121,10 @@ def squeeze(word: str) -> str:
     return _RUN.sub(r"\1", word)
 
 
-def _by_squeezed(common: Iterable[str], vocabulary: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Words by their squeezed form; those of policies, and common ones that are not their own squeezed form too."""
+def _by_squeezed(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Words by their squeezed form, in their order, which is the likeliest first."""
     found: dict[str, tuple[str, ...]] = {}
-    for word in (*vocabulary, *common):
+    for word in words:
         others = found.get(squeezed := squeeze(word), ())
         if word.isalpha() and len(others) < MOST_SQUEEZED and word not in others:
             found[squeezed] = (*others, word)

@@ -32,7 +32,7 @@ MOST_WILD = 6
 """Readings of one word."""
 
 _ONE = r"(?:[^\W_]|[@$!+|€(£])"
-_BETWEEN = r"(?>[^\S\n]{1,3}|_|[^\S\n]?[-.*/\\,:;~=+|#^>!&]{1,2}[^\S\n]{0,2})"
+_BETWEEN = r"(?>[^\S\n]?[-._*/\\,:;~=#^>&]{1,2}[^\S\n]{0,2}|[^\S\n]{1,3})"
 _UNIT = re.compile(rf"({_BETWEEN})({_ONE})")
 _SPACED = re.compile(rf"(?<![^\W_])(?<![@$|€£]){_ONE}(?:(?>{_BETWEEN}{_ONE}(?![^\W_]))){{2,120}}+")
 """Atomic, so that a run which is none after all is not tried in every other way."""

@@ -17,7 +17,8 @@ from .english import LONGEST_RUN, English
 FEWEST_LETTERS = 4
 """Words that are shorter are never taken for misspelt ones."""
 FEWEST_JOINED = 4
-FEWEST_IN_COMPOUND = 6
+MOST_RESPLIT = 8
+"""Words of a run that are each tried without."""
 MOST_EDITS = 4
 """Readings of one odd word as a misspelt one; the commonest words first."""
 MOST_SQUEEZED = 3
@@ -98,9 +99,12 @@ class OddWords:
     def _joined(self, word: str) -> Iterator[Reading]:
         parts = self._english.split(word)
         yield from self._if_words(word, parts)
-        compounds = [part for part in parts if len(part) >= FEWEST_IN_COMPOUND and part not in self._vocabulary]
-        if compounds:  # "afterschool" is a word, and "after school" what a phrase says
-            yield from self._if_words(word, self._english.split(word, compounds))
+        if 1 < len(parts) <= MOST_RESPLIT:  # "hope she", read as "hopes he"; "after school", read as a word
+            for part in parts:
+                if len(part) > 2:
+                    others = self._english.split(word, (part,))
+                    if any(pair in self._pairs for pair in pairwise(others)):
+                        yield from self._if_words(word, others)
 
     def _if_words(self, word: str, parts: list[str]) -> Iterator[Reading]:
         if 1 < len(parts) <= 1 + len(word) // 2 and self._may_say_something(parts):

@@ -125,6 +125,8 @@ def _add_processes(commands: _Commands) -> None:
     trying.add_argument("--detector", default="", metavar="NAME", help="a plugin, or one detector as PLUGIN.NAME")
     bench = add("bench", "asking:bench", "run the detectors in force over the sentences of the test bench")
     bench.add_argument("--detector", default="", metavar="NAME", help="a plugin, or one detector as PLUGIN.NAME")
+    words = "a set of your own instead (YAML or JSON lines: text, category, kind); it is kept nowhere"
+    bench.add_argument("--sentences", type=Path, metavar="FILE", help=words)
     add("reload", "asking:reload", "read the settings file again and apply it, wholly or not at all")
     link = add("setup-link", "asking:setup_link", "make the one-time link with which this box is set up")
     link.add_argument("--again", action="store_true", help="for another IT account on a box that is set up")

@@ -4,6 +4,9 @@ from appliance.access import Actor, Role
 from appliance.app import Appliance
 from appliance.assignments import Effective, Target, TargetKind
 from appliance.audit import Audit
+from appliance.bench.keeping import BenchRun
+from appliance.bench.scoring import Score as BenchScore
+from appliance.bench.sentences import BenchSentence, bench_sentences
 from appliance.bus import Bus
 from appliance.captures.reading import Filter as CaptureFilter
 from appliance.captures.reading import TermCount
@@ -84,6 +87,9 @@ __all__ = [
     "AssignmentChanged",
     "Audit",
     "AuditHeadSigned",
+    "BenchRun",
+    "BenchScore",
+    "BenchSentence",
     "Bus",
     "CannotStart",
     "CaptureFilter",
@@ -146,6 +152,7 @@ __all__ = [
     "WrongFile",
     "WrongSettings",
     "actor",
+    "bench_sentences",
     "flash",
     "gate",
     "hook",

@@ -21,6 +21,8 @@ from appliance.alerts.alerting import Alerts
 from appliance.alerts.silence import Silence
 from appliance.assignments import Assignments
 from appliance.audit import Audit
+from appliance.bench.keeping import BenchStore
+from appliance.bench.running import Bench
 from appliance.bus import Bus
 from appliance.captures.keeping import Captures
 from appliance.categories import Categories
@@ -99,6 +101,7 @@ class Appliance:
     handed_in: HandedIn
     names_seen: NamesSeen
     weighing: Weighing
+    bench: Bench
 
 
 def build(
@@ -183,6 +186,7 @@ def build(
         handed_in=handed_in,
         names_seen=NamesSeen(),
         weighing=weighing,
+        bench=Bench(detection, BenchStore(records)),
     )
 
 
@@ -233,7 +237,7 @@ async def stop(appliance: Appliance) -> None:
     """Stop everything, last started first. Safe after a start that failed half-way."""
     appliance.live.close()
     steps = (
-        appliance.health.stop, appliance.schedule.stop, appliance.handed_in.stop, appliance.endpoints.stop,
+        appliance.health.stop, appliance.schedule.stop, appliance.bench.stop, appliance.handed_in.stop, appliance.endpoints.stop,
         appliance.detection.stop,
         appliance.plugins.stop,
         appliance.bus.stop_all, appliance.identity.stop, appliance.directory.stop,
@@ -286,6 +290,7 @@ def _add_jobs(appliance: Appliance) -> None:
         Job("silence", Every(timedelta(minutes=1)), silence.look),
         Job("old captures", Every(timedelta(hours=1)), appliance.captures.forget, limit=timedelta(minutes=30)),
         Job("pictures without a capture", Daily(time(3, 55)), appliance.captures.sweep, limit=timedelta(minutes=30)),
+        Job("test bench", Every(timedelta(minutes=1)), appliance.bench.run_if_due),
         Job("signing the audit", Daily(time(4, 15)), appliance.signed_heads.sign, limit=timedelta(hours=1)),
     ):
         appliance.schedule.add(CORE, job)

@@ -21,6 +21,8 @@ from appliance.net import open_unix, peer_uid, start_unix_server
 SOCKET = "control.sock"
 READ_SECONDS = 10.0
 ANSWER_SECONDS = 120.0
+LONGEST_LINE = 2**24
+"""Bytes of a command or an answer: whoever tries the test bench with sentences of their own sends them along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ async def serve_commands(run_dir: Path, commands: Mapping[str, Command]) -> asyn
             await writer.drain()
         writer.close()
 
-    return await start_unix_server(serve, run_dir / SOCKET, mode=0o600)
+    return await start_unix_server(serve, run_dir / SOCKET, mode=0o600, limit=LONGEST_LINE)
 
 
 async def _answer(reader: asyncio.StreamReader, actor: str, commands: Mapping[str, Command]) -> Reply:
@@ -68,7 +70,7 @@ async def _answer(reader: asyncio.StreamReader, actor: str, commands: Mapping[st
 async def ask(run_dir: Path, command: str, **details: Any) -> Reply | None:
     """Send a command to the appliance that runs; ``None`` if none does."""
     try:
-        reader, writer = await open_unix(run_dir / SOCKET)
+        reader, writer = await open_unix(run_dir / SOCKET, LONGEST_LINE)
     except (FileNotFoundError, ConnectionRefusedError):
         return None
     try:

@@ -147,6 +147,8 @@ class Detection:
         self._data = DetectorData(plugins)
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
+        self.changes = 0
+        """How often a process with other detectors, or other things to look for, has taken over."""
 
     # Starting and stopping
 
@@ -210,6 +212,11 @@ class Detection:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    @property
+    def detectors(self) -> Mapping[str, frozenset[Surface]]:
+        """The detectors that are there now, as ``plugin.name``, and what each judges."""
+        return self._child.surfaces if self._child is not None else {}
 
     def _owners(self) -> list[str]:
         """The plugins whose detectors the process is to have."""
@@ -363,6 +370,7 @@ class Detection:
         elif before is not None:
             self._away()
         if before is not None:
+            self.changes += 1
             self._spawn(self._end(before), "end of a detection process")
         self._on_change()
 

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from appliance.accounts.signing_in import Memory
 from appliance.app import Appliance, build, open_stores, start, stop
 from appliance.belongings import remove_belongings
+from appliance.bench.answering import answer
 from appliance.clock import stamp
 from appliance.command_socket import Command, Reply, serve_commands
 from appliance.config import ConfigError, PageValue, Place, Settings, check, read_source
@@ -384,6 +385,7 @@ class MainProcess:
             "setup-link": self._command_setup_link,
             "status": self._command_status,
             "events retry": self._command_events_retry,
+            "bench": self._command_bench,
             "plugin command": self._command_of_plugin,
             "plugin commands": self._command_list,
         }
@@ -424,6 +426,9 @@ class MainProcess:
     async def _command_events_retry(self, actor: str, request: Mapping[str, Any]) -> Reply:
         done = await self.appliance.control.events_retry(actor, str(request["owner"]), str(request["event"]))
         return Reply(done, "It is tried again." if done else "There is no such parked event.")
+
+    async def _command_bench(self, actor: str, request: Mapping[str, Any]) -> Reply:
+        return await answer(self.appliance.bench, actor, request)
 
     async def _command_of_plugin(self, _actor: str, request: Mapping[str, Any]) -> Reply:
         return Reply(True, await run_words(self.appliance.plugins, [str(word) for word in request["words"]]))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from dataclasses import asdict
+from typing import Any
 
+from appliance.bench.sentences import read_sentences
 from appliance.command_socket import Reply, ask
 from appliance.config import ConfigError, Place, Settings, Source, check, read_source
 from appliance.plugin_finder import find_plugins, find_tool
@@ -45,6 +48,14 @@ def of_plugin(options: argparse.Namespace, place: Place) -> int:
         print(tool(options.words))
         return 0
     return tell(asyncio.run(ask(core_settings(place).storage.run_dir, "plugin command", words=options.words)))
+
+
+def bench(options: argparse.Namespace, place: Place) -> int:
+    """The test bench, with its own sentences or with somebody's own, which the running appliance does not keep."""
+    details: dict[str, Any] = {"detector": options.detector}
+    if options.sentences is not None:
+        details["sentences"] = [asdict(sentence) for sentence in read_sentences(options.sentences)]
+    return tell(asyncio.run(ask(core_settings(place).storage.run_dir, "bench", **details)))
 
 
 def reload(_options: argparse.Namespace, place: Place) -> int:

@@ -30,9 +30,13 @@ from .bundles.running import Material
 from .bundles.trial import notes
 from .choices.applying import apply
 from .choices.room import Choices
+from .detecting import Found, detect
 from .judge import Judge
 from .settings import Settings as KeywordSettings
 from .views import Views
+
+
+__all__ = ["Found", "Plugin", "detect"]
 
 
 class Plugin:

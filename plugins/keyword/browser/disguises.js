@@ -6,7 +6,7 @@ import { isLetters, listOf, squeeze } from "./odd.js";
 
 const ONE = String.raw`(?:[\p{L}\p{N}]|[@$!+|(])`;
 const BLANK = String.raw`[\t\v\f\r\x1c-\x20]`; // but for ends of lines
-const BETWEEN = String.raw`(?:${BLANK}{1,3}|_|${BLANK}?[\-.*\/\\,:;~=+|#^>!&]{1,2}${BLANK}{0,2})`;
+const BETWEEN = String.raw`(?:${BLANK}?[\-._*\/\\,:;~=#^>&]{1,2}${BLANK}{0,2}|${BLANK}{1,3})`;
 const atomic = (name, pattern) => `(?=(?<${name}>${pattern}))\\k<${name}>`;
 const UNIT = new RegExp(`(?<between>${atomic("sign", BETWEEN)})(?<one>${ONE})`, "gu");
 const NEXT = atomic("unit", `${atomic("sign", BETWEEN)}${ONE}(?![\\p{L}\\p{N}])`);

@@ -1,6 +1,6 @@
 // Which words are English, how common they are, and where a run of letters without blanks comes apart into words.
 
-import { common, english, longestRun, longestWord, shortWords, taughtCount, threeLetters } from "./generated/tables.js";
+import { allCounts, common, english, longestRun, longestWord, shortWords, taughtCount, threeLetters } from "./generated/tables.js";
 
 // By English word, how often it was seen.
 export const seen = new Map();
@@ -10,6 +10,8 @@ for (const line of english.split("\n")) {
 }
 
 const SHORT = new Set(shortWords);
+const ALL = Math.log(allCounts);
+const TAUGHT = ALL - Math.log(taughtCount);
 
 // Whether a word is one of those that repeated letters may hide.
 export function isCommon(word) {
@@ -17,14 +19,11 @@ export function isCommon(word) {
 }
 
 // Takes runs of letters apart, as the most likely sequence of words (unigram model, Viterbi). `taught`: words that no
-// list has; `total`: how often all words were seen, as the box counts.
+// list has, or few texts.
 export class Segmenter {
-  #taught;
-  #total;
+  #taught = new Set();
 
-  constructor(taught, total) {
-    this.#taught = new Set();
-    this.#total = Math.log(total);
+  constructor(taught) {
     for (const word of taught) if (word.length > 2 || SHORT.has(word)) this.#taught.add(word);
   }
 
@@ -51,8 +50,8 @@ export class Segmenter {
 
   #cost(word) {
     const count = seen.get(word);
-    if (count !== undefined && isWord(word, count)) return this.#total - Math.log(count);
-    return this.#taught.has(word) ? this.#total - Math.log(taughtCount) : Infinity;
+    const own = count !== undefined && isWord(word, count) ? ALL - Math.log(count) : Infinity;
+    return own > TAUGHT && this.#taught.has(word) ? TAUGHT : own;
   }
 }
 

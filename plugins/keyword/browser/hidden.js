@@ -5,7 +5,7 @@ import { unspaced } from "./generated/tables.js";
 import { plain } from "./reader.js";
 import { hasher } from "./siphash.js";
 
-const UNSPACED = new RegExp(`[${unspaced}]`);
+const UNSPACED = new RegExp(unspaced);
 
 export class Hidden {
   #bits = new Map(); // surfaces, by the hash

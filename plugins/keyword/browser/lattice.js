@@ -7,11 +7,12 @@
 // A place is how many letters of words come before it. So what begins with a sign ("$hit") begins at the same place as
 // the letters behind it. Places within what several words are read for have numbers above all of those.
 
-import { window } from "./generated/tables.js";
+import { refersBack, window } from "./generated/tables.js";
 import { listOf } from "./odd.js";
 
 const MOST_CUTS = 5; // places within one word at which a disguised stretch begins or ends
 const ENDS_SENTENCE = /[.!?\n;]/;
+const REFERS_BACK = new Set(refersBack);
 const NONE = [];
 
 // A word that may be read: `text` up to the place `to`; it stands from `start` up to `end` in the folded text. `isFirst`: it
@@ -195,16 +196,25 @@ export class Lattice {
     return gap !== undefined && gap.end < gap.start && ENDS_SENTENCE.test(this.#text.slice(gap.end, gap.start));
   }
 
-  // Going on from a place: the places from which words can be read that stand within so many words behind it.
+  // Going on from a place: the places from which words can be read that stand within so many words behind it, in its
+  // sentence or in one that goes on about it.
   behind(place, within) {
     const found = new Map();
-    if (this.endsSentence(place)) return found;
-    return this.#reach(found, place, within, (at) => [
-      ...(this.steps.get(at) ?? NONE)
-        .filter(({ to }) => !this.endsSentence(to))
-        .map(({ to, isFirst }) => ({ to, words: isFirst ? 1 : 0 })),
-      ...(this.skips.get(at) ?? NONE).map((to) => ({ to, words: 0 })),
-    ]);
+    const goesOn = (at) => !this.endsSentence(at) || this.#refersBack(at, within);
+    if (!goesOn(place)) return found;
+    return this.#reach(found, place, within, (at) => this.#onwards(at).filter(({ to, isSkip }) => isSkip || goesOn(to)));
+  }
+
+  #refersBack(place, within) {
+    const places = this.#reach(new Map(), place, within, (at) => this.#onwards(at));
+    return [...places.keys()].some((at) => (this.steps.get(at) ?? NONE).some(({ text }) => REFERS_BACK.has(text)));
+  }
+
+  #onwards(place) {
+    return [
+      ...(this.steps.get(place) ?? NONE).map(({ to, isFirst }) => ({ to, words: isFirst ? 1 : 0, isSkip: false })),
+      ...(this.skips.get(place) ?? NONE).map((to) => ({ to, words: 0, isSkip: true })),
+    ];
   }
 
   // Likewise those before it.

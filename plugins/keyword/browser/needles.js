@@ -2,7 +2,7 @@
 
 import { fewestCompared, surfaces, unspaced } from "./generated/tables.js";
 import { Disguises } from "./disguises.js";
-import { Segmenter, seen } from "./english.js";
+import { Segmenter } from "./english.js";
 import { Folded, compared } from "./folding.js";
 import { Hidden } from "./hidden.js";
 import { Lattice } from "./lattice.js";
@@ -10,10 +10,10 @@ import { OddWords, listOf } from "./odd.js";
 import { Reader, plain, spelled, spoken } from "./reader.js";
 import { Trie } from "./trie.js";
 
-const UNSPACED = new RegExp(`[${unspaced}]`);
+const UNSPACED = new RegExp(unspaced);
 const BIT = new Map(surfaces.map((surface, place) => [surface, 1 << place]));
-const TYPED = BIT.get("typed");
 const ADDRESS = BIT.get("address");
+const SHORT_ON = BIT.get("typed") | ADDRESS;
 const SEARCH = BIT.get("search");
 const NONE = [];
 
@@ -40,56 +40,67 @@ export class Needles {
   #disguises;
   #hidden;
 
-  constructor({ terms, near, taught, total, hidden }) {
+  constructor({ terms, near, taught, hidden }) {
     for (const [name, forms] of Object.entries(near)) this.#nears.set(name, this.#nearOf(forms));
     for (const [id, term] of Object.entries(terms)) this.#addTerm(id, term);
     this.#hidden = new Hidden(hidden);
-    this.#odd = new OddWords(this.#vocabulary, spoken, new Segmenter([...taught, ...spoken], total));
+    this.#odd = new OddWords(this.#vocabulary, spoken, new Segmenter([...taught.split(" ").map(compared), ...spoken]));
     this.#disguises = new Disguises(new Set([...this.#vocabulary, ...spelled]), this.#odd);
   }
 
   // Terms
 
-  #addTerm(id, { phrases, surfaces: bits, exact = false, near = "", within = 0 }) {
-    const needle = new Needle(id, bits, this.#nears.get(near) ?? null, within);
-    for (const phrase of phrases.split("|")) this.#addPhrase(phrase.split(" ").map(compared), needle, exact);
+  #addTerm(id, { surfaces: bits, loose, exact, short, solid, near, within }) {
+    const needle = new Needle(id, bits, near ? this.#nears.get(near) : null, within);
+    for (const phrase of phrasesOf(loose)) this.#loose.add(this.#numbered(this.#taken(phrase)), needle);
+    for (const phrase of phrasesOf(exact)) {
+      this.#exact.add(this.#numbered(phrase), needle);
+      this.#taken(inPlainForms(phrase));
+    }
+    if (solid) for (const phrase of phrasesOf(solid)) this.#addSolid(phrase, needle);
+    if (short) this.#addShort(phrasesOf(short), new Needle(id, bits & SHORT_ON, needle.near, within));
   }
 
-  #addPhrase(written, needle, isExact) {
-    const forms = written.map(plain);
-    const words = forms.join(" ").split(" ");
-    const isShort = forms.join("").length < fewestCompared;
-    const counting = isShort ? new Needle(needle.id, needle.bits & TYPED, needle.near, needle.within) : needle;
-    if (!isShort) for (const word of words) this.#vocabulary.add(word);
-    if (UNSPACED.test(forms.join(" "))) {
-      this.#solid.add(this.#numbered(Array.from(forms.join(""))), counting);
-    } else if (isShort || isExact) {
-      this.#exact.add(this.#numbered(written), counting);
-      if (isShort) this.#short.add(this.#numbered(words), counting);
-    } else {
-      this.#loose.add(this.#numbered(words), needle);
+  #addSolid(words, needle) {
+    const letters = Array.from(words.join(""));
+    const isShort = letters.length < fewestCompared;
+    if (!isShort) this.#taken(words);
+    const counting = isShort ? new Needle(needle.id, needle.bits & SHORT_ON, needle.near, needle.within) : needle;
+    this.#solid.add(this.#numbered(letters), counting);
+  }
+
+  // Too short for disguises, but for a whole run of single letters.
+  #addShort(phrases, needle) {
+    for (const phrase of phrases) {
+      this.#exact.add(this.#numbered(phrase), needle);
+      this.#short.add(this.#numbered(inPlainForms(phrase)), needle);
     }
+  }
+
+  // Words of terms are words that are known.
+  #taken(words) {
+    for (const word of words) this.#vocabulary.add(word);
+    return words;
   }
 
   // What has to stand near: "hat*" is every word that begins so.
   #nearOf(forms) {
     const found = new Set();
-    for (const form of forms.split("|")) {
-      const words = form.split(" ").map(compared);
-      found.add(this.#near.add(this.#numbered(words), form));
-      for (const word of words) {
-        const stem = word.endsWith("*") ? word.slice(0, -1) : word;
-        if (stem === word || seen.has(stem)) this.#vocabulary.add(stem);
-      }
+    for (const words of phrasesOf(forms)) {
+      found.add(this.#near.add(this.#numbered(words), words));
+      for (const word of words) this.#vocabulary.add(word.endsWith("*") ? word.slice(0, -1) : word);
     }
     return found;
   }
 
   #numbered(words) {
-    return words.map((word) => {
-      if (!this.#numbers.has(word)) this.#numbers.set(word, this.#numbers.size + 1);
-      return this.#numbers.get(word);
-    });
+    const numbers = new Array(words.length);
+    for (let at = 0; at < words.length; at++) {
+      let number = this.#numbers.get(words[at]);
+      if (number === undefined) this.#numbers.set(words[at], (number = this.#numbers.size + 1));
+      numbers[at] = number;
+    }
+    return numbers;
   }
 
   // Looking
@@ -204,6 +215,14 @@ export class Needles {
       }
     }
   }
+}
+
+function phrasesOf(phrases = "") {
+  return phrases === "" ? NONE : compared(phrases).split("|").map((phrase) => phrase.split(" "));
+}
+
+function inPlainForms(words) {
+  return words.map(plain).join(" ").split(" ");
 }
 
 // What was found in one text, of a term none that overlaps another.

@@ -1,12 +1,11 @@
 // Words that no list has, and what may be meant by them: as ../engine/odd.py, but every reading instead of the likeliest.
 // This device may know fewer terms than the box, so what is likeliest here may not be what is likeliest there.
 
-import { fewestInCompound, fewestLetters, longestRun } from "./generated/tables.js";
+import { fewestLetters, longestRun, mostResplit } from "./generated/tables.js";
 import { isCommon, seen } from "./english.js";
 
 const OF_LETTERS = /^\p{L}+$/u;
 const RUN = /(.)\1+/gu;
-const MOST_SINGLED_OUT = 4; // compounds of one run that are tried one without the other
 
 export class OddWords {
   #vocabulary;
@@ -75,12 +74,12 @@ export class OddWords {
     }
   }
 
-  // Ways in which a run comes apart; "afterschool" is a word, and "after school" what a phrase says.
+  // Ways in which a run comes apart: the likeliest, and without each of its words.
   #comeApart(run) {
     const parts = this.#segmenter.split(run);
-    const compounds = parts.filter((part) => part.length >= fewestInCompound && !this.#vocabulary.has(part));
-    const without = compounds.length <= MOST_SINGLED_OUT ? subsets(compounds) : [compounds];
-    return [parts, ...without.map((some) => this.#segmenter.split(run, some))].filter((found) => found.length > 0);
+    if (parts.length === 0) return [];
+    const others = parts.length <= mostResplit ? parts.filter((part) => part.length > 2) : [];
+    return [parts, ...others.map((part) => this.#segmenter.split(run, [part]))].filter((found) => found.length > 0);
   }
 }
 
@@ -97,12 +96,6 @@ export function isLetters(word) {
 export function listOf(map, key) {
   let found = map.get(key);
   if (!found) map.set(key, (found = []));
-  return found;
-}
-
-function subsets(items) {
-  const found = [];
-  for (let chosen = 1; chosen < 1 << items.length; chosen++) found.push(items.filter((_, at) => chosen & (1 << at)));
   return found;
 }
 

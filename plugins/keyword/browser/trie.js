@@ -16,7 +16,8 @@ export class Trie {
   add(words, value) {
     let node = 0;
     for (const word of words) node = this.child(node, word) || this.#grow(node, word);
-    (this.#values[node] ??= []).push(value);
+    const others = this.#values[node];
+    this.#values[node] = others ? [...others, value] : [value]; // nearly always one: a list that grows takes its room
     return node;
   }
 

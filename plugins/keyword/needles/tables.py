@@ -10,10 +10,11 @@ import sys
 import unicodedata
 from collections.abc import Mapping
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from ..engine import addresses, alike, compiling, disguises, english, folding, odd, textspeak
-from ..engine.engine import WINDOW
+from ..engine.engine import REFERS_BACK, WINDOW
 from .surfaces import SURFACES
 
 PATH = "generated/tables.js"
@@ -29,6 +30,7 @@ def tables_module() -> bytes:
 
 
 def _tables() -> Mapping[str, Any]:
+    seen = english.frequencies()
     return {
         # folding
         "apostrophes": "".join(sorted(folding.APOSTROPHES)),
@@ -37,15 +39,16 @@ def _tables() -> Mapping[str, Any]:
         "small": alike.SMALL,
         "zeros": _zeros(),
         # English
-        "english": _english(),
-        "common": sorted(english.frequencies().values(), reverse=True)[odd.COMMON - 1],
+        "english": _english(seen),
+        "allCounts": sum(seen.values()),
+        "common": min(islice(seen.values(), english.COMMON)),
         "shortWords": sorted(english.SHORT),
         "threeLetters": english.THREE,
         "taughtCount": english.TAUGHT,
         "longestRun": english.LONGEST_RUN,
         "longestWord": english.LONGEST_WORD,
         "fewestLetters": odd.FEWEST_LETTERS,
-        "fewestInCompound": odd.FEWEST_IN_COMPOUND,
+        "mostResplit": odd.MOST_RESPLIT,
         # text-speak
         "canon": textspeak.CANON,
         "fillers": sorted(textspeak.FILLERS),
@@ -60,6 +63,8 @@ def _tables() -> Mapping[str, Any]:
         "nearLeet": disguises.NEAR,
         "aroundToken": disguises.AROUND_TOKEN,
         "window": WINDOW,
+        # around a hit
+        "refersBack": sorted(REFERS_BACK),
         # addresses
         "mostRounds": addresses.MOST_ROUNDS,
         "fewestOfData": addresses.FEWEST_OF_DATA,
@@ -70,10 +75,9 @@ def _tables() -> Mapping[str, Any]:
     }
 
 
-def _english() -> str:
-    """Each word and how often it was seen, to the base of 36; the commonest first."""
-    seen = english.frequencies()
-    return "\n".join(f"{word} {_base36(seen[word])}" for word in sorted(seen, key=seen.__getitem__, reverse=True))
+def _english(seen: Mapping[str, int]) -> str:
+    """Each word and how often it was seen, to the base of 36."""
+    return "\n".join(f"{word} {_base36(count)}" for word, count in seen.items())
 
 
 def _base36(number: int) -> str:

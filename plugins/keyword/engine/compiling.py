@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -65,17 +65,17 @@ class Compiled:
         self._table = table
         spaced: dict[str, Entries] = {}
         unspaced: dict[str, Entries] = {}
-        self.vocabulary: set[str] = set()
-        self.pairs: set[tuple[str, str]] = set()
+        around: dict[tuple[str, ...], Around] = {}
         for policy in policies:
-            around: dict[tuple[str, ...], Around] = {}
             for term in policy.terms:
                 near, unless = (around.setdefault(one, Around(one)) for one in (term.near, term.unless))
                 sought = Sought(policy, term, near, unless)
                 for phrase in term.phrases:
                     self._add(spaced, unspaced, sought, phrase)
-            for phrases in around:
-                self.vocabulary.update(word for phrase in phrases for word in self._whole_words(phrase))
+        phrases = [key.split() for key, entries in spaced.items() if not _is_short(entries)]
+        self.pairs = {pair for words in phrases for pair in pairwise(words)}
+        self.vocabulary = {word for words in phrases for word in words}
+        self.vocabulary.update(self._whole_words({written for one in around for phrase in one for written in phrase.split()}))
         for why, phrase in exclusions.phrases:
             _put(spaced, f" {' '.join(self.words(phrase))} ", Innocence(why, phrase))
         self._spaced, self._entries = _automaton(spaced)
@@ -85,30 +85,29 @@ class Compiled:
         self, spaced: dict[str, Entries], unspaced: dict[str, Entries], sought: Sought, phrase: str
     ) -> None:
         """One way of saying a term; what is canonically the same as another way is left out."""
-        words = " ".join(self.words(phrase)).split()
-        letters = sum(map(len, words))
-        if not letters:
+        joined = " ".join(self.words(phrase))
+        if not joined:
             return
-        joined = " ".join(words)
-        is_solid = not joined.isascii() and UNSPACED.search(joined) is not None
-        entries, key = (unspaced, "".join(words)) if is_solid else (spaced, f" {joined} ")
-        if any(isinstance(one, Needle) and one.sought is sought for one in _all(entries.get(key, []))):
-            return
-        _put(entries, key, Needle(sought, phrase, len(words), letters < SHORT))
-        if letters >= SHORT:
-            self.vocabulary.update(words)
-            self.pairs.update(pairwise(words))
+        blanks = joined.count(" ")
+        is_short = len(joined) - blanks < SHORT
+        if joined.isascii() or not UNSPACED.search(joined):
+            entries, key = spaced, f" {joined} "
+        else:
+            entries, key = unspaced, joined.replace(" ", "")
+        known = entries.get(key)
+        if known is None or not any(isinstance(one, Needle) and one.sought is sought for one in _all(known)):
+            _put(entries, key, Needle(sought, phrase, blanks + 1, is_short))
 
     def words(self, phrase: str) -> list[str]:
         """The canonical words of a phrase."""
         words = folded_words(phrase, self._table)
         return list(map(CANON.get, words, words))
 
-    def _whole_words(self, phrase: str) -> Iterator[str]:
-        """The words of a neighbour; of a beginning such as "hate*" only if it may be a word by itself."""
-        for written in phrase.split():
-            if not written.endswith("*") or len(written) > SHORT:
-                yield from " ".join(self.words(written)).split()
+    def _whole_words(self, written: Iterable[str]) -> Iterator[str]:
+        """Words of neighbours; a beginning such as "hate*" only if it may be a word by itself."""
+        for word in written:
+            if not word.endswith("*") or len(word) > SHORT:
+                yield from " ".join(self.words(word)).split()
 
     def scan(self, words: Sequence[str]) -> Iterator[tuple[Entry, int, int]]:
         """Every phrase among canonical words: what it is, and the numbers of its first and last word."""
@@ -128,6 +127,10 @@ class Compiled:
             for number, start, end in self._unspaced.find_matches_as_indexes(solid, overlapping=True):
                 for entry in _all(self._unspaced_entries[number]):
                     yield entry, places[start], places[end - 1] + 1
+
+
+def _is_short(entries: Entries) -> bool:
+    return all(isinstance(one, Needle) and one.is_short for one in _all(entries))
 
 
 def _all(entries: Entries) -> Sequence[Entry]:

@@ -237,7 +237,8 @@ async def stop(appliance: Appliance) -> None:
     """Stop everything, last started first. Safe after a start that failed half-way."""
     appliance.live.close()
     steps = (
-        appliance.health.stop, appliance.schedule.stop, appliance.bench.stop, appliance.handed_in.stop, appliance.endpoints.stop,
+        appliance.health.stop, appliance.schedule.stop, appliance.bench.stop,
+        appliance.handed_in.stop, appliance.endpoints.stop,
         appliance.detection.stop,
         appliance.plugins.stop,
         appliance.bus.stop_all, appliance.identity.stop, appliance.directory.stop,

@@ -428,7 +428,7 @@ class MainProcess:
         return Reply(done, "It is tried again." if done else "There is no such parked event.")
 
     async def _command_bench(self, actor: str, request: Mapping[str, Any]) -> Reply:
-        return await answer(self.appliance.bench, actor, request)
+        return Reply(True, await answer(self.appliance.bench, actor, request))
 
     async def _command_of_plugin(self, _actor: str, request: Mapping[str, Any]) -> Reply:
         return Reply(True, await run_words(self.appliance.plugins, [str(word) for word in request["words"]]))

@@ -98,6 +98,8 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
         "alerts.alerting._who_may_see",
         "alerts.alerting._untaken_about_the_same",
     ),
+    "names of everybody, for detectors alone, which must not take a name for an insult: what they tell of these is that"
+    " there are such names, and no page gets one": ("people.directory.Directory.names_for_detectors",),
     "silence of devices, for alerts to those who look after the box: names of devices alone": (
         "alerts.silence.Silence._open_alerts",
         "alerts.silence.Silence.silent_devices",

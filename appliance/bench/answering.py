@@ -9,19 +9,14 @@ from appliance.bench.keeping import Why
 from appliance.bench.running import Bench
 from appliance.bench.sentences import bench_sentences, check_sentences
 from appliance.bench.words import told
-from appliance.categories import ILLEGAL
-from appliance.command_socket import Reply
-
-HIDDEN = frozenset({ILLEGAL})
-"""Categories whose words are shown to nobody: of their sentences only numbers are told."""
 
 
-async def answer(bench: Bench, actor: str, request: Mapping[str, Any]) -> Reply:
+async def answer(bench: Bench, actor: str, request: Mapping[str, Any]) -> str:
     """Run the bench. Only a whole run of its own sentences is kept. Raises ``ApplianceError`` if there is no result."""
     detector = str(request.get("detector", ""))
     if "sentences" in request:
         own = check_sentences(request["sentences"])
-        return Reply(True, told(await bench.try_sentences(actor, own, detector), HIDDEN))
+        return told(await bench.try_sentences(actor, own, detector))
     if detector:
-        return Reply(True, told(await bench.try_sentences(actor, bench_sentences(), detector), HIDDEN))
-    return Reply(True, told((await bench.run(actor, Why.COMMAND)).result, HIDDEN))
+        return told(await bench.try_sentences(actor, bench_sentences(), detector))
+    return told((await bench.run(actor, Why.COMMAND)).result)

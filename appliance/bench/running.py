@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.bench.keeping import KEPT, BenchRun, BenchStore, Why
-from appliance.bench.scoring import BenchResult, Judged, judged, of_one_detector, result
+from appliance.bench.scoring import NOTHING, BenchResult, Judged, judged, of_one_detector, result
 from appliance.bench.sentences import BenchSentence, bench_sentences
+from appliance.bench.words import share_words
 from appliance.clock import new_id, stamp
 from appliance.detection import Detection
 from appliance.errors import ApplianceError, Refused, StoreError
@@ -83,12 +84,9 @@ class Bench:
             async with asyncio.timeout(self._run_seconds):
                 return await self._judge_all(sentences, detector, self.progress)
         except TimeoutError:
-            done = (
-                f"{self.progress.done:,} of {len(sentences):,} sentences were judged in {self._run_seconds:g} seconds"
-            )
-            raise BenchFailed(
-                f"The run was stopped: {done}.", "Look on the Status page whether a detector fails."
-            ) from None
+            done = f"{self.progress.done:,} of {len(sentences):,} sentences in {self._run_seconds:g} seconds"
+            todo = "Look on the Status page whether a detector fails."
+            raise BenchFailed(f"The run was stopped: only {done} were judged.", todo) from None
         finally:
             self.progress = None
 
@@ -173,3 +171,31 @@ class Bench:
     async def latest(self) -> BenchRun | None:
         """The newest result; ``None`` if there is none."""
         return next(iter(await self.runs()), None)
+
+    async def plugin_words(self, name: str) -> Mapping[str, str]:
+        """What the newest result says of each detector of a plugin; nothing of one that was not there at that run."""
+        run = await self.latest()
+        if run is None:
+            return {}
+        found = run.result.by_detector
+        return {
+            detector: share_words(found[detector].score if detector in found else NOTHING)
+            for detector in run.result.detectors
+            if detector.partition(".")[0] == name
+        }
+
+    async def policy_words(self, title: str, category: str, version: str) -> str:
+        """What the newest result says of a policy, in a sentence or two."""
+        run = await self.latest()
+        if run is None:
+            return "The test bench has not been run yet."
+        found = run.result.by_policy.get(title)
+        if found is None:
+            there = run.result.by_category.get(category, NOTHING).sentences
+            return (
+                f"On the test bench it found none of {there} sentences."
+                if there
+                else "The test bench has nothing for it."
+            )
+        older = f" That was version {found.version}." if found.version != version else ""
+        return f"On the test bench {share_words(found.score)}.{older}"

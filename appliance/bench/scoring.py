@@ -59,6 +59,9 @@ class Score:
         return (self.fired - self.false_alarms) / self.fired if self.fired else None
 
 
+NOTHING = Score(0, 0, 0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Wrong:
     """A sentence that was missed, found with other categories only, or found although it is harmless."""
@@ -94,7 +97,7 @@ class DetectorScore:
 class BenchResult:
     """One run. ``by_detector``: by ``plugin.name``; ``by_policy``: by title. Whichever found nothing is not there.
 
-    ``unjudged``: sentences that some detector could not judge. ``detectors``: those that were there, whatever they found.
+    ``unjudged``: sentences that some detector could not judge. ``detectors``: all that were asked.
     """
 
     sentences: int

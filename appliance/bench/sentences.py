@@ -67,7 +67,7 @@ def _json_lines(file: Path) -> Iterator[Any]:
 
 
 def check_sentences(rows: object) -> Sequence[BenchSentence]:
-    """Sentences of plain data. Raises ``ApplianceError`` that says which of them is wrong, but not what stands in it."""
+    """Sentences of plain data. Raises ``ApplianceError``, which repeats nothing of them."""
     if not isinstance(rows, list) or not rows:
         raise ApplianceError("There are no sentences in it.", "Write a list of mappings with text, category and kind.")
     if len(rows) > MOST_SENTENCES:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.bench.scoring import BenchResult, Score, Wrong
+from appliance.categories import ILLEGAL
 
+HIDDEN = frozenset({ILLEGAL})
+"""Categories whose words are shown to nobody: of their sentences only numbers are told."""
 MOST_LISTED = 100
 """Sentences that a command prints of each kind of mistake."""
 
@@ -20,8 +23,8 @@ class Difference:
 
 
 def percent(part: float | None) -> str:
-    """A share in whole per cent, rounded down so that only everything is 100 %; a dash where there is none."""
-    return "–" if part is None else f"{int(part * 100 + 1e-9)} %"
+    """A share in whole per cent, rounded down so that only everything is 100 %; a hyphen where there is none."""
+    return "-" if part is None else f"{int(part * 100 + 1e-9)} %"
 
 
 def difference(now: Score, before: Score | None) -> Difference:
@@ -55,12 +58,12 @@ def summary(result: BenchResult) -> str:
     return words
 
 
-def told(result: BenchResult, hidden: Collection[str]) -> str:
-    """Everything, for a terminal. ``hidden``: categories of which no sentence is shown, only numbers."""
-    return "\n".join(_lines(result, hidden))
+def told(result: BenchResult) -> str:
+    """Everything, for a terminal."""
+    return "\n".join(_lines(result))
 
 
-def _lines(result: BenchResult, hidden: Collection[str]) -> Iterator[str]:
+def _lines(result: BenchResult) -> Iterator[str]:
     yield summary(result)
     yield f"{result.sentences} sentences in {result.seconds:.1f} seconds, by {', '.join(result.detectors)}"
     yield ""
@@ -72,8 +75,8 @@ def _lines(result: BenchResult, hidden: Collection[str]) -> Iterator[str]:
         yield from _table("Detector", {name: one.score for name, one in result.by_detector.items()})
     yield ""
     yield from _versions(result)
-    yield from _list("Missed, or found with another category only", result.missed, hidden)
-    yield from _list("False alarms", result.false_alarms, hidden)
+    yield from _list("Missed, or found with another category only", result.missed)
+    yield from _list("False alarms", result.false_alarms)
 
 
 def _table(title: str, scores: Mapping[str, Score]) -> Iterator[str]:
@@ -91,15 +94,15 @@ def _versions(result: BenchResult) -> Iterator[str]:
         yield "Policies: " + ", ".join(f"{title} {one.version}".rstrip() for title, one in result.by_policy.items())
 
 
-def shown(wrong: Sequence[Wrong], hidden: Collection[str]) -> list[Wrong]:
+def shown(wrong: Sequence[Wrong]) -> list[Wrong]:
     """Those that may be shown: neither about a hidden category nor found with one."""
-    return [one for one in wrong if not set(hidden).intersection((one.category, *one.found))]
+    return [one for one in wrong if not HIDDEN.intersection((one.category, *one.found))]
 
 
-def _list(title: str, wrong: Sequence[Wrong], hidden: Collection[str]) -> Iterator[str]:
+def _list(title: str, wrong: Sequence[Wrong]) -> Iterator[str]:
     if not wrong:
         return
-    seen = shown(wrong, hidden)
+    seen = shown(wrong)
     yield ""
     yield f"{title} ({len(wrong)}):"
     for one in seen[:MOST_LISTED]:

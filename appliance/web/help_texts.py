@@ -33,6 +33,7 @@ TOPIC_OF: Mapping[str, str] = {
     "/status": "status",
     "/authority.pem": "status",
     "/plugins": "plugins",
+    "/bench": "test-bench",
     "/settings": "settings",
     "/applying": "settings",
     "/identity": "identity-file",

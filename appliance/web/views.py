@@ -9,11 +9,13 @@ from aiohttp import web
 from appliance.errors import Refused
 from appliance.hookspecs import Check, Elsewhere, Page, Permission, Site, State
 from appliance.migrate import CORE
+from appliance.plugin_authors import written_by
 from appliance.web import (
     account_views,
     adding_views,
     alert_views,
     audit_views,
+    bench_views,
     capture_views,
     endpoint_views,
     extension_views,
@@ -63,6 +65,7 @@ def core_pages(assets: Assets) -> tuple[Page, ...]:
         applying_page(),
         *alert_views.pages(),
         *audit_views.pages(),
+        *bench_views.pages(),
         *capture_views.pages(),
         *looks_views.pages(),
         *monitoring_views.pages(),
@@ -152,6 +155,12 @@ async def plugins(request: web.Request) -> web.StreamResponse:
         "plugins.html",
         states=sorted(appliance.plugins.states(), key=lambda state: (state.state != "off", state.title)),
         sources=SOURCES,
+        authors={
+            state.name: written_by(state.name, state.source, appliance.config.place.drop_in_dir)
+            for state in appliance.plugins.states()
+        },
+        detectors={name: await appliance.bench.plugin_words(name) for name in appliance.plugins.detectors()},
+        may_see_bench=actor(request).may(Permission.SEE_CAPTURES),
         config_file=appliance.config.place.config_file,
         latest=latest(request),
     )

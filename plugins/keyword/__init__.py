@@ -22,6 +22,7 @@ from appliance.api import (
     Panel,
     Permission,
     Surface,
+    bench_sentences,
     hook,
 )
 
@@ -31,12 +32,18 @@ from .bundles.trial import notes
 from .choices.applying import apply
 from .choices.room import Choices
 from .detecting import Found, detect
+from .innocence.names import SchoolNames
+from .innocence.ways import exclusions
 from .judge import Judge
 from .settings import Settings as KeywordSettings
 from .views import Views
 
-
 __all__ = ["Found", "Plugin", "detect"]
+
+
+def _sentences() -> Sequence[str]:
+    """What is tried in previews of a term."""
+    return [one.text for one in bench_sentences()]
 
 
 class Plugin:
@@ -51,8 +58,9 @@ class Plugin:
         self._test_phrase = appliance.config.settings.detection.test_phrase
         self.judge = Judge(settings.policies, self._test_phrase)
         self.trial: Judge | None = None
-        self.bundles = Bundles(appliance, settings.bundle, settings.policies, taken=self._own_names)
-        self.choices = Choices(appliance, lambda: self.bundles.running.policies, lambda: ())
+        self.bundles = Bundles(appliance, settings.bundle, settings.policies, bench_sentences, taken=self._own_names)
+        self.choices = Choices(appliance, lambda: self.bundles.running.policies, _sentences)
+        self.school_names = SchoolNames(appliance)
         self.choices.when_changed = self._policies_changed
         self.bundles.when_changed = self.choices.refresh
         self.views = Views(appliance, self.choices, appliance.config.place.resolve(settings.policies_dir))
@@ -92,7 +100,7 @@ class Plugin:
 
     @hook
     def register_jobs(self) -> list[Job]:
-        return [*self.choices.jobs(), *self.bundles.jobs()]
+        return [*self.choices.jobs(), *self.bundles.jobs(), *self.school_names.jobs()]
 
     @hook
     def register_commands(self) -> list[Command]:
@@ -104,7 +112,7 @@ class Plugin:
 
     @hook
     def register_listeners(self) -> Mapping[type[Event], Callable[[Any], Awaitable[None]]]:
-        return self.choices.listeners()
+        return {**self.choices.listeners(), **self.school_names.listeners()}
 
     @hook
     async def health(self) -> list[Check]:
@@ -124,13 +132,21 @@ class Plugin:
 
     async def data_for_detection(self) -> dict[str, Any]:
         """What the detection process needs beside the files, as JSON."""
-        return {"bundles": self.bundles.material.as_json(), "choices": await self.choices.data_for_detection()}
+        return {
+            "bundles": self.bundles.material.as_json(),
+            "choices": await self.choices.data_for_detection(),
+            "names": await self.school_names.data_for_detection(),
+        }
 
     def load_for_detection(self, data: Mapping[str, Any]) -> None:
         """In the detection process: the same policies as in the main process."""
         running, choices = Material.of_json(data["bundles"]).over(self._settings.policies), data["choices"]
-        self.judge = Judge(apply(running.policies, choices), self._test_phrase)
-        self.trial = Judge(apply(running.trial, choices), self._test_phrase) if running.trial is not None else None
+        watched = [name["name"] for name in choices["names"]]
+        innocent = exclusions(data["names"], self._settings.set_texts, watched)
+        self.judge = Judge(apply(running.policies, choices), self._test_phrase, innocent)
+        self.trial = (
+            Judge(apply(running.trial, choices), self._test_phrase, innocent) if running.trial is not None else None
+        )
         for judge in filter(None, (self.judge, self.trial)):
             judge.make_ready()
 

@@ -7,16 +7,28 @@ and the detection process gets the policies that run here, not what files say by
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import PrivateAttr, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
 from appliance.api import ConfigError, Section, WrongFile, setting
 
 from .bundles.bundle_settings import BundleSettings
-from .library.model import Policy
+from .library.model import Policy, folded
 from .library.reading import read_own_policies
 from .library.shipped import supplied_policies
+
+FEWEST_WORDS = 2
+"""Of a title."""
+
+
+def _title(text: str) -> str:
+    if len(folded(text)) < FEWEST_WORDS:
+        raise ValueError(f"{text!r} is one word, which would hide that word everywhere; give the title with its author")
+    return text
+
+
+SetText = Annotated[str, Field(max_length=200), AfterValidator(_title)]
 
 
 class Settings(Section):
@@ -27,6 +39,13 @@ class Settings(Section):
         "Folder of the school’s own policies, beside the supplied ones: one YAML file each. A relative path starts at "
         "the folder of the settings file. It need not be there.",
         page=False,
+    )
+
+    set_texts: tuple[SetText, ...] = setting(
+        (),
+        "Titles of books, plays and poems that are read in class, beside those that are known already. Words of a policy "
+        "that stand in such a title raise nothing.",
+        max_length=500,
     )
 
     bundle: BundleSettings = BundleSettings()

@@ -44,7 +44,9 @@ class Views:
         return render(
             request,
             "keyword/policies.html",
-            rows=[(policy, _counts(policy), policy.name in own) for policy in policies],
+            rows=[
+                (policy, _counts(policy), policy.name in own, await self._on_the_bench(policy)) for policy in policies
+            ],
             words=words,
             found=search(policies, words)[:MOST_FOUND] if words else [],
             hidden=[policy.title for policy in policies if policy.hidden],
@@ -78,6 +80,9 @@ class Views:
             own_policy=policy.name in {one.name for one in store.kept.policies},
             may_edit=actor(request).may(EDIT),
         )  # fmt: skip
+
+    async def _on_the_bench(self, policy: Policy) -> str:
+        return await self._appliance.bench.policy_words(policy.title, policy.category, policy.version)
 
     def _shown(self) -> list[Policy]:
         """Policies for pages: all but the names that are watched for, which have a page of their own."""

@@ -3,6 +3,7 @@
 
 import { aroundToken, leet, leetPlainly, longestToken, mostAmbiguous, mostLookedAt, nearLeet } from "./generated/tables.js";
 import { isLetters, listOf, squeeze } from "./odd.js";
+import { LEET, MASKED, SPACED } from "./telling.js";
 
 const ONE = String.raw`(?:[\p{L}\p{N}]|[@$!+|(])`;
 const BLANK = String.raw`[\t\v\f\r\x1c-\x20]`; // but for ends of lines
@@ -10,12 +11,12 @@ const BETWEEN = String.raw`(?:${BLANK}?[\-._*\/\\,:;~=#^>&]{1,2}${BLANK}{0,2}|${
 const atomic = (name, pattern) => `(?=(?<${name}>${pattern}))\\k<${name}>`;
 const UNIT = new RegExp(`(?<between>${atomic("sign", BETWEEN)})(?<one>${ONE})`, "gu");
 const NEXT = atomic("unit", `${atomic("sign", BETWEEN)}${ONE}(?![\\p{L}\\p{N}])`);
-const SPACED = new RegExp(`(?<![\\p{L}\\p{N}@$|])${ONE}${atomic("rest", `(?:${NEXT}){2,120}`)}`, "gu");
+const SINGLES = new RegExp(`(?<![\\p{L}\\p{N}@$|])${ONE}${atomic("rest", `(?:${NEXT}){2,120}`)}`, "gu");
 const SIGN_BEFORE = /[-.0-9@$!+|(*#%^~?_=][a-z]/g;
 const SIGN_AFTER = /(?<=\p{L})[0-9@$+|*#%^~!]{1,4}(?![\p{L}\p{N}_@$+|*#%^~!])/gu;
 const TOKEN = /[^\t-\r\x1c-\x20,;:/\\"()[\]{}<>]+/g;
-const LEET = /^(?=[a-z0-9@$!+|(]*[a-z])(?=[a-z]*[0-9@$!+|(])[a-z0-9@$!+|(]{2,30}$/;
-const MASKED = /^(?:[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4})$/;
+const WITH_SIGNS = /^(?=[a-z0-9@$!+|(]*[a-z])(?=[a-z]*[0-9@$!+|(])[a-z0-9@$!+|(]{2,30}$/;
+const WITH_MASK = /^(?:[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4})$/;
 const ALONE = /(?<![\p{L}\p{N}_@$!|])[0-9@$!|+]{1,6}(?![\p{L}\p{N}_@$!|])/gu;
 const MOST_WHOLE = 32; // ways to write a run of single letters
 
@@ -35,7 +36,7 @@ export class Disguises {
     }
   }
 
-  // All of them: {start, end, readings, isSpaced}. A reading is a list of pieces, a piece a list of what it may say.
+  // All of them: {start, end, how, readings}. A reading is a list of pieces, a piece a list of what it may say.
   stretches(text) {
     return [...this.#spaced(text), ...this.#withSigns(text)];
   }
@@ -44,10 +45,10 @@ export class Disguises {
 
   *#spaced(text) {
     let count = 0;
-    for (const match of text.matchAll(SPACED)) {
+    for (const match of text.matchAll(SINGLES)) {
       if (++count > mostLookedAt) return;
       const readings = this.#ofSingleLetters(match[0]);
-      if (readings.length > 0) yield { start: match.index, end: match.index + match[0].length, readings, isSpaced: true };
+      if (readings.length > 0) yield { start: match.index, end: match.index + match[0].length, how: SPACED, readings };
     }
   }
 
@@ -83,7 +84,7 @@ export class Disguises {
       if (++count > mostLookedAt) break;
       for (const stretch of this.#ofToken(text.slice(start, end), start)) {
         found.push(stretch);
-        if (stretch.isLeet) around.push(stretch);
+        if (stretch.how === LEET) around.push(stretch);
       }
     }
     for (const { start, end } of around) found.push(...this.#alone(text, start - nearLeet, end + nearLeet));
@@ -96,7 +97,7 @@ export class Disguises {
     for (const match of text.slice(offset, to).matchAll(ALONE)) {
       const meant = this.#ofLeet(match[0]).filter((word) => this.#isKnown(word));
       const start = offset + match.index;
-      if (meant.length > 0) yield { start, end: start + match[0].length, readings: [[meant]] };
+      if (meant.length > 0) yield { start, end: start + match[0].length, how: LEET, readings: [[meant]] };
     }
   }
 
@@ -105,12 +106,12 @@ export class Disguises {
     if (shown) {
       const at = start + token.indexOf(shown);
       const end = at + shown.length;
-      if (LEET.test(shown) && !this.#isKnown(shown)) yield* stretchOf(at, end, this.#ofLeet(shown), true);
-      if (MASKED.test(shown)) yield* stretchOf(at, end, this.#ofMasked(shown), false);
+      if (WITH_SIGNS.test(shown) && !this.#isKnown(shown)) yield* stretchOf(at, end, this.#ofLeet(shown), LEET);
+      if (WITH_MASK.test(shown)) yield* stretchOf(at, end, this.#ofMasked(shown), MASKED);
     }
-    if (token.endsWith("!") && LEET.test(token)) {
+    if (token.endsWith("!") && WITH_SIGNS.test(token)) {
       const meant = this.#ofLeet(token).filter((word) => this.#vocabulary.has(word));
-      yield* stretchOf(start, start + token.length, meant, true);
+      yield* stretchOf(start, start + token.length, meant, LEET);
     }
   }
 
@@ -143,8 +144,8 @@ export class Disguises {
   }
 }
 
-function* stretchOf(start, end, words, isLeet) {
-  if (words.length > 0) yield { start, end, readings: [[words]], isLeet };
+function* stretchOf(start, end, words, how) {
+  if (words.length > 0) yield { start, end, how, readings: [[words]] };
 }
 
 // The single letters of a run, and what stands between them.

@@ -23,6 +23,7 @@ export class Folded {
   #ends = null;
 
   constructor(original) {
+    this.original = original;
     const isAscii = ASCII.test(original);
     this.text = isAscii ? original.toLowerCase().replace(APOSTROPHES_OF_ASCII, "") : "";
     if (!isAscii || this.text.length !== original.length) this.#fold(original);

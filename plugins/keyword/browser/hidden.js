@@ -1,45 +1,75 @@
-// Terms that no device is to know in words: it has their hashes under a key of its own, and hashes each run of words of a
-// text that is as long as one of them. Found as they are written or in plain forms, in no other disguise.
+// Terms that no device is to know in words: it has their hashes, and hashes each run of words of a text that is as long as
+// one of them. Found as they are written or in plain forms, in no other disguise. ../needles/hidden.py writes them.
 
-import { unspaced } from "./generated/tables.js";
+import { fillers, surfaces, unspaced } from "./generated/tables.js";
 import { plain } from "./reader.js";
 import { hasher } from "./siphash.js";
 
 const UNSPACED = new RegExp(unspaced);
+const BLANK = /[\t-\r\x1c-\x20]/;
+const FILLERS = new Set(fillers);
+const NONE = [];
 
 export class Hidden {
-  #bits = new Map(); // surfaces, by the hash
-  #words = [];
-  #letters = [];
-  #hash = null;
+  #terms = new Map(); // [surfaces, what has to stand near, within how many words], by the hash
+  #near = new Map();
+  #words;
+  #letters;
+  #hash;
 
-  // {key, words, letters, hashes}: the numbers of words, or of letters in scripts without blanks, that occur; surfaces by
-  // hash. Nothing at all if no term is hidden.
+  // `hidden` is missing if no term is hidden.
   constructor(hidden) {
     if (!hidden) return;
-    const { key, words, letters, hashes } = hidden;
+    const { key, words, letters, hashes, near } = hidden;
     this.#words = words;
     this.#letters = letters;
     this.#hash = hasher(key);
-    for (const [hash, bits] of Object.entries(hashes)) this.#bits.set(hash, bits);
+    for (const [hash, term] of Object.entries(hashes)) this.#terms.set(hash, Array.isArray(term) ? term : [term]);
+    for (const [name, hashed] of Object.entries(near)) this.#near.set(name, new Set(hashed));
   }
 
-  find(folded, found) {
-    if (this.#bits.size === 0) return;
-    this.#runs(wordsOf(folded), this.#words, " ", found);
-    if (this.#letters.length > 0 && UNSPACED.test(folded.text)) this.#runs(lettersOf(folded), this.#letters, "", found);
+  find(folded, surface, found) {
+    if (this.#terms.size === 0) return;
+    const number = surfaces.indexOf(surface);
+    const [words, letters] = [this.#words[number] ?? NONE, this.#letters[number] ?? NONE];
+    if (words.length > 0) this.#runs(wordsOf(folded), words, " ", found);
+    if (letters.length > 0 && UNSPACED.test(folded.text)) this.#runs(lettersOf(folded), letters, "", found);
   }
 
   #runs(units, lengths, between, found) {
+    const known = new Map(); // hashes of the words of this text
     for (const [first, { start }] of units.entries()) {
       for (const length of lengths) {
-        if (first + length > units.length) break;
-        const run = units.slice(first, first + length);
-        const hash = this.#hash(run.map(({ text }) => text).join(between));
-        const bits = this.#bits.get(hash);
-        if (bits !== undefined && found.counts(bits, start)) found.add(hash, start, run.at(-1).end);
+        const behind = first + length;
+        if (behind > units.length) break;
+        const hash = this.#hash(units.slice(first, behind).map(({ text }) => text).join(between));
+        const [bits, near, within] = this.#terms.get(hash) ?? NONE;
+        if (bits === undefined || !found.counts(bits, start)) continue;
+        if (near && !this.#isNear(this.#near.get(near), units, first, behind, within, known)) continue;
+        found.add(hash, start, units[behind - 1].end);
       }
     }
+  }
+
+  #isNear(near, units, first, behind, within, known) {
+    return this.#stands(near, units, behind, 1, within, known) || this.#stands(near, units, first - 1, -1, within, known);
+  }
+
+  // Whether one of them stands among so many words from a place on, whichever sentence those are in.
+  #stands(near, units, from, step, within, known) {
+    for (let at = from, count = 0; at >= 0 && at < units.length && count < within; at += step) {
+      const { text } = units[at];
+      if (!known.has(text)) known.set(text, this.#beginnings(text));
+      if (known.get(text).some((hash) => near.has(hash))) return true;
+      if (!FILLERS.has(text)) count += 1;
+    }
+    return false;
+  }
+
+  // The hashes of a word and of each beginning of it, with a star.
+  #beginnings(word) {
+    const starts = Array.from(word, (_, at) => this.#hash(`${word.slice(0, at + 1)}*`));
+    return [this.#hash(word), ...starts];
   }
 }
 
@@ -57,7 +87,7 @@ function lettersOf(folded) {
   const found = [];
   for (let place = 0; place < folded.text.length; place++) {
     const text = folded.letters(place, place + 1);
-    if (!/[\t-\r\x1c-\x20]/.test(text)) found.push({ text, start: place, end: place + 1 });
+    if (!BLANK.test(text)) found.push({ text, start: place, end: place + 1 });
   }
   return found;
 }

@@ -9,20 +9,22 @@
 
 import { refersBack, window } from "./generated/tables.js";
 import { listOf } from "./odd.js";
+import { OTHER, SPACED } from "./telling.js";
 
 const MOST_CUTS = 5; // places within one word at which a disguised stretch begins or ends
 const ENDS_SENTENCE = /[.!?\n;]/;
 const REFERS_BACK = new Set(refersBack);
 const NONE = [];
 
-// A word that may be read: `text` up to the place `to`; it stands from `start` up to `end` in the folded text. `isFirst`: it
-// begins what counts as one word, or as the next one.
+// A word that may be read: `text` up to the place `to`; it stands from `start` up to `end` in the folded text, written as
+// `how` says (./telling.js). `isFirst`: it begins what counts as one word, or as the next one.
 class Step {
-  constructor(text, to, start, end, isFirst) {
+  constructor(text, to, { start, end, how }, isFirst) {
     this.text = text;
     this.to = to;
     this.start = start;
     this.end = end;
+    this.how = how;
     this.isFirst = isFirst;
   }
 }
@@ -83,65 +85,67 @@ export class Lattice {
     const from = this.#before[at / 2] + start - this.#places[at];
     const to = this.#before[at / 2] + end - this.#places[at];
     const word = this.#text.slice(start, end);
-    listOf(this.written, from).push(new Step(word, to, start, end, true));
-    this.#addReadings(word, from, to, start, end);
+    const span = { start, end, how: 0 };
+    listOf(this.written, from).push(new Step(word, to, span, true));
+    this.#addReadings(word, from, to, span);
     this.#note(from, to, start, end);
   }
 
   // Disguised stretches
 
-  #addStretch({ start, end, readings, isSpaced }) {
+  #addStretch(stretch) {
+    const { start, end, how, readings } = stretch;
     const [from, to] = [this.#placeOf(start), this.#placeOf(end)];
     for (const pieces of readings) {
       let place = from;
       for (const [number, piece] of pieces.entries()) {
         const next = number === pieces.length - 1 ? to : this.#inner++;
-        for (const words of piece) this.#addRun(words.split(" "), place, next, start, end);
+        for (const words of piece) this.#addRun(words.split(" "), place, next, stretch);
         place = next;
       }
-      if (isSpaced) this.#addAlone(pieces, from, to, start, end);
+      if (how === SPACED) this.#addAlone(pieces, from, to, stretch);
     }
     this.#note(from, to, start, end);
   }
 
-  #addRun(words, from, to, start, end) {
+  #addRun(words, from, to, stretch) {
     let place = from;
     for (const [number, word] of words.entries()) {
       const next = number === words.length - 1 ? to : this.#inner++;
-      this.#addReadings(word, place, next, start, end);
+      this.#addReadings(word, place, next, stretch);
       place = next;
     }
   }
 
   // A run of single letters that makes one word, or two of which the first has one letter.
-  #addAlone(pieces, from, to, start, end) {
+  #addAlone(pieces, from, to, stretch) {
     if (pieces.length > 2) return;
     const [first, second] = pieces;
     for (const words of second ? first.flatMap((one) => second.map((other) => `${one} ${other}`)) : first) {
       const parts = words.split(" ");
       if (parts.length > 2 || (parts.length === 2 && parts[0].length > 1)) continue;
-      this.#addPath(this.alone, parts.map((word) => this.#reader.plain(word)).join(" "), from, to, start, end);
+      this.#addPath(this.alone, parts.map((word) => this.#reader.plain(word)).join(" "), from, to, stretch);
     }
   }
 
   // What may be meant
 
-  #addReadings(word, from, to, start, end) {
+  #addReadings(word, from, to, { start, end, how }) {
     const { meant, changesNothing } = this.#reader.readings(word);
-    for (const words of meant) this.#addPath(this.steps, words, from, to, start, end);
+    for (const [words, also] of meant) this.#addPath(this.steps, words, from, to, { start, end, how: how | also });
     if (changesNothing && from !== to) listOf(this.skips, from).push(to);
   }
 
-  #addPath(steps, words, from, to, start, end) {
+  #addPath(steps, words, from, to, span) {
     if (!words.includes(" ")) {
-      listOf(steps, from).push(new Step(words, to, start, end, true));
+      listOf(steps, from).push(new Step(words, to, span, true));
       return;
     }
     const several = words.split(" ");
     let place = from;
     for (const [number, word] of several.entries()) {
       const next = number === several.length - 1 ? to : this.#inner++;
-      listOf(steps, place).push(new Step(word, next, start, end, number === 0));
+      listOf(steps, place).push(new Step(word, next, span, number === 0));
       place = next;
     }
   }
@@ -149,11 +153,11 @@ export class Lattice {
   // "your such a" is "you are such a".
   #addYouAre() {
     for (const [from, steps] of [...this.steps]) {
-      for (const { text, to, start, end } of steps) {
-        if (text !== "your") continue;
-        const follows = this.steps.get(to) ?? NONE;
-        if (follows.some((step) => this.#reader.meansYouAre(step.text))) {
-          this.#addPath(this.steps, "you are", from, to, start, end);
+      for (const step of steps) {
+        if (step.text !== "your") continue;
+        const follows = this.steps.get(step.to) ?? NONE;
+        if (follows.some(({ text }) => this.#reader.meansYouAre(text))) {
+          this.#addPath(this.steps, "you are", from, step.to, { ...step, how: step.how | OTHER });
           break;
         }
       }

@@ -8,6 +8,7 @@ import { Hidden } from "./hidden.js";
 import { Lattice } from "./lattice.js";
 import { OddWords, listOf } from "./odd.js";
 import { Reader, plain, spelled, spoken } from "./reader.js";
+import { isTelling } from "./telling.js";
 import { Trie } from "./trie.js";
 
 const UNSPACED = new RegExp(unspaced);
@@ -17,9 +18,11 @@ const SHORT_ON = BIT.get("typed") | ADDRESS;
 const SEARCH = BIT.get("search");
 const NONE = [];
 
-// A phrase of a term. `bits`: the surfaces on which it counts; `near`: numbers of what has to stand near it, if anything.
+// How a term counts. `bits`: the surfaces on which it does; `near`: nodes of what has to stand near it, if anything;
+// `longer`: by how many letters its single words are longer in policies than in their plain forms.
 class Needle {
-  constructor(id, bits, near, within) {
+  constructor(id, bits, near, within, longer) {
+    this.longer = longer;
     this.id = id;
     this.bits = bits;
     this.near = near;
@@ -50,22 +53,21 @@ export class Needles {
 
   // Terms
 
-  #addTerm(id, { surfaces: bits, loose, exact, short, solid, near, within }) {
-    const needle = new Needle(id, bits, near ? this.#nears.get(near) : null, within);
+  #addTerm(id, { surfaces: bits, loose, exact, short, solid, near, within, longer = 0 }) {
+    const needle = new Needle(id, bits, near ? this.#nears.get(near) : null, within, longer);
     for (const phrase of phrasesOf(loose)) this.#loose.add(this.#numbered(this.#taken(phrase)), needle);
     for (const phrase of phrasesOf(exact)) {
       this.#exact.add(this.#numbered(phrase), needle);
       this.#taken(inPlainForms(phrase));
     }
     if (solid) for (const phrase of phrasesOf(solid)) this.#addSolid(phrase, needle);
-    if (short) this.#addShort(phrasesOf(short), new Needle(id, bits & SHORT_ON, needle.near, within));
+    if (short) this.#addShort(phrasesOf(short), new Needle(id, bits & SHORT_ON, needle.near, within, longer));
   }
 
   #addSolid(words, needle) {
     const letters = Array.from(words.join(""));
     const isShort = letters.length < fewestCompared;
-    if (!isShort) this.#taken(words);
-    const counting = isShort ? new Needle(needle.id, needle.bits & SHORT_ON, needle.near, needle.within) : needle;
+    const counting = isShort ? new Needle(needle.id, needle.bits & SHORT_ON, needle.near, needle.within, needle.longer) : needle;
     this.#solid.add(this.#numbered(letters), counting);
   }
 
@@ -88,7 +90,10 @@ export class Needles {
     const found = new Set();
     for (const words of phrasesOf(forms)) {
       found.add(this.#near.add(this.#numbered(words), words));
-      for (const word of words) this.#vocabulary.add(word.endsWith("*") ? word.slice(0, -1) : word);
+      for (const word of words) {
+        if (!word.endsWith("*")) this.#vocabulary.add(word);
+        else if (word.length > fewestCompared) this.#vocabulary.add(word.slice(0, -1));
+      }
     }
     return found;
   }
@@ -115,7 +120,7 @@ export class Needles {
     this.#scan(lattice.written, null, this.#exact, lattice, found);
     this.#scan(lattice.alone, null, this.#short, lattice, found);
     if (UNSPACED.test(folded.text)) this.#scanSolid(folded.text, found);
-    this.#hidden.find(folded, found);
+    this.#hidden.find(folded, surface, found);
     return found.inOrder();
   }
 
@@ -131,6 +136,7 @@ export class Needles {
   }
 
   #follow(steps, skips, trie, node, first, place, lattice, found) {
+    const isOneWord = trie === this.#loose;
     const waiting = [[node, first.to, first]];
     const beenAt = new Map(); // places, by the node
     const goTo = (next, to, step) => {
@@ -142,9 +148,9 @@ export class Needles {
     while (waiting.length > 0) {
       const [at, from, last] = waiting.pop();
       for (const needle of trie.values(at) ?? NONE) {
-        if (found.counts(needle.bits, first.start) && this.#isNear(needle, place, from, lattice)) {
-          found.add(needle.id, first.start, last.end);
-        }
+        if (!found.counts(needle.bits, first.start)) continue;
+        if (isOneWord && at === node && !found.tells(first, needle.longer)) continue;
+        if (this.#isNear(needle, place, from, lattice)) found.add(needle.id, first.start, last.end);
       }
       for (const step of steps.get(from) ?? NONE) {
         const next = trie.child(at, this.#numbers.get(step.text) ?? 0);
@@ -243,6 +249,13 @@ class Found {
   counts(bits, start) {
     if (bits & this.#bit) return true;
     return this.#bit === ADDRESS && (bits & SEARCH) !== 0 && this.#folded.origin(start, start + 1)[0] >= this.#query;
+  }
+
+  // Whether a single word, written in this way, says enough.
+  tells(step, longer) {
+    if (!step.how) return true;
+    const [start, end] = this.#folded.origin(step.start, Math.max(step.end, step.start + 1));
+    return isTelling(step, longer, this.#folded.original.slice(start, end));
   }
 
   add(id, start, end) {

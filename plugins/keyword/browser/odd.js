@@ -3,9 +3,9 @@
 
 import { fewestLetters, longestRun, mostResplit } from "./generated/tables.js";
 import { isCommon, seen } from "./english.js";
+import { EDIT, JOINED, OTHER, REPEATED } from "./telling.js";
 
 const OF_LETTERS = /^\p{L}+$/u;
-const RUN = /(.)\1+/gu;
 
 export class OddWords {
   #vocabulary;
@@ -38,20 +38,19 @@ export class OddWords {
     return seen.has(word) || this.#vocabulary.has(word) || this.#spoken.has(word);
   }
 
-  // What may be meant by a word that is not known: words with blanks between them.
+  // What may be meant by a word that is not known: [words with blanks between them, how they are written].
   readings(word) {
     if (!isLetters(word) || word.length > longestRun) return [];
     const squeezed = squeeze(word);
-    const found = new Set(this.#repeated(squeezed));
-    if (word.endsWith("in") && this.isKnown(`${word}g`)) found.add(`${word}g`);
+    const found = this.#repeated(squeezed).map((meant) => [meant, REPEATED]);
+    if (word.endsWith("in") && this.isKnown(`${word}g`)) found.push([`${word}g`, OTHER]);
     for (const form of new Set([word, squeezed])) {
-      for (const meant of this.#misspelt(form)) found.add(meant);
+      for (const meant of this.#misspelt(form)) found.push([meant, EDIT]);
       for (const parts of this.#comeApart(form)) {
-        if (parts.length > 1 && parts.length <= 1 + Math.floor(form.length / 2)) found.add(parts.join(" "));
+        if (parts.length > 1 && parts.length <= 1 + Math.floor(form.length / 2)) found.push([parts.join(" "), JOINED]);
       }
     }
-    found.delete(word);
-    return [...found];
+    return found.filter(([meant]) => meant !== word);
   }
 
   // A run of single letters as words, in every likely way; as it is, too.
@@ -85,7 +84,7 @@ export class OddWords {
 
 // A word with each run of the same letter as one.
 export function squeeze(word) {
-  return word.replace(RUN, "$1");
+  return word.replace(/(.)\1+/gu, "$1");
 }
 
 export function isLetters(word) {

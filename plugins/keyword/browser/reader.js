@@ -1,6 +1,7 @@
 // What a single word may mean: its plain form in text-speak, other words for odd ones, and whether it changes anything.
 
 import { canon, confused, fillers, meansYouAre } from "./generated/tables.js";
+import { OTHER } from "./telling.js";
 
 const MOST_ODD = 20_000; // odd words of one text that are looked into; a text with more of them is no language
 const PLAIN = new Map(Object.entries(canon));
@@ -35,7 +36,8 @@ export class Reader {
     return MEANS_YOU_ARE.has(word);
   }
 
-  // {meant, changesNothing}: the forms that are compared, and whether phrases may be read without it.
+  // {meant, changesNothing}: the forms that are compared, [words, how each was written], and whether phrases may be read
+  // without it.
   readings(word) {
     let found = this.#known.get(word);
     if (!found) this.#known.set(word, (found = this.#read(word)));
@@ -45,9 +47,10 @@ export class Reader {
   #read(word) {
     const canonical = plain(word);
     const others = word !== "your" ? (CONFUSED.get(canonical) ?? []) : [];
-    const readings = [...others, ...this.#oddOnes(word)].map(inPlainForms);
-    const meant = [...new Set([canonical, ...readings])];
-    return { meant, changesNothing: meant.some((words) => FILLERS.has(words)) };
+    const confused = others.map((words) => [words, OTHER]);
+    const readings = [...confused, ...this.#oddOnes(word)].map(([words, how]) => [inPlainForms(words), how]);
+    const meant = [[canonical, 0], ...readings];
+    return { meant, changesNothing: meant.some(([words]) => FILLERS.has(words)) };
   }
 
   #oddOnes(word) {

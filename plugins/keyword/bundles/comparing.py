@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from appliance.api import Surface
+from appliance.api import BenchSentence, Surface
 
 from ..library.model import Policy, Term
 
 Find = Callable[[str, Surface], AbstractSet[str]]
 """The terms (``policy/term``) that are found in a text."""
+Sentence: TypeAlias = BenchSentence
+"""A sentence of the test bench."""
 MakeFind = Callable[[Sequence[Policy]], Find]
 
 _FIELDS: Mapping[str, str] = {
@@ -108,15 +111,6 @@ def _field_words(name: str, before: object, after: object) -> str:
         told = ", ".join(f"{number:,} {word}" for number, word in counts if number)
         return f"{_FIELDS[name]} ({told or 'in another order'})"
     return _FIELDS[name]
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A sentence of the test bench. ``kind``: what is expected of it, in the words of the bench."""
-
-    text: str
-    category: str
-    kind: str
 
 
 @dataclass(frozen=True, slots=True)

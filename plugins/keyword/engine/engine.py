@@ -28,7 +28,7 @@ from .addresses import Address, cut
 from .compiling import UNSPACED, Compiled, Innocence, Needle, Sought, is_exact
 from .context import AROUND, is_foreign, is_lesson
 from .disguises import SPACED, Disguises, Stretch
-from .exclusions import Exclusions, Innocent
+from .exclusions import NAMES, Exclusions, Innocent
 from .folding import Folded, Table
 from .hits import Hit, How
 from .odd import OddWords, Reading, squeeze
@@ -43,7 +43,7 @@ NEIGHBOURS = 12
 """Words on each side of an odd one that are looked at with it."""
 MOST_TOGETHER = 12
 """Odd words that are looked at together."""
-REFERS_BACK = frozenset("they them their theirs themselves those these".split())
+REFERS_BACK = frozenset(["they", "them", "their", "theirs", "themselves", "those", "these"])
 """Words with which a sentence goes on about those of the sentence before: "They came back. I like *them*."."""
 WINDOW = 90
 """Letters on each side of a disguised stretch that are looked at with it."""
@@ -115,9 +115,10 @@ class Engine:
 
     def __init__(self, policies: Sequence[Policy], exclusions: Exclusions | None = None) -> None:
         self._table = Table()
-        self._exclusions = Exclusions() if exclusions is None else exclusions
-        self._compiled = Compiled(policies, self._exclusions, self._table)
+        exclusions = Exclusions() if exclusions is None else exclusions
+        self._compiled = Compiled(policies, exclusions, self._table)
         vocabulary = self._compiled.vocabulary
+        self._sayings = exclusions.by_word()
         self._odd = OddWords(vocabulary, [*CANON, *FILLERS], self._compiled.pairs)
         self._disguises = Disguises(vocabulary.union(CANON), self._odd.known, self._odd.splits)
         self._empty: set[int] = set()
@@ -265,10 +266,10 @@ class Engine:
 
     def _tried(self, needle: Needle, innocent: Iterable[tuple[tuple[int, int], Innocence]]) -> tuple[str, ...]:
         """Exclusions with a word of the phrase in them, and the term's own, none of which applied."""
-        words = set(self._compiled.words(needle.phrase))
-        saying = (phrase for why, phrase in self._exclusions.phrases if not words.isdisjoint(phrase.lower().split()))
-        several = (*needle.sought.term.unless, *(innocence.phrase for _, innocence in innocent), *saying)
-        return tuple(dict.fromkeys(several))[:MOST_TRIED]
+        saying = [told for word in self._compiled.words(needle.phrase) for told in self._sayings.get(word, ())]
+        around = (innocence.phrase for _, innocence in innocent if innocence.why is not Innocent.NAME)
+        several = dict.fromkeys((*needle.sought.term.unless, *around, *saying))
+        return tuple(sorted(several, key=lambda told: told != NAMES))[:MOST_TRIED]
 
 
 _HOWS = {

@@ -19,7 +19,7 @@ LONGEST_WORD = 20
 TAUGHT = 300_000
 """How often a word of a policy counts as seen that the list does not have: as often as a word that most people know."""
 SHORT = frozenset(
-    "a i am an as at be by do go he hi if in is it me my no of oh ok on or so to up us we u ur im".split()
+    ["a", "i", "am", "an", "as", "at", "be", "by", "do", "go", "he", "hi", "if", "in", "is", "it", "me", "my", "no", "of", "oh", "ok", "on", "or", "so", "to", "up", "us", "we", "u", "ur", "im"]
 )
 """The words of one and two letters: the list has every pair of letters that somebody ever printed."""
 THREE = 2_000_000

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from appliance.api import Section, read_text, section_of, setting
@@ -24,6 +25,10 @@ class Innocent(StrEnum):
     TITLE = "the title of a text that is read in class"
 
 
+NAMES = "names from the school’s directory"
+"""What is told of names that did not apply."""
+
+
 class _File(Section):
     """The supplied exclusions."""
 
@@ -38,11 +43,22 @@ class Exclusions:
 
     phrases: tuple[tuple[Innocent, str], ...] = ()
 
+    def by_word(self) -> dict[str, tuple[str, ...]]:
+        """What is told of phrases that did not apply, by their words. Of names it is said that they are names alone:
+        whoever may read a capture need not know everybody who is at the school.
+        """
+        found: dict[str, dict[str, None]] = {}
+        for why, phrase in self.phrases:
+            for word in phrase.lower().split():
+                found.setdefault(word, {})[NAMES if why is Innocent.NAME else phrase] = None
+        return {word: tuple(told) for word, told in found.items()}
+
     def adding(self, why: Innocent, phrases: Iterable[str]) -> Exclusions:
         """These and some more, from the school's directory for example."""
         return replace(self, phrases=(*self.phrases, *((why, phrase) for phrase in phrases)))
 
 
+@cache
 def supplied() -> Exclusions:
     """What comes with the appliance. Raises ``ConfigError`` if the file is damaged."""
     found, _ = section_of(read_text(DATA), DATA, _File)

@@ -45,8 +45,8 @@ CANON: Mapping[str, str] = {
     "gud": "good", "sry": "sorry", "soz": "sorry", "txt": "text", "txts": "texts", "fone": "phone", "fones": "phones",
     "mobile": "phone", "fuk": "fuck", "fuking": "fucking", "fukin": "fucking", "fckin": "fucking", "fcking": "fucking",
     "fck": "fuck", "fking": "fucking", "effing": "fucking", "fkn": "fucking", "fkin": "fucking", "fuckin": "fucking",
-    "frickin": "fucking", "freakin": "fucking", "fvck": "fuck", "fukn": "fucking", "phuck": "fuck", "bloke": "man", 
-    "mom": "mum", "mam": "mum", "parnts": "parents", "teachr": "teacher", 
+    "frickin": "fucking", "freakin": "fucking", "fvck": "fuck", "fukn": "fucking", "phuck": "fuck", "bloke": "man",
+    "mom": "mum", "mam": "mum", "parnts": "parents", "teachr": "teacher",
     # run together
     "wanna": "want to", "wna": "want to", "wana": "want to", "wnna": "want to", "gonna": "going to", "gona": "going to",
     "gunna": "going to", "gna": "going to", "gon": "going to", "goin": "going", "finna": "going to", "gotta": "have to", "gota": "have to",
@@ -68,11 +68,7 @@ CANON: Mapping[str, str] = {
 """By a folded word, its plain form: one word or several."""
 
 FILLERS = frozenset(
-    "really just so very literally actually honestly seriously totally absolutely completely fucking bloody like lol lmao "
-    "lmfao rofl please plis still again even ever always quite rather pretty too also already basically "
-    "simply truly proper properly well innit bro bruh fam mate yeah yes yo oh ok okay uh um er erm hmm omg "
-    "god damn sometimes maybe probably definitely obviously xx x tho though now bare right "
-    "fully deadass lowkey highkey".split()
+    ["really", "just", "so", "very", "literally", "actually", "honestly", "seriously", "totally", "absolutely", "completely", "fucking", "bloody", "like", "lol", "lmao", "lmfao", "rofl", "please", "plis", "still", "again", "even", "ever", "always", "quite", "rather", "pretty", "too", "also", "already", "basically", "simply", "truly", "proper", "properly", "well", "innit", "bro", "bruh", "fam", "mate", "yeah", "yes", "yo", "oh", "ok", "okay", "uh", "um", "er", "erm", "hmm", "omg", "god", "damn", "sometimes", "maybe", "probably", "definitely", "obviously", "xx", "x", "tho", "though", "now", "bare", "right", "fully", "deadass", "lowkey", "highkey"]
 )
 """Canonical words that may stand inside a phrase and change nothing about it. "Not" and "never" are none of them."""
 
@@ -88,8 +84,7 @@ CONFUSED: Mapping[str, tuple[str, ...]] = {
 """By a canonical word, what may be meant by it."""
 
 MEANS_YOU_ARE = frozenset(
-    "a an so such just not nothing too going always gonna worthless pathetic ugly fat stupid dumb disgusting dead weird "
-    "useless thick no the getting next finished weak trash garbage rubbish poor adopted gay bent".split()
+    ["a", "an", "so", "such", "just", "not", "nothing", "too", "going", "always", "gonna", "worthless", "pathetic", "ugly", "fat", "stupid", "dumb", "disgusting", "dead", "weird", "useless", "thick", "no", "the", "getting", "next", "finished", "weak", "trash", "garbage", "rubbish", "poor", "adopted", "gay", "bent"]
 )
 """After "your", these make it "you are": "your such a", "your so ugly"."""
 

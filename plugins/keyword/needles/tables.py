@@ -13,8 +13,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from ..engine import addresses, alike, compiling, disguises, english, folding, odd, textspeak
-from ..engine.engine import REFERS_BACK, WINDOW
+from ..engine import addresses, alike, compiling, disguises, engine, english, folding, odd, textspeak
 from .surfaces import SURFACES
 
 PATH = "generated/tables.js"
@@ -62,9 +61,13 @@ def _tables() -> Mapping[str, Any]:
         "mostLookedAt": disguises.MOST_LOOKED_AT,
         "nearLeet": disguises.NEAR,
         "aroundToken": disguises.AROUND_TOKEN,
-        "window": WINDOW,
+        "window": engine.WINDOW,
         # around a hit
-        "refersBack": sorted(REFERS_BACK),
+        "refersBack": sorted(engine.REFERS_BACK),
+        "fewestIfSwapped": engine.FEWEST_IF_SWAPPED,
+        "fewestIfEdited": engine.FEWEST_IF_EDITED,
+        "fewestIfJoined": engine.FEWEST_IF_JOINED,
+        "fewestIfMasked": engine.FEWEST_IF_MASKED,
         # addresses
         "mostRounds": addresses.MOST_ROUNDS,
         "fewestOfData": addresses.FEWEST_OF_DATA,

@@ -1,0 +1,32 @@
+// Whether a single word says enough, given how it was written: nothing beside it shows that it was meant. As in
+// ../engine/engine.py, where the reasons stand.
+
+import { fewestIfEdited, fewestIfJoined, fewestIfMasked, fewestIfSwapped } from "./generated/tables.js";
+import { squeeze } from "./odd.js";
+
+export const [REPEATED, EDIT, JOINED, SPACED, LEET, MASKED, OTHER] = [1, 2, 4, 8, 16, 32, 64];
+const GUESSED = REPEATED | EDIT | JOINED | MASKED;
+
+// `written`: what stands in the text; `longer`: letters that the phrase has in its policy and not in its plain form.
+export function isTelling({ text, how }, longer, written) {
+  if (!(how & GUESSED)) return true;
+  if (isName(written)) return false;
+  const letters = text.length + longer;
+  if (how & EDIT) {
+    const isOnlyEdited = how === EDIT;
+    return isOnlyEdited && (letters >= fewestIfEdited || (letters >= fewestIfSwapped && isSwapped(text, written)));
+  }
+  if (how & JOINED) return letters >= fewestIfJoined;
+  return letters >= fewestIfMasked || !(how & MASKED);
+}
+
+function isName(written) {
+  const [first, ...others] = written;
+  const rest = others.join("");
+  return /^\p{Lu}$/u.test(first) && /\p{Lowercase}/u.test(rest) && !/[\p{Uppercase}\p{Lt}]/u.test(rest);
+}
+
+function isSwapped(text, written) {
+  const sorted = (word) => Array.from(squeeze(word)).sort().join("");
+  return sorted(text) === sorted(written.toLowerCase());
+}

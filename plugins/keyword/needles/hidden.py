@@ -1,0 +1,97 @@
+"""Terms that leave the box only as keyed hashes: those of hidden policies, and names that are watched for.
+
+::
+
+    key      of the hash (SipHash-2-4), base64url: of this box alone, so no table that was made elsewhere helps
+    words    for each surface of a browser, how many words phrases have there; letters likewise, in scripts without blanks
+    hashes   by the hash of a phrase, where it is looked for; or that, what must stand near it, and within how many words
+    near     by a name, hashes of the words of which one must stand near; "hat*" is hashed with its star
+
+What is hashed are words in plain forms with blanks between them. A device finds them as they are written and in plain
+forms, in no other disguise. Of several words that must stand near, the first is enough there: the box judges again.
+
+A device has to have the key, so whoever takes both out of it can try names and phrases one by one. It keeps them from
+being read, not from being guessed; and a key for each device would keep off nobody who has one device.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..library.model import Policy, Term
+from .phrases import SOLID, is_short, near_forms, phrases_of, plain_forms
+from .siphash import hasher
+from .surfaces import SHORT_ON, SURFACES
+
+_Phrase = tuple[str, str, bool]
+"""The text that is hashed, its hash, whether it has letters without blanks."""
+
+
+class Hashes:
+    """The hashes of all terms of hidden policies, made once. ``of`` picks what one device is to have."""
+
+    def __init__(self, policies: Sequence[Policy], key: bytes) -> None:
+        self._key = key
+        self._hasher = hasher(key)
+        self._terms = {f"{policy.name}/{term.id}": term for policy in policies for term in policy.terms}
+        self._phrases = {name: self._hashed(term) for name, term in self._terms.items()}
+        self._near = {term.near: self._all(_first_words(term.near)) for term in self._terms.values() if term.near}
+
+    def of(self, wanted: Mapping[str, int]) -> dict[str, Any]:
+        """What is sent of the terms that are wanted, by "policy/term" where; nothing if no hidden one is."""
+        hashes: dict[str, Any] = {}
+        near: dict[str, list[str]] = {}
+        counts = {kind: [set[int]() for _ in SURFACES] for kind in ("words", "letters")}
+        for name in wanted.keys() & self._terms.keys():
+            for text, hashed, is_solid in self._phrases[name]:
+                bits = wanted[name] & SHORT_ON if is_short(text) else wanted[name]
+                if not bits:
+                    continue
+                hashes[hashed] = self._both(hashes.get(hashed), bits, self._terms[name], near)
+                for place, found in enumerate(counts["letters" if is_solid else "words"]):
+                    if bits >> place & 1:
+                        found.add(len(text) if is_solid else text.count(" ") + 1)
+        if not hashes:
+            return {}
+        numbers = {kind: [sorted(found) for found in all_of_them] for kind, all_of_them in counts.items()}
+        return {"key": _base64url(self._key), **numbers, "hashes": dict(sorted(hashes.items())), "near": near}
+
+    def _both(self, other: Any, bits: int, term: Term, near: dict[str, list[str]]) -> Any:
+        """How a phrase counts. One that two terms have counts where either does; then nothing has to stand near it."""
+        if other is not None:
+            return bits | (other if isinstance(other, int) else other[0])
+        if not term.near:
+            return bits
+        hashed = self._near[term.near]
+        name = self._hash("".join(hashed))
+        near[name] = hashed
+        return [bits, name, term.within]
+
+    def _hashed(self, term: Term) -> list[_Phrase]:
+        return [(text, self._hash(text), is_solid) for text, is_solid in _texts(term)]
+
+    def _all(self, texts: Collection[str]) -> list[str]:
+        return [self._hash(text) for text in texts]
+
+    def _hash(self, text: str) -> str:
+        return _base64url(self._hasher(text.encode()))
+
+
+def _texts(term: Term) -> Iterator[tuple[str, bool]]:
+    """What is hashed of a term, each once, and whether it is in a script without blanks."""
+    found: dict[str, bool] = {}
+    for kind, phrases in phrases_of(term).items():
+        for phrase in phrases:
+            plain = plain_forms(phrase.split())
+            found[plain.replace(" ", "") if kind == SOLID else plain] = kind == SOLID
+    return iter(found.items())
+
+
+def _first_words(phrases: Collection[str]) -> list[str]:
+    return sorted({form.split()[0] for form in near_forms(phrases)})
+
+
+def _base64url(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()

@@ -35,7 +35,8 @@ OWN_PAGES = frozenset(
 """First parts of the core's own addresses: a plugin of such a name could have no pages."""
 PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
 CORE_TABLES = frozenset({
-    "events", "bench_runs", "subscriptions", "deliveries", "audit", "plugins_off", "page_values", "assignments", "job_runs",
+    "events", "bench_runs", "subscriptions", "deliveries", "audit", "plugins_off", "page_values", "assignments",
+    "job_runs",
     "monitoring_switches", "monitoring_trials", "monitoring_feedback_days", "monitoring_feedback", "monitoring_told",
     "people", "groups", "group_people", "devices", "group_devices", "person_accounts",
     "imports", "import_changes", "import_groups", "vulnerable_entries", "vulnerable_notes",

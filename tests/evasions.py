@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 Alter = Callable[[random.Random, str], str]
 
 _ALIKE = {
-    "a": "аɑα", "b": "Ьƅ", "c": "сϲ", "d": "ԁ", "e": "еє", "g": "ɡց", "h": "һհ", "i": "іι", "j": "ј", "k": "ĸк", "l": "ӏⅼ",
-    "m": "мⅿ", "n": "ո", "o": "оօο", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕꜱ", "t": "тτ", "u": "սυ", "v": "ѵν", "w": "ԝ",
+    "a": "аɑα", "b": "Ьƅ", "c": "сϲ", "d": "ԁ", "e": "еє", "g": "ɡց", "h": "һհ", "i": "іι", "j": "ј", "k": "ĸк",
+    "l": "ӏⅼ",
+    "m": "мⅿ", "n": "ո", "o": "оօο", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕꜱ", "t": "тτ", "u": "սυ", "v": "ѵν",
+    "w": "ԝ",
     "x": "х", "y": "уү", "z": "ᴢ",
 }  # fmt: skip
 _SIGNS = {"a": "4@", "e": "3", "i": "1!", "o": "0", "s": "5$", "t": "7", "b": "8", "g": "9", "l": "1"}
@@ -73,7 +75,8 @@ def masked(source: random.Random, text: str) -> str:
 
 
 def mistyped(source: random.Random, text: str) -> str:
-    """One letter of a longer word left out, doubled, swapped with the next, or replaced by its neighbour on the keyboard."""
+    """One letter of a longer word left out, doubled, swapped with the next, or replaced by its neighbour on the
+    keyboard."""
     words = text.split()
     long = [number for number, word in enumerate(words) if len(word) >= 4] or [0]
     number = source.choice(long)
@@ -103,8 +106,10 @@ repeated = _each(0.3, lambda source, letter: letter * source.randint(2, 6))
 def mixed(source: random.Random, text: str) -> str:
     """Two ways at once; the one that takes words apart comes second."""
     first = source.choice([leet, repeated, accented, capitals, alike])
-    second = source.choice([one for one in (leet, spaced, punctuated, capitals, accented, repeated) if one is not first])
-    return second(source, first(source, text)) if second in (spaced, punctuated) else first(source, second(source, text))
+    others = (leet, spaced, punctuated, capitals, accented, repeated)
+    second = source.choice([one for one in others if one is not first])
+    takes_apart = second in (spaced, punctuated)
+    return second(source, first(source, text)) if takes_apart else first(source, second(source, text))
 
 
 KINDS: Mapping[str, tuple[Alter, int]] = {

@@ -7,6 +7,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -39,13 +40,12 @@ async def _detectors(place: Place, containment: Containment) -> Mapping[str, Det
     """By ``plugin.name``, as the detection process makes them, without what pages have set."""
     loaded = await load(place, use_store=False)
     appliance = build(loaded.config, loaded.found, containment)
-    return {
-        f"{plugin}.{detector.name}": detector
-        for plugin in loaded.config.plugins
-        for detector in containment.call(
-            plugin, "being loaded", lambda plugin=plugin: appliance.plugins.load_detectors(plugin, appliance)
-        )
-    }
+    found: dict[str, Detector] = {}
+    for plugin in loaded.config.plugins:
+        make = partial(appliance.plugins.load_detectors, plugin, appliance)
+        for detector in containment.call(plugin, "being loaded", make):
+            found[f"{plugin}.{detector.name}"] = detector
+    return found
 
 
 def _wanted(detectors: Mapping[str, Detector], name: str) -> Mapping[str, Detector]:
@@ -77,7 +77,7 @@ def _asked(name: str, detector: Detector, observation: Observation, containment:
 def _told(finding: Finding, text: str) -> Iterator[str]:
     written = text[finding.start : finding.end]
     yield f"  {finding.severity.label}: {finding.policy} ({finding.category}), term {finding.term}"
-    yield f"    “{written}” at {finding.start}–{finding.end}, looked for as “{finding.phrase}”"
+    yield f"    “{written}” at {finding.start}-{finding.end}, looked for as “{finding.phrase}”"
     yield f"    found {finding.found}"
     for step in finding.steps:
         yield f"    {step}"

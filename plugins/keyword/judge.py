@@ -76,7 +76,7 @@ class Judge:
         )  # fmt: skip
 
 
-def _steps(hit: Hit, written: str) -> Sequence[str]:
+def _steps(hit: Hit, written: str) -> tuple[str, ...]:
     """How the text was read, in the order in which it was."""
     steps = [f"It was written {how.words}." for how in hit.hows]
     if hit.read_as and " ".join(written.lower().split()) != hit.read_as:

@@ -35,7 +35,8 @@ class Address:
 
 
 def cut(text: str, *, whole: bool) -> tuple[str, list[Address]]:
-    """A text with blanks for its addresses and for what is only data, and the addresses. ``whole``: it is one itself."""
+    """A text with blanks for its addresses and for what is only data, and the addresses. ``whole``: it is one
+    itself."""
     if whole:
         return "", [_address(text, 0)]
     found: list[Address] = []
@@ -104,7 +105,9 @@ def _decoded(text: str, starts: list[int], ends: list[int]) -> tuple[str, list[i
 def _is_data(token: str) -> bool:
     """Whether a long run without blanks is a token or encoded data: capitals, small letters and digits mixed."""
     capitals = sum(map(str.isupper, token))
-    return capitals > 2 and any(map(str.isdigit, token)) and any(map(str.islower, token)) and capitals < len(token) * 0.8
+    return (
+        capitals > 2 and any(map(str.isdigit, token)) and any(map(str.islower, token)) and capitals < len(token) * 0.8
+    )
 
 
 def _is_id(token: str) -> bool:

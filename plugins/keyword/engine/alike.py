@@ -1,8 +1,8 @@
 """Letters that look like others, and how people write letters that their keyboard does not have.
 
-Written by hand from the letters of Unicode's Cyrillic, Greek, Armenian, Cherokee, Latin and phonetic blocks. Only what a
-reader takes for the plain letter at a glance stands here; accents and full-width, bold or circled letters need no entry,
-because Unicode's compatibility decomposition (UAX #15) knows them.
+Written by hand from the letters of Unicode's Cyrillic, Greek, Armenian, Cherokee, Latin and phonetic blocks. Only what
+a reader takes for the plain letter at a glance stands here; accents and full-width, bold or circled letters need no
+entry, because Unicode's compatibility decomposition (UAX #15) knows them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _SMALL = {
     "ي": "یىې", "ك": "ک", "ه": "ةہھۂۀە", "و": "ۆ",
 }  # fmt: skip
 _CAPITALS = {
-    "a": "ᎪꓮΑ", "b": "ᏴꓐΒ", "c": "ᏟꓚᏣϲϹ", "d": "Ꭰꓓ", "e": "ᎬꓰΕ", "g": "ᏀꓖᏳ", "h": "ᎻꓧΗ", "i": "ᏆꓲΙ", "j": "Ꭻꓙ", "k": "ᏦꓗΚ",
+    "a": "ᎪꓮΑ", "b": "ᏴꓐΒ", "c": "ᏟꓚᏣϲϹ", "d": "Ꭰꓓ", "e": "ᎬꓰΕ", "g": "ᏀꓖᏳ", "h": "ᎻꓧΗ", "i": "ᏆꓲΙ", "j": "Ꭻꓙ",
+    "k": "ᏦꓗΚ",
     "l": "ᏞꓡƖ", "m": "ᎷꓟΜ", "n": "ꓠΝ", "o": "ꓳΟ", "p": "ᏢꓑΡ", "r": "ᎡꓣᏒ", "s": "ᏚꓢᏕ", "t": "ᎢꓔΤ", "u": "ꓴ", "v": "Ꮩꓦ",
     "w": "Ꮃꓪ", "x": "ꓫΧ", "y": "ᎩꓬΥ", "z": "ᏃꓜΖ",
 }  # fmt: skip
@@ -36,4 +37,5 @@ CAPITALS: Mapping[str, str] = _singly(_CAPITALS) | {
     for first in (0x1F150, 0x1F170, 0x1F1E6)  # white on black circles and squares; letters of flags
     for number in range(26)
 }
-"""By a capital, or a sign that holds one, the plain letters it is read as; its small letter may look like another one."""
+"""By a capital, or a sign that holds one, the plain letters it is read as; its small letter may look like another
+one."""

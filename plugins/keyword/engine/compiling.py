@@ -1,7 +1,7 @@
 """Phrases made into one automaton (Aho and Corasick, 1975), in which a word's boundaries are blanks.
 
-All phrases are looked for at once, and the time does not depend on how many there are. Two automata: one over words with
-blanks between them, one over text without any, for scripts that are written so (Chinese, Japanese, Korean, Thai).
+All phrases are looked for at once, and the time does not depend on how many there are. Two automata: one over words
+with blanks between them, one over text without any, for scripts that are written so (Chinese, Japanese, Korean, Thai).
 """
 
 from __future__ import annotations
@@ -75,15 +75,15 @@ class Compiled:
         phrases = [key.split() for key, entries in spaced.items() if not _is_short(entries)]
         self.pairs = {pair for words in phrases for pair in pairwise(words)}
         self.vocabulary = {word for words in phrases for word in words}
-        self.vocabulary.update(self._whole_words({written for one in around for phrase in one for written in phrase.split()}))
+        self.vocabulary.update(
+            self._whole_words({written for one in around for phrase in one for written in phrase.split()})
+        )
         for why, phrase in exclusions.phrases:
             _put(spaced, f" {' '.join(self.words(phrase))} ", Innocence(why, phrase))
         self._spaced, self._entries = _automaton(spaced)
         self._unspaced, self._unspaced_entries = _automaton(unspaced)
 
-    def _add(
-        self, spaced: dict[str, Entries], unspaced: dict[str, Entries], sought: Sought, phrase: str
-    ) -> None:
+    def _add(self, spaced: dict[str, Entries], unspaced: dict[str, Entries], sought: Sought, phrase: str) -> None:
         """One way of saying a term; what is canonically the same as another way is left out."""
         joined = " ".join(self.words(phrase))
         if not joined:

@@ -13,21 +13,40 @@ AROUND = 30
 """Words on each side that say what a text is about."""
 
 LESSON = frozenset(
-    ["essay", "essays", "chapter", "shakespeare", "macbeth", "hamlet", "romeo", "juliet", "poem", "poems", "poet", "poetry", "century", "bbc", "museum", "treaty", "parliament", "homework", "worksheet", "revision", "gcse", "textbook", "paragraph", "discuss", "analyse", "analyze", "playwright", "historian", "historians", "empire", "medieval", "victorian", "tudor", "leaflet", "leaflets", "campaign", "charity", "awareness", "prevention", "helpline", "helplines", "researchers", "research", "documentary", "newspaper", "journalist", "minister", "convicted", "sentenced", "jailed", "minecraft", "fortnite", "roblox", "gta", "respawn", "respawning", "lyrics", "pshe", "synonym", "grammar", "species", "evolution", "bible", "gospel", "psalm", "apartheid", "holocaust", "nuremberg", "reich", "chancellor", "author", "novel", "novels", "playwrights", "quotation", "protagonist", "symbolism", "theme", "themes"]
+    "essay essays chapter shakespeare macbeth hamlet romeo juliet poem poems poet poetry century bbc "
+    "museum treaty parliament "
+    "homework worksheet revision gcse textbook paragraph discuss analyse analyze playwright historian "
+    "historians empire "
+    "medieval victorian tudor leaflet leaflets campaign charity awareness prevention helpline helplines "
+    "researchers research "
+    "documentary newspaper journalist minister convicted sentenced jailed minecraft fortnite roblox gta "
+    "respawn respawning "
+    "lyrics pshe synonym grammar species evolution bible gospel psalm apartheid holocaust nuremberg reich chancellor "
+    "author novel novels playwrights quotation protagonist symbolism theme themes".split()
 )
 """Words that stand in lessons, news, books and games far more often than where a child is in danger."""
 
 FOREIGN = frozenset(
-    ["le", "la", "les", "des", "une", "est", "dans", "pour", "pas", "avec", "sur", "je", "tu", "nous", "vous", "ils", "elle", "mais", "ou", "et", "du", "au", "aux", "ce", "cette", "mon", "ma", "ses", "der", "die", "das", "und", "ist", "nicht", "ein", "eine", "mit", "auf", "dem", "den", "von", "zu", "ich", "du", "wir", "ihr", "sie", "aber", "oder", "wenn", "hat", "sind", "gute", "el", "los", "las", "una", "es", "en", "por", "para", "con", "no", "su", "que", "y", "pero", "como", "mi", "il", "lo", "gli", "di", "che", "non", "un", "sono", "per", "del", "della", "och", "att", "det", "som", "en", "pa", "for", "med", "av", "till", "ar", "inte", "om", "vi", "ses", "han", "hon", "jag", "du", "hvilket", "liker", "best", "paa", "skolen", "ikke", "jeg", "er", "deg", "het", "een", "van", "voor", "niet", "ik", "je", "zijn", "naar", "met", "nie", "jest", "sie", "na", "jak", "co", "to", "ze", "czy", "pod", "o", "os", "as", "um", "uma", "nao", "com"]
+    "le la les des une est dans pour pas avec sur je tu nous vous ils elle mais ou et du au aux ce cette mon ma ses "
+    "der die das und ist nicht ein eine mit auf dem den von zu ich du wir ihr sie aber oder wenn hat sind gute "
+    "el los las una es en por para con no su que y pero como mi il lo gli di che non un sono per del della "
+    "och att det som en pa for med av till ar inte om vi ses han hon jag du hvilket liker best paa "
+    "skolen ikke jeg er deg "
+    "het een van voor niet ik je zijn naar met nie jest sie na jak co to ze czy pod o os as um uma nao com".split()
 )
 """Small words of other languages in which English words of harm are harmless: "en retard", "hvilket fag"."""
 ENGLISH = frozenset(
-    ["the", "a", "an", "is", "are", "was", "were", "i", "you", "he", "she", "it", "we", "they", "my", "your", "his", "her", "our", "their", "this", "that", "of", "to", "in", "on", "at", "for", "with", "and", "or", "but", "not", "do", "does", "did", "have", "has", "had", "be", "been", "am", "will", "would", "can", "could", "what", "who", "how", "why", "when", "where", "so", "like", "just", "me", "him", "them", "us", "all", "no", "yes", "if", "up", "out", "go", "get", "got", "from", "by", "about", "as"]
+    "the a an is are was were i you he she it we they my your his her our their this that of to in on at "
+    "for with and or but "
+    "not do does did have has had be been am will would can could what who how why when where so like "
+    "just me him them us "
+    "all no yes if up out go get got from by about as".split()
 )
 
 
 class Around:
-    """Words or phrases of which one must, or must not, stand near a hit. ``hat*`` is every word with hat at its start."""
+    """Words or phrases of which one must, or must not, stand near a hit. ``hat*`` is every word with hat at its
+    start."""
 
     def __init__(self, phrases: Sequence[str]) -> None:
         self._phrases = phrases

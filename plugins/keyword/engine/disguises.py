@@ -1,7 +1,7 @@
 """Stretches of a text that are written to be overlooked: spaced letters, digits for letters, masked letters.
 
-Each is found by a pattern in the folded text and read as the letters that are meant. Every pattern is bounded, so that no
-text takes more than its length to look through.
+Each is found by a pattern in the folded text and read as the letters that are meant. Every pattern is bounded, so that
+no text takes more than its length to look through.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from .odd import squeeze
 
 SPACED, LEET, MASKED = "spaced", "leet", "masked"
 LETTERS = str.maketrans({
-    "4": "a", "@": "a", "3": "e", "€": "e", "1": "i", "!": "i", "|": "l", "0": "o", "5": "s", "$": "s", "7": "t", "+": "t",
+    "4": "a", "@": "a", "3": "e", "€": "e", "1": "i", "!": "i", "|": "l", "0": "o", "5": "s", "$": "s", "7": "t",
+    "+": "t",
     "8": "b", "9": "g", "6": "g", "2": "z", "(": "c", "£": "l", "&": "a",
 })  # fmt: skip
-MEANT = {sign: "il" if sign in "1!|" else chr(code) if isinstance(code, int) else code for sign, code in ((chr(key), value) for key, value in LETTERS.items())}
+MEANT = {
+    sign: "il" if sign in "1!|" else chr(code) if isinstance(code, int) else code
+    for sign, code in ((chr(key), value) for key, value in LETTERS.items())
+}
 MOST_AMBIGUOUS = 5
 """Signs of one word that may be an i or an l; with more of them only the i is tried."""
 LONGEST_TOKEN = 30
@@ -43,7 +47,7 @@ _SIGN_AFTER = re.compile(r"[0-9@$+|€£*#%^~!]{1,4}(?![\w@$+|€£*#%^~!])")
 _TOKEN = re.compile(r"[^\s,;:/\\\"()\[\]{}<>]+")
 _LEET = re.compile(r"(?=[a-z0-9@$!+|€£(]*[a-z])(?=[a-z]*[0-9@$!+|€£(])[a-z0-9@$!+|€£(]{2,30}")
 _MASKED = re.compile(r"[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4}")
-AROUND_TOKEN = ".,;:!?-_=+'"
+AROUND_TOKEN = ".,;:!?-_=+'"  # noqa: S105 - signs
 _ALONE = re.compile(r"(?<![\w@$!|])[0-9@$!|+]{1,6}(?![\w@$!|])")
 
 
@@ -58,9 +62,12 @@ class Stretch:
 
 
 class Disguises:
-    """Finds disguised stretches. ``known``: words that need no look, with how rare they are; ``splits``: takes runs of letters apart."""
+    """Finds disguised stretches. ``known``: words that need no look, with how rare they are; ``splits``: takes runs of
+    letters apart."""
 
-    def __init__(self, vocabulary: Collection[str], known: Mapping[str, float], splits: Callable[[str], list[str]]) -> None:
+    def __init__(
+        self, vocabulary: Collection[str], known: Mapping[str, float], splits: Callable[[str], list[str]]
+    ) -> None:
         self._vocabulary = frozenset(vocabulary)
         self._known = known
         self._splits = splits
@@ -123,8 +130,14 @@ class Disguises:
 
     def _with_signs(self, text: str) -> list[Stretch]:
         """Words with a sign in them or at their end that is to be read as a letter, or hides one."""
-        found = [stretch for start, end in islice(self._tokens(text), MOST_LOOKED_AT) if (stretch := self._of_token(text, start, end))]
-        for stretch in [one for one in found if one.how == LEET]:  # then signs and digits that stand alone are letters too
+        found = [
+            stretch
+            for start, end in islice(self._tokens(text), MOST_LOOKED_AT)
+            if (stretch := self._of_token(text, start, end))
+        ]
+        for stretch in [
+            one for one in found if one.how == LEET
+        ]:  # then signs and digits that stand alone are letters too
             for match in _ALONE.finditer(text, max(0, stretch.start - NEAR), min(len(text), stretch.end + NEAR)):
                 readings = tuple(one for one in self._of_leet(match.group()) if one in self._known)
                 if readings:
@@ -167,10 +180,11 @@ class Disguises:
         """What a word with digits or signs for letters may be: the known ones, else the likeliest two."""
         if token.isalpha():
             return (token,)
-        candidates = [
-            "".join(letters)
-            for letters in product(*(MEANT.get(sign, sign) for sign in token[:LONGEST_TOKEN]))
-        ] if sum(sign in "1!|" for sign in token) <= MOST_AMBIGUOUS else [token.translate(LETTERS)]
+        candidates = (
+            ["".join(letters) for letters in product(*(MEANT.get(sign, sign) for sign in token[:LONGEST_TOKEN]))]
+            if sum(sign in "1!|" for sign in token) <= MOST_AMBIGUOUS
+            else [token.translate(LETTERS)]
+        )
         candidates = [one for one in dict.fromkeys(candidates) if one.isalpha()]
         good = [one for one in candidates if one in self._vocabulary]
         good += [one for one in candidates if one in self._known and one not in good]
@@ -180,7 +194,12 @@ class Disguises:
     def _of_masked(self, token: str) -> tuple[str, ...]:
         letters = sum(map(str.isalpha, token))
         wild = len(token) - letters
-        if letters < 2 or wild > letters or (len(token) < 4 and wild and token[1] in ".-+=") or self._is_compound(token):
+        if (
+            letters < 2
+            or wild > letters
+            or (len(token) < 4 and wild and token[1] in ".-+=")
+            or self._is_compound(token)
+        ):
             return ()
         first = token[0] if token[0].isalpha() else ""
         shape = re.compile("".join(sign if sign.isalpha() else "." for sign in token))

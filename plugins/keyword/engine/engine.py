@@ -219,7 +219,7 @@ class Engine:
 
     def _in_disguise(self, folded: Folded, words: Sequence[str]) -> Iterator[_Raw]:
         """Every phrase around disguised stretches that has a word of one."""
-        for window in _windows(self._disguises.stretches(folded.text, words), len(folded.text)):
+        for window in _windows(self._disguises.stretches(folded.text, words)):
             for readings in _combined([stretch.readings for stretch in window]):
                 text = _read(folded, window, readings)
                 for raw in self._look(text):
@@ -236,18 +236,11 @@ class Engine:
         start, end = raw.span()
         written = raw.text.folded.original[start:end]
         hows = raw.hows or (self._how(needle, raw, written),)
-        if not _strict_enough(needle, raw, hows) or (needle.words == 1 and not _is_telling(needle, hows, written)):
+        if not _is_written_well_enough(needle, raw, hows, written) or not _counts_among(raw, needle):
             return None
         if any(_covers(span, innocence, start, end) for span, innocence in innocent):
             return None
-        term, before, after = needle.sought.term, *_around(raw, needle.sought.term.within)
-        if term.near and not needle.sought.near.among([*before, "|", *after]):
-            return None
-        sentence = _sentence(raw)
-        if term.unless and needle.sought.unless.among(sentence):
-            return None
-        if needle.words == 1 and term.language == "en" and is_foreign(sentence):
-            return None
+        term = needle.sought.term
         if _is_about_help(surface, term.personal, innocent):
             return None
         severity, why = _severity(needle, hows, _wider(raw))
@@ -291,7 +284,8 @@ def _confused(words: Sequence[str]) -> dict[int, tuple[Reading, ...]]:
 
 
 def _near_each_other(numbers: Sequence[int], count: int) -> Iterator[tuple[int, int]]:
-    """Where words have to be looked at again, with what stands around them: the first word and the one behind the last."""
+    """Where words have to be looked at again, with what stands around them: the first word and the one behind the
+    last."""
     at = 0
     while at < len(numbers):
         last = at
@@ -321,7 +315,7 @@ def _combined(readings: Sequence[Sequence[_Read]]) -> Iterator[tuple[_Read, ...]
         yield tuple(found[min(number, len(found) - 1)] for found in readings)
 
 
-def _windows(stretches: Sequence[Stretch], length: int) -> Iterator[list[Stretch]]:
+def _windows(stretches: Sequence[Stretch]) -> Iterator[list[Stretch]]:
     """Stretches that stand so near each other that they are read together."""
     window: list[Stretch] = []
     for stretch in stretches:
@@ -376,6 +370,24 @@ def _counts_on(needle: Needle, surface: Surface, *, in_query: bool) -> bool:
     )
 
 
+def _is_written_well_enough(needle: Needle, raw: _Raw, hows: Sequence[How], written: str) -> bool:
+    """Whether a phrase that was written in this way still says enough."""
+    return _strict_enough(needle, raw, hows) and (needle.words > 1 or _is_telling(needle, hows, written))
+
+
+def _counts_among(raw: _Raw, needle: Needle) -> bool:
+    """Whether the words around a phrase let it count."""
+    sought, term = needle.sought, needle.sought.term
+    if term.near:
+        before, after = _around(raw, term.within)
+        if not sought.near.among([*before, "|", *after]):
+            return False
+    sentence = _sentence(raw)
+    if sought.unless.among(sentence):
+        return False
+    return not (needle.words == 1 and term.language == "en" and is_foreign(sentence))
+
+
 def _strict_enough(needle: Needle, raw: _Raw, hows: Sequence[How]) -> bool:
     """Short phrases count only as they are written, or as a whole run of single letters."""
     if not is_exact(needle):
@@ -389,9 +401,9 @@ def _strict_enough(needle: Needle, raw: _Raw, hows: Sequence[How]) -> bool:
 def _is_telling(needle: Needle, hows: Sequence[How], written: str) -> bool:
     """Whether a single word, written in this way, says enough: nothing beside it shows that it was meant.
 
-    A word of five letters may have two neighbours swapped or a letter doubled, one of six any letter wrong, and be joined
-    to another word. What was guessed in two ways at once may be anything. A word with a capital is a name more often
-    than a misspelt word.
+    A word of five letters may have two neighbours swapped or a letter doubled, one of six any letter wrong, and be
+    joined to another word. What was guessed in two ways at once may be anything. A word with a capital is a name more
+    often than a misspelt word.
     """
     if not GUESSED.intersection(hows):
         return True
@@ -407,7 +419,8 @@ def _is_telling(needle: Needle, hows: Sequence[How], written: str) -> bool:
 
 
 def _around(raw: _Raw, within: int) -> tuple[Sequence[str], Sequence[str]]:
-    """The words of the view before and after a phrase, as far as its sentence goes, or the next one goes on about it."""
+    """The words of the view before and after a phrase, as far as its sentence goes, or the next one goes on about
+    it."""
     before, after = raw.first, raw.last
     while before > 0 and raw.first - before < within and not _breaks(raw, before - 1):
         before -= 1
@@ -438,10 +451,9 @@ def _covers(span: tuple[int, int], innocence: Innocence, start: int, end: int) -
     return span[0] <= start and end <= span[1] and not (whole and innocence.why is Innocent.NAME)
 
 
-def _is_about_help(
-    surface: Surface, personal: bool, innocent: Iterable[tuple[tuple[int, int], Innocence]]
-) -> bool:
-    """Whether somebody looks for help: nothing of that is anybody's business, unless they say what they are about to do."""
+def _is_about_help(surface: Surface, personal: bool, innocent: Iterable[tuple[tuple[int, int], Innocence]]) -> bool:
+    """Whether somebody looks for help: nothing of that is anybody's business, unless they say what they are about to
+    do."""
     if surface in (Surface.TYPED, Surface.EMAIL) or (personal and surface is Surface.SEARCH):
         return False
     return any(innocence.why is Innocent.HELP for _, innocence in innocent)
@@ -451,7 +463,10 @@ def _severity(needle: Needle, hows: Sequence[How], around: Sequence[str]) -> tup
     policy, term = needle.sought.policy, needle.sought.term
     severity = term.severity
     if not term.personal and severity is not Severity.MINOR and is_lesson(around):
-        return Severity.MINOR, f"The term is {severity.label}; the words around it are those of a lesson, a book, news or a game."
+        return (
+            Severity.MINOR,
+            f"The term is {severity.label}; the words around it are those of a lesson, a book, news or a game.",
+        )
     guessed = any(how.is_guess for how in hows)
     if guessed and not term.personal and policy.category not in SELF and severity is not Severity.MINOR:
         lower = _LOWER[severity]

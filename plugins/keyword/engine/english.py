@@ -1,7 +1,7 @@
 """Which words are English, how common they are, and where a run of letters without blanks comes apart into words.
 
-The list of words is the frequency dictionary that comes with symspellpy (82,765 words; MIT): Google Books n-grams crossed
-with SCOWL. Only its file is read.
+The list of words is the frequency dictionary that comes with symspellpy (82,765 words; MIT): Google Books n-grams
+crossed with SCOWL. Only its file is read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LONGEST_WORD = 20
 TAUGHT = 300_000
 """How often a word of a policy counts as seen that the list does not have: as often as a word that most people know."""
 SHORT = frozenset(
-    ["a", "i", "am", "an", "as", "at", "be", "by", "do", "go", "he", "hi", "if", "in", "is", "it", "me", "my", "no", "of", "oh", "ok", "on", "or", "so", "to", "up", "us", "we", "u", "ur", "im"]
+    "a i am an as at be by do go he hi if in is it me my no of oh ok on or so to up us we u ur im".split()
 )
 """The words of one and two letters: the list has every pair of letters that somebody ever printed."""
 THREE = 2_000_000

@@ -1,4 +1,5 @@
-"""What is innocent by itself: collocations ("slag heap"), names of people and places, titles of set texts, help services.
+"""What is innocent by itself: collocations ("slag heap"), names of people and places, titles of set texts, help
+services.
 
 A hit within one of these does not count. They are looked for like phrases, in the same pass over the text.
 """

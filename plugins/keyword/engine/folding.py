@@ -1,4 +1,5 @@
-"""Text as a reader hears it: case, accents, look-alike letters, apostrophes and invisible signs taken away, places kept.
+"""Text as a reader hears it: case, accents, look-alike letters, apostrophes and invisible signs taken away, places
+kept.
 
 The browser's code does exactly the same with the same table, and ``tests/vectors/folding.json`` holds both to it. The
 rules, for one character (code point) of the text after the other, so that every letter knows its place in the text:
@@ -6,9 +7,11 @@ rules, for one character (code point) of the text after the other, so that every
 1. A character in ``APOSTROPHES`` or in ``DROPPED`` is passed over, as if it were not there: "don’t" is the word
    "dont", a hidden character in the middle of a word splits nothing.
 2. A character of ``alike.CAPITALS`` becomes its plain letters. Any other becomes NFKD (full-width, bold, ligature and
-   accented letters become plain letters and marks; UAX #15), and each character of that again: passed over by rule 1, or
-   made small, and replaced by its plain letters if ``alike.SMALL`` has some. Decimal digits of any script become 0 to 9.
-3. What is then a letter, a mark or a number (categories L, M and N) belongs to a word. Everything else ends it: signs of
+   accented letters become plain letters and marks; UAX #15), and each character of that again: passed over by rule 1,
+   or made small, and replaced by its plain letters if ``alike.SMALL`` has some. Decimal digits of any script become 0
+   to 9.
+3. What is then a letter, a mark or a number (categories L, M and N) belongs to a word. Everything else ends it: signs
+of
    ASCII stay as they are, so that what is written with them can still be seen, everything else becomes a blank.
 
 Only accents and vowel points of scripts that are also written without them are dropped (``DROPPED``). Other marks are

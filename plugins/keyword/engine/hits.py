@@ -58,8 +58,8 @@ class Hit:
     """A phrase of a term in a text: the code points from ``start`` up to, without, ``end``.
 
     ``hows``: every way in which it was disguised, the most telling last. ``severity``: the term's, or lower, and
-    ``why_severity`` in words. ``tried``: exclusions that might have applied and did not. ``read_as``: the words as they were
-    understood.
+    ``why_severity`` in words. ``tried``: exclusions that might have applied and did not. ``read_as``: the words as they
+    were understood.
     """
 
     policy: Policy

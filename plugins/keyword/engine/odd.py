@@ -1,8 +1,8 @@
 """Odd words: those that no list has, and what may be meant by them.
 
-A word that is not known may be written with repeated letters ("diiiie"), may have lost the g at its end, may be misspelt by
-one letter, or may be two words without a blank. Each reading must be made of words of policies or of plain English; whether
-it means anything is decided by the phrases, which must match as a whole.
+A word that is not known may be written with repeated letters ("diiiie"), may have lost the g at its end, may be
+misspelt by one letter, or may be two words without a blank. Each reading must be made of words of policies or of plain
+English; whether it means anything is decided by the phrases, which must match as a whole.
 """
 
 from __future__ import annotations

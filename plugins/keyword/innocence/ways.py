@@ -14,7 +14,9 @@ from ..library.model import Words, folded
 
 ADDRESSED = ("Mr", "Mrs", "Miss", "Ms", "Dr", "Sir")
 """What stands before a surname."""
-WITHIN_SURNAMES = frozenset(["al", "ap", "bin", "da", "de", "del", "della", "den", "der", "di", "dos", "du", "el", "la", "le", "st", "te", "ten", "ter", "van", "von"])
+WITHIN_SURNAMES = frozenset(
+    "al ap bin da de del della den der di dos du el la le st te ten ter van von".split()  # noqa: SIM905 - to be read
+)
 """Words with which a surname may begin: "van der Berg" is one."""
 
 

@@ -61,7 +61,9 @@ class TermEntry(Section):
         False, "Somebody speaks of themselves, or to somebody: as severe in a lesson and misspelt as ever."
     )
     pages_because: str = setting("", "Why it is also looked for in what is read. Needed with page or title.")
-    facts: dict[FactName, Fact] = setting({}, "What else is known: a drug's other names, effects and class for example.")
+    facts: dict[FactName, Fact] = setting(
+        {}, "What else is known: a drug’s other names, effects and class for example."
+    )
     picture: bool = setting(True, "Whether a picture of the page is kept.")
     alert: bool | None = setting(None, "Whether somebody is alerted. Without it: if it is severe.")
     clip_seconds: int | None = setting(
@@ -83,7 +85,9 @@ class Defaults(Section):
     """What a term has that does not say otherwise."""
 
     severity: Severity | None = setting(None, "How bad a term is.")
-    surfaces: tuple[Surface, ...] = setting((Surface.TYPED, Surface.EMAIL, Surface.SEARCH), "Where a term is looked for.", min_length=1)
+    surfaces: tuple[Surface, ...] = setting(
+        (Surface.TYPED, Surface.EMAIL, Surface.SEARCH), "Where a term is looked for.", min_length=1
+    )
 
 
 class PolicyFile(Section):
@@ -108,7 +112,8 @@ class PolicyFile(Section):
         if info.context == SHIPPED:
             return self
         found = [*self._wrong_ids(), *self._wrong_terms()]
-        if not found and (count := len({form for term in self.terms for form in self._forms(term.phrases)})) > MOST_PHRASES:
+        count = 0 if found else len({form for term in self.terms for form in self._forms(term.phrases)})
+        if count > MOST_PHRASES:
             words = f"all phrases together stand for {count:,}; every device has to hold them"
             found.append(Wrong(words, ("terms",), f"at most {MOST_PHRASES:,}"))
         if found:
@@ -175,7 +180,8 @@ class PolicyFile(Section):
         assert severity is not None
         severe = severity is Severity.SEVERE
         return Term(
-            term.id, shortest(self._forms(term.phrases)), " ".join(term.definition.split()), severity, self._surfaces(term),
+            term.id, shortest(self._forms(term.phrases)), " ".join(term.definition.split()), severity,
+            self._surfaces(term),
             term.language, term.matching, self._forms(term.near), term.within, self._forms(term.unless), term.personal,
             term.pages_because, dict(term.facts), term.picture, severe if term.alert is None else term.alert,
             (CLIP_SECONDS if severe else 0) if term.clip_seconds is None else term.clip_seconds,

@@ -1,7 +1,7 @@
 """The supplied policies, quickly: every process of the appliance reads them when it starts.
 
-As Python keeps its compiled modules beside their sources, what was read of a policy is kept in ``__pycache__`` beside its
-file, under the digest of the file, if that folder may be written. It is as trustworthy as the modules beside it.
+As Python keeps its compiled modules beside their sources, what was read of a policy is kept in ``__pycache__`` beside
+its file, under the digest of the file, if that folder may be written. It is as trustworthy as the modules beside it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def _policy(file: Path) -> Policy:
     policy = PolicyFile.model_validate(load_shipped_yaml(file), context=SHIPPED).policy()
     with suppress(OSError):
         kept.parent.mkdir(exist_ok=True)
-        write_atomically(kept, json.dumps({"digest": digest, "policy": as_json(policy)}, ensure_ascii=False).encode(), 0o644)
+        content = json.dumps({"digest": digest, "policy": as_json(policy)}, ensure_ascii=False)
+        write_atomically(kept, content.encode(), 0o644)
     return policy
 
 

@@ -1,4 +1,5 @@
-"""The engine on policies of a few terms: every way of writing, what stands around, places, and texts made to be slow."""
+"""The engine on policies of a few terms: every way of writing, what stands around, places, and texts made to be
+slow."""
 
 from __future__ import annotations
 
@@ -183,9 +184,12 @@ def test_the_same_text_gives_the_same_hits(text: str) -> None:
 
 
 TRAPS = {
-    "a ": "a ", "*a": "*a", "a*": "a*", "@": "@", "@ ": "@ ", "k.i.l.l.": "k.i.l.l.", "one word": "a", "digits": "1", "1a": "1a",
-    "%25": "%25", "http://": "http://a.b/", "a.": "a.", "accents": "e\u0301\u0323", "joined": "greengiant", "odd": "grenn gaint ",
-    "hit": "green giant ", "near": "martians hate ", "chinese": "我想自杀", "mixed": "g r33n_g!4nt %41 ", "!": "!", "-": "-a", "newlines": "a\n",
+    "a ": "a ", "*a": "*a", "a*": "a*", "@": "@", "@ ": "@ ", "k.i.l.l.": "k.i.l.l.", "one word": "a",
+    "digits": "1", "1a": "1a",
+    "%25": "%25", "http://": "http://a.b/", "a.": "a.", "accents": "e\u0301\u0323", "joined": "greengiant",
+    "odd": "grenn gaint ",
+    "hit": "green giant ", "near": "martians hate ", "chinese": "我想自杀", "mixed": "g r33n_g!4nt %41 ", "!": "!",
+    "-": "-a", "newlines": "a\n",
 }  # fmt: skip
 
 

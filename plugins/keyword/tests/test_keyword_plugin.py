@@ -87,7 +87,8 @@ async def test_a_policy_with_mistakes_is_a_mistake_of_the_settings(appliance_hom
     told = [str(mistake) for mistake in caught.value.mistakes]
     assert told == [
         f'{file}:5: date: "soon" is not a date, expected a date such as 2026-09-01',
-        f'{file}:11: terms[0].severity: "mild" is not one of the choices, expected one of: severe, moderate, minor or nothing',
+        f'{file}:11: terms[0].severity: "mild" is not one of the choices, expected one of: severe, moderate, minor or '
+        "nothing",
     ]
 
 

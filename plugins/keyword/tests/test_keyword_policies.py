@@ -71,7 +71,7 @@ def mistakes(folder: Path) -> list[str]:
 
 def test_the_thirteen_policies_are_there_with_depth() -> None:
     assert sorted(BY_NAME) == sorted([*THIRTEEN, *BESIDE])
-    assert {name: len(BY_NAME[name].terms) for name, fewest in THIRTEEN.items() if len(BY_NAME[name].terms) < fewest} == {}
+    assert [name for name, fewest in THIRTEEN.items() if len(BY_NAME[name].terms) < fewest] == []
     assert {policy.name: policy.category for policy in POLICIES if policy.category != policy.name} == BESIDE
     assert {policy.name for policy in POLICIES if policy.hidden} == {"illegal"}
 
@@ -121,13 +121,16 @@ def test_no_short_term_is_found_outside_typed_text(surface: Surface) -> None:
         if sum(map(len, folded(phrase))) < 4 and phrase.isascii()
     }  # fmt: skip
     assert short
-    assert [phrase for phrase in short if any(folded(one.phrase) == folded(phrase) for one in seen(phrase, surface))] == []
+    found = {phrase for phrase in short for one in seen(phrase, surface) if folded(one.phrase) == folded(phrase)}
+    assert found == set()
 
 
 @pytest.mark.parametrize("word", [
-    "gay", "lesbian", "bisexual", "trans", "transgender", "queer", "Muslim", "Muslims", "Islam", "Jew", "Jews", "Jewish",
+    "gay", "lesbian", "bisexual", "trans", "transgender", "queer", "Muslim", "Muslims", "Islam", "Jew", "Jews",
+    "Jewish",
     "Christian", "Hindu", "Sikh", "black", "white", "Asian", "African", "immigrant", "refugees", "disabled", "autistic",
-    "women", "girls", "Gypsy", "Traveller", "Pakistani", "Polish", "jihad", "Quran", "hijab", "mosque", "xxx", "Ana", "88",
+    "women", "girls", "Gypsy", "Traveller", "Pakistani", "Polish", "jihad", "Quran", "hijab", "mosque", "xxx",
+    "Ana", "88",
 ])  # fmt: skip
 def test_who_somebody_is_is_never_found(word: str) -> None:
     for text in (word, f"I am {word}", f"my friend is {word}", f"{word} people in our town", f"what does {word} mean"):
@@ -277,7 +280,8 @@ def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
         ("  - id: green-giant\n    phrases", "  - phrases", ":9: terms[0].id: this is missing"),
         ("id: green-giant", "id: Green Giant", ":9: terms[0].id: \"Green Giant\" does not have the right form"),
         ("[typed, search]", "[typed, screen]", ":12: terms[0].surfaces[1]: \"screen\" is not one of the choices"),
-        ("[typed, search]", "[typed, page]", ":9: terms[0]: the term is looked for in what is read, and does not say why"),
+        ("[typed, search]", "[typed, page]", ":9: terms[0]: the term is looked for in what is "
+         "read, and does not say why"),
         ("[green giant, the giant]", "[]", ":10: terms[0].phrases: this is too short"),
         ("green giant,", "'?!',", ":10: terms[0].phrases[0]: the phrase '?!' is so short that it would be found "
          "everywhere, expected 3 letters or more"),

@@ -1,77 +1,92 @@
-// SipHash-2-4 (Aumasson and Bernstein 2012) in halves of 32 bits.
+// SipHash-2-4 (Aumasson and Bernstein 2012), in halves of 32 bits: it is taken of hundreds of runs of words in a moment.
 
+const LONGEST = 1024; // bytes of a text; of a longer one the rest is passed over, and no phrase is so long
 const encoder = new TextEncoder();
+const message = new Uint8Array(LONGEST + 8);
+const blocks = new DataView(message.buffer);
 
-// A function from a text to its hash under a key (128 bits, base64url): 11 characters of base64url.
+// A function from a text to its hash under a key (128 bits, base64url): the first 53 bits as a number.
 export function hasher(key) {
-  const bytes = Uint8Array.from(atob(key.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
-  const words = new DataView(bytes.buffer);
-  const [k0, k1, k2, k3] = [0, 4, 8, 12].map((at) => words.getUint32(at, true) | 0);
-  return (text) => base64url(siphash(k0, k1, k2, k3, encoder.encode(text)));
+  const words = new DataView(bytesOf(key).buffer);
+  const [k0, k1, k2, k3] = [0, 4, 8, 12].map((at) => words.getInt32(at, true));
+  return (text) => {
+    const { written } = encoder.encodeInto(text, message.subarray(0, LONGEST));
+    return siphash(k0, k1, k2, k3, written);
+  };
 }
 
-// The state: four numbers of 64 bits, the low half of each first.
-function siphash(k0, k1, k2, k3, message) {
-  const v = new Int32Array([
-    k0 ^ 0x70736575, k1 ^ 0x736f6d65, k2 ^ 0x6e646f6d, k3 ^ 0x646f7261,
-    k0 ^ 0x6e657261, k1 ^ 0x6c796765, k2 ^ 0x79746573, k3 ^ 0x74656462,
-  ]);
-  const blocks = new DataView(new ArrayBuffer((message.length + 8) & ~7));
-  new Uint8Array(blocks.buffer).set(message);
-  blocks.setUint8(blocks.byteLength - 1, message.length);
-  for (let at = 0; at < blocks.byteLength; at += 8) {
-    const [low, high] = [blocks.getInt32(at, true), blocks.getInt32(at + 4, true)];
-    v[6] ^= low;
-    v[7] ^= high;
-    round(v);
-    round(v);
-    v[0] ^= low;
-    v[1] ^= high;
+// The number of a hash that the box has written down (64 bits, base64url).
+export function numberOf(hash) {
+  const words = new DataView(bytesOf(hash).buffer);
+  return number(words.getInt32(0, true), words.getInt32(4, true));
+}
+
+function number(low, high) {
+  return (high >>> 11) * 0x100000000 + (low >>> 0);
+}
+
+function bytesOf(base64url) {
+  return Uint8Array.from(atob(base64url.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
+}
+
+// Of the bytes in `message`. The state is four numbers, each in two halves: l for the low one, h for the high one.
+function siphash(k0, k1, k2, k3, length) {
+  let [al, ah] = [k0 ^ 0x70736575, k1 ^ 0x736f6d65];
+  let [bl, bh] = [k2 ^ 0x6e646f6d, k3 ^ 0x646f7261];
+  let [cl, ch] = [k0 ^ 0x6e657261, k1 ^ 0x6c796765];
+  let [dl, dh] = [k2 ^ 0x79746573, k3 ^ 0x74656462];
+  const end = (length + 8) & ~7;
+  message.fill(0, length, end);
+  message[end - 1] = length;
+  for (let at = 0; at <= end; at += 8) {
+    const isLast = at === end;
+    const [low, high] = isLast ? [0, 0] : [blocks.getInt32(at, true), blocks.getInt32(at + 4, true)];
+    if (isLast) cl ^= 0xff;
+    dl ^= low;
+    dh ^= high;
+    for (let rounds = isLast ? 4 : 2; rounds > 0; rounds--) {
+      let [l, h] = [0, 0];
+      // a += b; b = b <<< 13 ^ a; a <<<= 32
+      l = (al >>> 0) + (bl >>> 0);
+      ah = (ah + bh + (l > 0xffffffff ? 1 : 0)) | 0;
+      al = l | 0;
+      l = (bl << 13) | (bh >>> 19);
+      h = (bh << 13) | (bl >>> 19);
+      bl = l ^ al;
+      bh = h ^ ah;
+      l = al;
+      al = ah;
+      ah = l;
+      // c += d; d = d <<< 16 ^ c
+      l = (cl >>> 0) + (dl >>> 0);
+      ch = (ch + dh + (l > 0xffffffff ? 1 : 0)) | 0;
+      cl = l | 0;
+      l = (dl << 16) | (dh >>> 16);
+      h = (dh << 16) | (dl >>> 16);
+      dl = l ^ cl;
+      dh = h ^ ch;
+      // a += d; d = d <<< 21 ^ a
+      l = (al >>> 0) + (dl >>> 0);
+      ah = (ah + dh + (l > 0xffffffff ? 1 : 0)) | 0;
+      al = l | 0;
+      l = (dl << 21) | (dh >>> 11);
+      h = (dh << 21) | (dl >>> 11);
+      dl = l ^ al;
+      dh = h ^ ah;
+      // c += b; b = b <<< 17 ^ c; c <<<= 32
+      l = (cl >>> 0) + (bl >>> 0);
+      ch = (ch + bh + (l > 0xffffffff ? 1 : 0)) | 0;
+      cl = l | 0;
+      l = (bl << 17) | (bh >>> 15);
+      h = (bh << 17) | (bl >>> 15);
+      bl = l ^ cl;
+      bh = h ^ ch;
+      l = cl;
+      cl = ch;
+      ch = l;
+    }
+    al ^= low;
+    ah ^= high;
   }
-  v[4] ^= 0xff;
-  for (let rounds = 0; rounds < 4; rounds++) round(v);
-  return [v[0] ^ v[2] ^ v[4] ^ v[6], v[1] ^ v[3] ^ v[5] ^ v[7]];
-}
-
-function round(v) {
-  add(v, 0, 2);
-  turn(v, 2, 13);
-  mix(v, 2, 0);
-  swap(v, 0);
-  add(v, 4, 6);
-  turn(v, 6, 16);
-  mix(v, 6, 4);
-  add(v, 0, 6);
-  turn(v, 6, 21);
-  mix(v, 6, 0);
-  add(v, 4, 2);
-  turn(v, 2, 17);
-  mix(v, 2, 4);
-  swap(v, 4);
-}
-
-function add(v, to, other) {
-  const low = (v[to] >>> 0) + (v[other] >>> 0);
-  v[to + 1] += v[other + 1] + (low > 0xffffffff ? 1 : 0);
-  v[to] = low;
-}
-
-function mix(v, to, other) {
-  v[to] ^= v[other];
-  v[to + 1] ^= v[other + 1];
-}
-
-function turn(v, at, bits) {
-  const [low, high] = [v[at], v[at + 1]];
-  v[at] = (low << bits) | (high >>> (32 - bits));
-  v[at + 1] = (high << bits) | (low >>> (32 - bits));
-}
-
-function swap(v, at) {
-  [v[at], v[at + 1]] = [v[at + 1], v[at]];
-}
-
-function base64url([low, high]) {
-  const bytes = new Uint8Array(new Int32Array([low, high]).buffer); // devices are little-endian, as the hash is written
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replace("=", "");
+  return number(al ^ bl ^ cl ^ dl, ah ^ bh ^ ch ^ dh);
 }

@@ -5,10 +5,11 @@
     key      of the hash (SipHash-2-4), base64url: of this box alone, so no table that was made elsewhere helps
     words    for each surface of a browser, how many words phrases have there; letters likewise, in scripts without blanks
     hashes   by the hash of a phrase, where it is looked for; or that, what must stand near it, and within how many words
-    near     by a name, hashes of the words of which one must stand near; "hat*" is hashed with its star
+    near     by a name, hashes of what must stand near; "hat*" is hashed with its star, behind which nothing more is asked
+             for; longestNear: how many words that has at most
 
 What is hashed are words in plain forms with blanks between them. A device finds them as they are written and in plain
-forms, in no other disguise. Of several words that must stand near, the first is enough there: the box judges again.
+forms, in no other disguise.
 
 A device has to have the key, so whoever takes both out of it can try names and phrases one by one. It keeps them from
 being read, not from being guessed; and a key for each device would keep off nobody who has one device.
@@ -37,7 +38,9 @@ class Hashes:
         self._hasher = hasher(key)
         self._terms = {f"{policy.name}/{term.id}": term for policy in policies for term in policy.terms}
         self._phrases = {name: self._hashed(term) for name, term in self._terms.items()}
-        self._near = {term.near: self._all(_first_words(term.near)) for term in self._terms.values() if term.near}
+        nears = {term.near: _near_texts(term.near) for term in self._terms.values() if term.near}
+        self._near = {near: [self._hash(text) for text in texts] for near, texts in nears.items()}
+        self._longest_near = max((text.count(" ") + 1 for texts in nears.values() for text in texts), default=0)
 
     def of(self, wanted: Mapping[str, int]) -> dict[str, Any]:
         """What is sent of the terms that are wanted, by "policy/term" where; nothing if no hidden one is."""
@@ -56,7 +59,8 @@ class Hashes:
         if not hashes:
             return {}
         numbers = {kind: [sorted(found) for found in all_of_them] for kind, all_of_them in counts.items()}
-        return {"key": _base64url(self._key), **numbers, "hashes": dict(sorted(hashes.items())), "near": near}
+        found = {"key": _base64url(self._key), **numbers, "hashes": hashes}
+        return {**found, "near": near, "longestNear": self._longest_near}
 
     def _both(self, other: Any, bits: int, term: Term, near: dict[str, list[str]]) -> Any:
         """How a phrase counts. One that two terms have counts where either does; then nothing has to stand near it."""
@@ -72,9 +76,6 @@ class Hashes:
     def _hashed(self, term: Term) -> list[_Phrase]:
         return [(text, self._hash(text), is_solid) for text, is_solid in _texts(term)]
 
-    def _all(self, texts: Collection[str]) -> list[str]:
-        return [self._hash(text) for text in texts]
-
     def _hash(self, text: str) -> str:
         return _base64url(self._hasher(text.encode()))
 
@@ -89,8 +90,9 @@ def _texts(term: Term) -> Iterator[tuple[str, bool]]:
     return iter(found.items())
 
 
-def _first_words(phrases: Collection[str]) -> list[str]:
-    return sorted({form.split()[0] for form in near_forms(phrases)})
+def _near_texts(phrases: Collection[str]) -> list[str]:
+    """What has to stand near, up to its first star."""
+    return sorted({form[: form.find("*") + 1] or form for form in near_forms(phrases)})
 
 
 def _base64url(content: bytes) -> str:

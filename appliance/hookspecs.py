@@ -443,6 +443,20 @@ class Hooks:
         """
 
     @_spec
+    def browser_files(self) -> Mapping[str, bytes]:  # type: ignore[empty-body]
+        """Files for browsers that are made, beside those in the plugin's folder ``browser``: by their path in it.
+
+        Asked once, when the extension is packed at the start of the appliance. So a table that the plugin's Python code
+        has need not be written down a second time. If it fails, browsers do without the plugin.
+
+        Example::
+
+            @hook
+            def browser_files(self) -> dict[str, bytes]:
+                return {"generated/words.js": f"export const words = {json.dumps(WORDS)};".encode()}
+        """
+
+    @_spec
     def register_commands(self) -> Sequence[Command]:  # type: ignore[empty-body]
         """Commands of the command line. They run in the appliance that runs; without one they say so.
 

@@ -129,7 +129,7 @@ def _noting(name: str, failed: dict[str, str]) -> Iterator[None]:
 def _answer(question: Mapping[str, Any], detectors: Mapping[str, Detector], containment: Containment) -> dict[str, Any]:
     name = str(question["detector"])
     observation = Observation.of_json(question["observation"])
-    detect = partial(_findings, detectors[name], observation)
+    detect = partial(plain_findings, detectors[name], observation)
     try:
         findings = containment.call(name.partition(".")[0], name, detect)
     except (PluginFailure, ApplianceError) as failure:
@@ -137,7 +137,7 @@ def _answer(question: Mapping[str, Any], detectors: Mapping[str, Detector], cont
     return {"id": question["id"], "findings": findings}
 
 
-def _findings(detector: Detector, observation: Observation) -> list[Any]:
+def plain_findings(detector: Detector, observation: Observation) -> list[Any]:
     """Plain data. What is no list of findings is the detector's failure, like anything that it raises."""
     findings = [_as_finding(item).as_json() for item in detector.detect(observation)]
     return list(json.loads(json.dumps(findings)))

@@ -361,6 +361,19 @@ class Plugins:
                 log.warning("%s has no policy for devices: %s", name, error)
         return found
 
+    def browser_files(self) -> dict[str, Mapping[str, bytes]]:
+        """What each plugin that was let in has made for browsers, by its name; one that fails is not in it."""
+        found: dict[str, Mapping[str, bytes]] = {}
+        for name in self._registered:
+            try:
+                files = dict(self._ask(name, "browser_files"))
+                if any(not isinstance(path, str) or not isinstance(content, bytes) for path, content in files.items()):
+                    raise PluginError("browser_files must return bytes by path.")
+                found[name] = files
+            except (ApplianceError, TypeError, ValueError) as error:
+                log.warning("Browsers do without %s: %s", name, error)
+        return found
+
     async def weigh(
         self, name: str, subject: Circumstances, observation: Observation, findings: Sequence[Finding]
     ) -> object:

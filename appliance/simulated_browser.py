@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from appliance.endpoints.policies import patched
 from appliance.sealing import Recipient, seal
 
 WAIT_SECONDS = 20.0
@@ -191,7 +192,8 @@ class SimulatedBrowser:
         message: dict[str, Any] = json.loads(frame.data)
         self.heard.append(message)
         if message["type"] == "policy":
-            self.policy, self.policy_version = message["policy"], message["version"]
+            self.policy = patched(self.policy, message["patch"]) if "patch" in message else message["policy"]
+            self.policy_version = message["version"]
         elif message["type"] == "welcome":
             self.welcome = message
         return message

@@ -9,7 +9,7 @@ import asyncio
 import json
 import secrets
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from appliance.config import Settings
 from appliance.endpoints.crx import crx
 from appliance.endpoints.extension import gather, generated, manifest
 from appliance.endpoints.messages import from_base64url, signed_bytes, to_base64url
+from appliance.endpoints.policies import Policies
 from appliance.exempt import Exempt, ExemptPlace
 from appliance.keys_on_disk import ExtensionKey
 from appliance.sealing import Keys, new_pair, open_envelope, read_header
 from appliance.signing import BrowserKey
+from appliance_plugins.keyword.needles.tables import PATH, tables_module
 
 VAULT = "0192f0a0-0000-7000-8000-000000000001"
 EPOCH = 3
@@ -35,6 +37,21 @@ NEEDLES = (
     {"id": "die", "words": ["want", "to", "die"], "surfaces": ["typed", "page", "title", "address", "search"]},
     {"id": "knife", "words": ["buy", "a", "knife"], "surfaces": ["typed", "search"]},
 )
+
+
+SURFACES = ("typed", "page", "title", "address", "search")
+
+
+def needles_of(needles: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Needles as the plugin sends them. ``needles``: {id, words, surfaces}."""
+    terms = {
+        one["id"]: {
+            "loose": " ".join(one["words"]),
+            "surfaces": sum(1 << SURFACES.index(surface) for surface in one["surfaces"]),
+        }
+        for one in needles
+    }
+    return {"terms": terms, "near": {}, "taught": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +84,16 @@ class ProtocolBox:
     port: int = 0
     _sockets: set[web.WebSocketResponse] = field(default_factory=set)
     _runner: web.AppRunner | None = None
-    _policies: int = 0
+    _serial: int = 0
+    sends_changes: bool = False
+    asked_for_whole: int = 0
+    version_sent: str = ""
 
     def __post_init__(self) -> None:
         private, self._public = new_pair()
         self._keys = Keys("a test", private)
         self._keys.put(VAULT, EPOCH, private)
+        self._policies = Policies(self.key.sign)
 
     @property
     def url(self) -> str:
@@ -125,7 +146,7 @@ class ProtocolBox:
         """The files of the extension."""
         folders = {"keyword": KEYWORD}
         about = {**manifest(self.key, EXEMPT, self.settings), "version": self.version}
-        files = {**gather(folders), **generated(folders, EXEMPT, self.settings)}
+        files = {**gather(folders, {"keyword": {PATH: tables_module()}}), **generated(folders, EXEMPT, self.settings)}
         return {**files, "manifest.json": json.dumps(about).encode()}
 
     async def _updates(self, request: web.Request) -> web.Response:
@@ -184,15 +205,25 @@ class ProtocolBox:
 
     def policy(self) -> dict[str, Any]:
         """The message that holds the policy as it is now; a new version each time."""
-        self._policies += 1
+        self._serial += 1
         intake = {"vault": VAULT, "epoch": EPOCH, "key": to_base64url(self._public)}
-        plugins = {"keyword": {"version": "1", "needles": list(self.needles)}, "not_here": {"anything": 1}}
-        policy = {"monitored": True, "intake": intake, "exempt": list(self.exempt), "own": list(self.own)}
-        return {"type": "policy", "version": f"v{self._policies}", "policy": {**policy, "plugins": plugins}}
+        plugins = {"keyword": needles_of(self.needles), "not_here": {"anything": self._serial}}
+        wanted = {"monitored": True, "intake": intake, "exempt": list(self.exempt), "own": list(self.own)}
+        policy = self._policies.of({**wanted, "plugins": plugins})
+        browser = self.hellos[-1]["key"] if self.hellos else ""
+        known = self.version_sent if self.sends_changes else ""
+        self.version_sent = policy.version
+        found: dict[str, Any] = json.loads(
+            self._policies.message(policy, browser=browser, serial=self._serial, known=known)
+        )
+        return found
 
     async def _hear(self, socket: web.WebSocketResponse, kind: WSMsgType, data: Any) -> None:
         if kind is WSMsgType.TEXT:
             message = json.loads(data)
+            if message["type"] == "whole":
+                self.asked_for_whole += 1
+                return
             assert message["type"] == "alive", message
             self.alive.append(message)
             await socket.send_json({"type": "alive", "time": 0})

@@ -135,7 +135,7 @@ def test_the_manifest_says_where_newer_versions_are(key: ExtensionKey, web_setti
 def test_every_file_that_the_manifest_names_is_there(key: ExtensionKey) -> None:
     settings, folders = config_of().settings, {"keyword": KEYWORD}
     about = packing.manifest(key, EXEMPT, settings)
-    files = {**packing.gather(folders), **packing.generated(folders, EXEMPT, settings)}
+    files = {**packing.gather(folders, {}), **packing.generated(folders, EXEMPT, settings)}
     named = [*about["content_scripts"][0]["js"], *about["icons"].values(), about["background"]["service_worker"]]
     assert {*named, about["storage"]["managed_schema"], "plugins/keyword/main.js"} <= set(files)
     assert set(json.loads(files["managed_schema.json"])["properties"]) == {
@@ -199,10 +199,11 @@ async def test_another_content_has_a_higher_version_and_the_same_content_the_sam
 ) -> None:
     monkeypatch.setattr(packing, "now", lambda: MORNING)
     folders: dict[str, Path] = {}
+    made: dict[str, dict[str, bytes]] = {}
 
     async def packed(settings: str = "") -> Extension:
         trial = f"storage: {{state_dir: {tmp_path}, run_dir: {tmp_path}}}\n{settings}"
-        extension = Extension(records, tmp_path, lambda: folders, EXEMPT, config_of(trial))
+        extension = Extension(records, tmp_path, lambda: folders, EXEMPT, config_of(trial), lambda: made)
         await extension.start()
         return extension
 
@@ -210,11 +211,15 @@ async def test_another_content_has_a_higher_version_and_the_same_content_the_sam
     assert (first.version, first.crx) == (again.version, again.crx)
     assert first.version == "2026.1124.905"
     folders["keyword"] = KEYWORD
+    assert (await packed()).version == "2026.1124.905"  # it could not make its files, so browsers do without it
+    made["keyword"] = {}
     assert (await packed()).version == "2026.1124.905.1"
     assert (await packed("web: {port: 444}")).version == "2026.1124.905.2"
     assert (await packed()).version == "2026.1124.905.3"  # not the old number again: browsers never go back
+    made["keyword"] = {"generated/tables.js": b"export const a = 1;"}
+    assert (await packed()).version == "2026.1124.905.4"
     monkeypatch.setattr(packing, "now", lambda: MORNING.replace(hour=10))
-    assert (await packed()).version == "2026.1124.905.3"
+    assert (await packed()).version == "2026.1124.905.4"
     (tmp_path / "trust" / EXTENSION_KEY).unlink()
     with pytest.raises(TrustError):
         await packed()

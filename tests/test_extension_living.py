@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from managed_chromium import ManagedChromium, managed_chromium, school_policy, why_not
@@ -15,9 +16,12 @@ from protocol_box import KEYWORD, NEEDLES, TOKEN, WAIT_SECONDS, ProtocolBox
 
 from appliance.access import Role
 from appliance.db import Row
+from appliance.endpoints.messages import to_base64url
+from appliance.endpoints.policies import signed_bytes
 from appliance.endpoints.tokens import NewToken
 from appliance.keys_on_disk import ExtensionKey
 from appliance.testing import Home, Running
+from appliance_plugins.keyword.needles.tables import tables_module
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -111,7 +115,7 @@ async def test_a_browser_waits_until_it_is_let_in_and_says_so(tmp_path: Path, bo
         await write(page, f"I {TERM}")
         worker = browser.context.service_workers[0]
         async with asyncio.timeout(WAIT_SECONDS):
-            assert await worker.evaluate("chrome.storage.local.get()") == {}
+            assert await worker.evaluate("chrome.storage.local.get()") == {"policySerial": 1}
         assert not box.received
 
 
@@ -129,7 +133,7 @@ async def test_a_browser_shows_the_same_key_for_ever_and_the_enrolment_key_once(
         assert second["key"] == first["key"]
         assert second["counter"] > first["counter"]
         assert "token" not in second
-        assert second["policy"] == "v1"
+        assert (second["policy"], second["policySerial"]) == (box.version_sent, 1)
         box.knows.clear()  # the box was set up anew, and asks again
         await box.stop()
         await box.start()
@@ -318,6 +322,50 @@ async def test_a_new_policy_applies_to_open_pages(tmp_path: Path, box: ProtocolB
         assert [one.content["text"] for one in box.received] == [f"Here I {TERM}"]
 
 
+async def test_what_has_changed_is_enough_and_what_is_forged_or_old_is_refused(
+    tmp_path: Path, box: ProtocolBox
+) -> None:
+    async with managed_chromium(tmp_path / "chromium", policy_of(box), HOSTS) as browser:
+        await box.until(lambda: box.hellos)
+        page = await forum(browser, box)
+        await reading(browser, box, page)
+        box.sends_changes = True
+        box.needles = (*NEEDLES, {"id": "x", "words": ["blue", "cheese"], "surfaces": ["typed"]})
+        change = box.policy()
+        assert "policy" not in change
+        assert list(change["patch"]["plugins"]["keyword"]["terms"]) == ["x"]
+        await box.tell(change)
+        await until_noticed(box, page, "Some blue cheese")
+        # nothing of these is taken: the one before stays
+        box.sends_changes, box.needles = False, ()
+        good = box.policy()
+        other_browser = {**good, "signature": to_base64url(box.key.sign(signed("AAAA", good)))}
+        other_box = {**good, "signature": to_base64url(bytes(256))}
+        older = {**good, "serial": 1, "signature": to_base64url(box.key.sign(signed(box.hellos[-1]["key"], good, 1)))}
+        other_content = {**good, "policy": {**good["policy"], "monitored": False}}
+        for forged in (other_browser, other_box, older, other_content):
+            await box.tell(forged)
+        await until_noticed(box, page, "More blue cheese")
+        # what does not fit is asked for as a whole
+        await box.tell({**change, "serial": 99, "from": "of another one"})
+        await box.until(lambda: box.asked_for_whole)
+        await browser.kill()
+        await browser.start()
+        await box.until(lambda: len(box.hellos) == 2)
+        assert box.hellos[-1]["policySerial"] == change["serial"]
+        assert box.hellos[-1]["policy"] == change["version"]
+
+
+def signed(browser: str, message: Mapping[str, Any], serial: int | None = None) -> bytes:
+    return signed_bytes(browser, message["serial"] if serial is None else serial, message["version"])
+
+
+async def until_noticed(box: ProtocolBox, page: Page, words: str) -> None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while words not in {one.content["text"] for one in box.received}:
+            await write(page, words)
+
+
 # The whole box
 
 
@@ -326,7 +374,9 @@ async def test_a_browser_gets_the_extension_from_a_real_box_and_what_it_notices_
 ) -> None:
     watcher = tmp_path / "watcher"
     shutil.copytree(KEYWORD / "browser", watcher / "browser")
-    (watcher / "__init__.py").write_text(PLUGIN, encoding="utf-8")
+    tables = tmp_path / "tables.js"
+    tables.write_bytes(tables_module())
+    (watcher / "__init__.py").write_text(PLUGIN.replace("TABLES", str(tables)), encoding="utf-8")
     appliance_home.add_plugin(watcher)
     appliance_home.write("plugins: {watcher: {}}")
     running = await start_appliance(appliance_home)
@@ -363,6 +413,8 @@ async def rows(running: Running, question: str, page: Page | None = None) -> lis
 PLUGIN = f'''\
 """Notices the test phrase."""
 
+from pathlib import Path
+
 from appliance.api import Detector, Finding, Section, Severity, Surface, hook
 
 PHRASE = "{TEST_PHRASE}"
@@ -391,5 +443,9 @@ class Plugin:
 
     @hook
     async def endpoint_policy(self, device):
-        return {{"needles": [{{"id": "t1", "words": PHRASE.split(), "surfaces": ["typed"]}}]}}
+        return {{"terms": {{"t1": {{"loose": PHRASE, "surfaces": 1}}}}, "near": {{}}, "taught": ""}}
+
+    @hook
+    def browser_files(self):
+        return {{"generated/tables.js": Path("TABLES").read_bytes()}}
 '''

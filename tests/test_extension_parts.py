@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from playwright.async_api import Browser, Page, async_playwright
-from protocol_box import EPOCH, VAULT, ProtocolBox
+from protocol_box import EPOCH, VAULT, ProtocolBox, needles_of
 
 from appliance.endpoints.messages import from_base64url
 from appliance.keys_on_disk import ExtensionKey
@@ -89,13 +89,13 @@ async def test_needles_are_found_as_whole_words_on_their_surfaces(page: Page) ->
                 [id, text.slice(start, end)]));
         }""",
         [
-            {
-                "needles": [
+            needles_of(
+                [
                     {"id": "1", "words": ["want", "to", "die"], "surfaces": ["typed", "page"]},
                     {"id": "2", "words": ["want"], "surfaces": ["typed"]},
                     {"id": "3", "words": [], "surfaces": ["typed"]},
                 ]
-            },
+            ),
             [
                 ("I WANT — to\n\N{MATHEMATICAL BOLD SMALL D}ie!", "typed"),
                 ("I want to die", "page"),

@@ -10,7 +10,6 @@ answer about that one has changed; otherwise each in its turn.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ipaddress
 import json
 import logging
@@ -27,8 +26,9 @@ from typing import Any, Protocol
 
 from appliance.clock import now, stamp
 from appliance.endpoints.enrolment import Endpoint, Enrolment, Seen, Whereabouts
-from appliance.endpoints.messages import NONCE_BYTES, Alive, Hello, Malformed, challenge, read_alive, read_hello
+from appliance.endpoints.messages import NONCE_BYTES, Alive, Hello, Malformed, Whole, challenge, read_hello, read_later
 from appliance.endpoints.pace import Pace, Paces
+from appliance.endpoints.policies import Policies
 from appliance.errors import ApplianceError, StoreError
 from appliance.monitoring.switching import Monitored, Monitoring
 from appliance.observations import EndpointDevice
@@ -159,7 +159,12 @@ class Connection:
     who: Who = NOBODY_YET
     monitored: Monitored = NOT_YET
     asked: Mapping[str, Any] | None = None
+    key: str = ""
+    """Its public key, as it says it."""
     policy_version: str = ""
+    """What it has."""
+    policy_serial: int = 0
+    """The highest number that one of its policies had: a lower one is refused."""
     sending: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One policy at a time, so that the newest comes last."""
     changed: bool = True
@@ -172,14 +177,6 @@ class Connection:
     def is_current(self) -> bool:
         """Whether it has been told what it is to know now."""
         return self.asked is not None and self.sent is self.asked
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What a browser is to know, ready to be sent."""
-
-    version: str
-    text: str
 
 
 Common = Callable[[], Mapping[str, Any]]
@@ -200,11 +197,12 @@ class Connections:
         common: Common,
         newest: Callable[[], str],
         closing: Callable[[], Coroutine[Any, Any, None]],
+        sign: Callable[[bytes], bytes],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``networks``: the school's, beside private ones. ``newest``: the version of the extension that is given out.
 
-        ``closing`` returns when the appliance stops.
+        ``closing`` returns when the appliance stops. ``sign``: policies, with the key of the extension.
         """
         self._enrolment = enrolment
         self._directory = directory
@@ -225,7 +223,7 @@ class Connections:
         self._where = Whereabouts({}, {})
         self._directory_changes = -1
         self._learning = asyncio.Lock()
-        self._policies: dict[str, Policy] = {}
+        self._policies = Policies(sign)
         self._wake = asyncio.Event()
         self._turn = 0
         self._everybody = False
@@ -401,6 +399,8 @@ class Connections:
         """The newer of two connections with one key stays."""
         connection = Connection(wire, endpoint, hello.profile, hello.version, hello.queued, hello.dropped)
         connection.clock_offset = _offset(hello.time)
+        connection.key = hello.spelled_key
+        connection.policy_version, connection.policy_serial = hello.policy, hello.policy_serial
         before = self._live.get(endpoint.id)
         self._live[endpoint.id] = connection
         self._left.pop(endpoint.id, None)
@@ -419,7 +419,7 @@ class Connections:
             if not connection.messages.take():
                 raise Malformed("too many messages")
             if isinstance(frame, str):
-                await self._take_alive(connection, read_alive(frame))
+                await self._take_words(connection, read_later(frame))
             elif connection.welcomed:
                 connection.changed = True
                 await connection.wire.send(_json(await self._intake.take(connection, frame)))
@@ -442,6 +442,13 @@ class Connections:
         await self._bring_up_to_date(connection)
         if connection.version != self._newest():
             await connection.wire.send(_json({"type": "update"}))
+
+    async def _take_words(self, connection: Connection, said: Alive | Whole) -> None:
+        if isinstance(said, Alive):
+            await self._take_alive(connection, said)
+        elif connection.welcomed:  # what has changed did not fit what it has
+            connection.policy_version = ""
+            await self._send_policy(connection)
 
     async def _take_alive(self, connection: Connection, alive: Alive) -> None:
         other = alive.profile != connection.profile
@@ -528,7 +535,6 @@ class Connections:
     async def _look(self) -> None:
         await self._enrolment.say_what_changed()
         await self.learn()
-        self._policies.clear()  # what nobody has any more is forgotten
         self._turn = (self._turn + 1) % TURNS
         all_of_them = [one for one in self._live.values() if one.welcomed]
         everybody = self._everybody or await self._any_answer_has_changed(all_of_them)
@@ -615,21 +621,15 @@ class Connections:
             return
         async with connection.sending:
             asked = connection.asked
-            policy = self._policy(asked)
+            policy = self._policies.of(asked)
             if policy.version != connection.policy_version:
-                await connection.wire.send(policy.text)
+                connection.policy_serial = max(_milliseconds(), connection.policy_serial + 1)
+                known, serial = connection.policy_version, connection.policy_serial
+                text = self._policies.message(policy, browser=connection.key, serial=serial, known=known)
+                await connection.wire.send(text)
                 connection.policy_version = policy.version
                 connection.changed = True
             connection.sent = asked
-
-    def _policy(self, wanted: Mapping[str, Any]) -> Policy:
-        content = json.dumps(wanted, sort_keys=True, separators=(",", ":"))
-        version = hashlib.sha256(content.encode()).hexdigest()[:32]
-        found = self._policies.get(version)
-        if found is None:
-            found = Policy(version, f'{{"type":"policy","version":"{version}","policy":{content}}}')
-            self._policies[version] = found
-        return found
 
     # Who was seen
 

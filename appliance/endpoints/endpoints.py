@@ -62,7 +62,9 @@ class Endpoints:
         self.tokens = Tokens(records, audit)
         self.enrolment = Enrolment(records, audit, directory.devices)
         self.enrolment.arrived = self._arrived
-        self.extension = Extension(records, settings.storage.state_dir, plugins.folders, exempt, config)
+        self.extension = Extension(
+            records, settings.storage.state_dir, plugins.folders, exempt, config, plugins.browser_files
+        )
         self.intake = Intake(
             detection,
             captures,
@@ -83,6 +85,7 @@ class Endpoints:
             self._common,
             lambda: self.extension.version,
             live.closing,
+            self.extension.sign,
         )
 
     async def start(self) -> None:

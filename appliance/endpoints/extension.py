@@ -4,7 +4,8 @@
 
     manifest.json, generated/     made here: they hold what is this school's own
     worker.js, content/, ...      appliance/endpoint/browser
-    plugins/<name>/               browser/ of each plugin that was let in, if it has browser/main.js
+    plugins/<name>/               browser/ of each plugin that was let in, if it has browser/main.js, and what the plugin
+                                  has made beside it (the hook browser_files)
 
 Another content gets a higher version, and browsers fetch it by themselves. The version is the time of packing, so that
 it also grows on a box that was set up anew with the same key.
@@ -54,6 +55,8 @@ MOST_OF_A_VERSION_PART = 65535
 DESCRIPTION_LENGTH = 132
 
 Version = tuple[int, ...]
+Made = Mapping[str, Mapping[str, bytes]]
+"""By plugin, files by their path in its folder for browsers."""
 
 
 class Extension:
@@ -66,11 +69,13 @@ class Extension:
         folders: Callable[[], Mapping[str, Path]],
         exempt: Exempt,
         config: Config,
+        made: Callable[[], Made],
     ) -> None:
-        """``folders``: the folder of each plugin that was let in, by name."""
+        """``folders``: the folder of each plugin that was let in, by name. ``made``: what they have made for browsers."""
         self._records = records
         self._trust = state_dir / "trust"
         self._folders = folders
+        self._made = made
         self._exempt = exempt
         self._settings = config.settings
         self._key: ExtensionKey | None = None
@@ -80,8 +85,9 @@ class Extension:
     async def start(self) -> None:
         """Pack it; the version is a new one if the content is. TrustError if its key was lost."""
         self._key = ExtensionKey.open(self._trust)
-        files = gather(self._folders())
-        files |= generated(self._folders(), self._exempt, self._settings)
+        made = self._made()
+        folders = {name: folder for name, folder in self._folders().items() if name in made}
+        files = {**gather(folders, made), **generated(folders, self._exempt, self._settings)}
         draft = manifest(self._key, self._exempt, self._settings)
         self._version = await self._version_of(content_sha256({**files, "manifest.json": _json(draft)}))
         self._crx = crx({**files, "manifest.json": _json({**draft, "version": self._version})}, self._key)
@@ -104,6 +110,10 @@ class Extension:
     def id(self) -> str:
         """How browsers and policies name it."""
         return self._open_key().extension_id
+
+    def sign(self, content: bytes) -> bytes:
+        """Sign something else that browsers are to believe; what is signed says what it is."""
+        return self._open_key().sign(content)
 
     @property
     def version(self) -> str:
@@ -141,11 +151,12 @@ def base_url(settings: Settings) -> str:
 # Content
 
 
-def gather(folders: Mapping[str, Path]) -> dict[str, bytes]:
-    """The files of the core's part and of each plugin's, by their path in the extension."""
+def gather(folders: Mapping[str, Path], made: Made) -> dict[str, bytes]:
+    """The files of the core's part and of each plugin's, with what it has made, by their path in the extension."""
     files = _files_of(resource("endpoint") / "browser", "")
     for name, folder in with_browser_part(folders).items():
         files |= _files_of(folder, f"plugins/{name}/")
+        files |= {f"plugins/{name}/{path}": content for path, content in made.get(name, {}).items()}
     return files
 
 

@@ -62,6 +62,16 @@ class Alive(_Said):
     time: int | None = Field(None, ge=0, le=_LATEST)
 
 
+class Whole(_Said):
+    """What has changed did not fit the policy that it has: it wants the whole."""
+
+    type: Literal["whole"]
+
+
+class _Later(_Said):
+    type: Literal["alive", "whole"]
+
+
 class Hello(_Said):
     """Who is there: a key, a signature that proves it, and what the browser says of itself."""
 
@@ -78,9 +88,15 @@ class Hello(_Said):
     serial: Annotated[str, _cut(LONGEST_REFERENCE)] = ""
     profile: Annotated[str, _cut(LONGEST_ADDRESS)] = ""
     policy: Annotated[str, _cut(64)] = ""
+    policy_serial: int = Field(0, ge=0, le=_LATEST - _MOST, alias="policySerial")
     queued: int = Field(0, ge=0, le=_MOST)
     dropped: int = Field(0, ge=0, le=_MOST)
     time: int | None = Field(None, ge=0, le=_LATEST)
+
+    @property
+    def spelled_key(self) -> str:
+        """Its public key, as it says it."""
+        return to_base64url(self.key)  # type: ignore[arg-type]
 
     def proves(self, host: str, nonce: bytes) -> bool:
         """Whether the key has signed this host, this nonce and this counter."""
@@ -104,6 +120,11 @@ def read_hello(text: str) -> Hello:
 def read_alive(text: str) -> Alive:
     """The sign of life in a frame. Raises ``Malformed``."""
     return _read(Alive, text)
+
+
+def read_later(text: str) -> Alive | Whole:
+    """What a browser says once it is known. Raises ``Malformed``."""
+    return _read(Whole, text) if _read(_Later, text).type == "whole" else _read(Alive, text)
 
 
 Said = TypeVar("Said", bound=_Said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,9 @@ from .choices.room import Choices
 from .detecting import Found, detect
 from .innocence.names import SchoolNames
 from .innocence.ways import exclusions
-from .judge import Judge
+from .judge import Judge, test_policy
+from .needles.room import Needles
+from .needles.tables import PATH, tables_module
 from .settings import Settings as KeywordSettings
 from .views import Views
 
@@ -61,7 +64,9 @@ class Plugin:
         self.bundles = Bundles(appliance, settings.bundle, settings.policies, bench_sentences, taken=self._own_names)
         self.choices = Choices(appliance, lambda: self.bundles.running.policies, _sentences)
         self.school_names = SchoolNames(appliance)
+        self.needles = Needles(appliance, self.choices.levels, test_policy(self._test_phrase))
         self.choices.when_changed = self._policies_changed
+        self.choices.when_levels_changed = self.needles.look_soon
         self.bundles.when_changed = self.choices.refresh
         self.views = Views(appliance, self.choices, appliance.config.place.resolve(settings.policies_dir))
 
@@ -72,6 +77,7 @@ class Plugin:
 
     @hook
     async def shutdown(self) -> None:
+        await self.needles.stop()
         await self.bundles.shutdown()
 
     def _own_names(self) -> frozenset[str]:
@@ -79,6 +85,7 @@ class Plugin:
 
     def _policies_changed(self) -> None:
         self.judge = Judge(self.choices.library.policies, self._test_phrase)
+        self.needles.take(self.choices.library.policies)
         self._appliance.detection.refresh_soon()
 
     @hook
@@ -133,7 +140,7 @@ class Plugin:
     async def data_for_detection(self) -> dict[str, Any]:
         """What the detection process needs beside the files, as JSON."""
         return {
-            "bundles": self.bundles.material.as_json(),
+            "bundles": await asyncio.to_thread(self.bundles.material.as_json),
             "choices": await self.choices.data_for_detection(),
             "names": await self.school_names.data_for_detection(),
         }
@@ -157,5 +164,9 @@ class Plugin:
         return await self.choices.weigh(subject, observation, self.bundles.weigh(findings))
 
     @hook
-    async def endpoint_policy(self, device: EndpointDevice) -> dict[str, Any]:
-        return self.judge.endpoint_policy(device.monitored)
+    async def endpoint_policy(self, device: EndpointDevice) -> Mapping[str, Any]:
+        return await self.needles.of(device)
+
+    @hook
+    def browser_files(self) -> Mapping[str, bytes]:
+        return {PATH: tables_module()}

@@ -43,9 +43,8 @@ class Settings(Section):
 
     set_texts: tuple[SetText, ...] = setting(
         (),
-        "Titles of books, plays and poems that are read in class, beside those that are known already. Words "
-        "of a policy "
-        "that stand in such a title raise nothing.",
+        "Titles of books, plays and poems that are read in class, beside those that are known already. Words of a "
+        "policy that stand in such a title raise nothing.",
         max_length=500,
     )
 

@@ -26,7 +26,7 @@ export class Connection {
   #isAskedAgain = false;
   #pausedUntil = 0;
 
-  // onPolicy({version, policy}) takes a policy; onState(state, isFinal) hears "unset", "away", "waiting", "refused", "in";
+  // onPolicy(message) takes a policy and answers as Policy.take does; onState(state, isFinal) hears "unset", "away", "waiting", "refused", "in";
   // isFinal: somebody has decided that it is not let in.
   constructor({ queue, policy, onPolicy, onState }) {
     this.queue = queue;
@@ -95,7 +95,8 @@ export class Connection {
       case "refused":
         return this.#refused(message);
       case "policy":
-        return this.onPolicy(message);
+        if ((await this.onPolicy(message)) === "whole") this.#tell({ type: "whole" });
+        return;
       case "kept":
       case "rejected":
         return this.#handedOver(message.id);
@@ -111,7 +112,7 @@ export class Connection {
     await queue.open();
     const told = { ...(await facts(set)), queued: queue.length, dropped: queue.dropped };
     const token = isKnown ? {} : { token: set.enrolToken };
-    const now = { policy: policy.version, time: Date.now() };
+    const now = { policy: policy.version, policySerial: policy.serial, time: Date.now() };
     this.#tell({ type: "hello", protocol: PROTOCOL, ...this.#proof, ...told, ...now, ...token });
   }
 

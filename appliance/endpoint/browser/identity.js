@@ -17,8 +17,18 @@ export async function prove(host, nonce) {
     utf8(LABEL), ZERO, utf8(host), ZERO, fromBase64url(nonce), ZERO, utf8(String(counter)),
   );
   const signature = await crypto.subtle.sign(SIGNATURE, pair.privateKey, message);
-  const spki = await crypto.subtle.exportKey("spki", pair.publicKey);
-  return { key: toBase64url(new Uint8Array(spki)), counter, signature: toBase64url(new Uint8Array(signature)) };
+  return { key: await spelled(pair.publicKey), counter, signature: toBase64url(new Uint8Array(signature)) };
+}
+
+// The public key as the box knows it: base64url of its SPKI.
+export async function publicKey() {
+  await makeOnce();
+  const { pair } = await within("identity", "readonly", (store) => store.get(KEPT_AS));
+  return spelled(pair.publicKey);
+}
+
+async function spelled(key) {
+  return toBase64url(new Uint8Array(await crypto.subtle.exportKey("spki", key)));
 }
 
 // Whether the box has taken the enrolment key from this browser: it is not shown again then.

@@ -3,26 +3,44 @@
 import { fromBase64url } from "./bytes.js";
 import { exempt as exemptWhenPacked } from "./generated/school.js";
 import { plugins } from "./generated/plugins.js";
+import { publicKey } from "./identity.js";
 import { Places } from "./places.js";
+import { isSigned, patched, versionOf } from "./signed.js";
 
 const KEPT_AS = "policy";
+const SERIAL = "policySerial"; // kept apart: it never goes down, even when the policy is forgotten
 
 export class Policy {
   #finders = [];
   #places = new Places(exemptWhenPacked);
+  #content = null;
   version = "";
+  serial = 0;
   monitored = false;
   intake = null;
 
   // Read what was kept; everything that needs the policy waits for this.
   async load() {
-    const { [KEPT_AS]: kept } = await chrome.storage.local.get(KEPT_AS);
+    const { [KEPT_AS]: kept, [SERIAL]: serial = 0 } = await chrome.storage.local.get([KEPT_AS, SERIAL]);
+    this.serial = serial;
     if (kept) this.#use(kept);
   }
 
-  async take({ version, policy }) {
+  // Take a policy, or what has changed in it. "taken"; "refused": it is not the box's, not for this browser or not newer;
+  // "whole": what has changed does not fit what is here. If it was not taken, the one before stays.
+  async take(message) {
+    const { version, serial } = message;
+    const isPatch = message.patch !== undefined;
+    if (isPatch && (message.from !== this.version || !this.#content)) return "whole";
+    if (!(serial > this.serial) || !(await isSigned(message, await publicKey(), chrome.runtime.getManifest().key))) {
+      return "refused";
+    }
+    const policy = isPatch ? patched(this.#content, message.patch) : message.policy;
+    if ((await versionOf(policy)) !== version) return isPatch ? "whole" : "refused";
     this.#use({ version, policy });
-    await chrome.storage.local.set({ [KEPT_AS]: { version, policy } });
+    this.serial = serial;
+    await chrome.storage.local.set({ [KEPT_AS]: { version, policy }, [SERIAL]: serial });
+    return "taken";
   }
 
   // The box has not let this device in, or not any more: nothing is looked for.
@@ -30,6 +48,7 @@ export class Policy {
     this.intake = null;
     this.monitored = false;
     this.version = "";
+    this.#content = null;
     this.#finders = [];
     await chrome.storage.local.remove(KEPT_AS);
   }
@@ -42,6 +61,7 @@ export class Policy {
     this.intake = intake; // from here on nothing can fail: a policy applies as a whole or not at all
     this.monitored = policy.monitored === true;
     this.version = version;
+    this.#content = policy;
     this.#places = places;
     this.#finders = finders;
   }

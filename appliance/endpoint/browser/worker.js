@@ -22,9 +22,12 @@ const pages = new Pages({ policy, noticing });
 const ready = policy.load().catch((error) => console.warn(`The kept policy is damaged: ${error.name}`));
 
 async function takePolicy(message) {
-  await policy.take(message);
+  const answer = await policy.take(message);
+  if (answer === "refused") console.warn("A policy was refused: it is not signed by the box, or older than the last one.");
+  if (answer !== "taken") return answer;
   await status.show();
   await pages.askAgain();
+  return answer;
 }
 
 async function takeState(state, isFinal) {

@@ -36,6 +36,14 @@ _FIELDS: Mapping[str, str] = {
     "clip_seconds": "how much of the screen is recorded",
 }
 """What of a term may change, in words."""
+_OF_POLICY: Mapping[str, str] = {
+    "title": "name",
+    "category": "what it is about",
+    "owner": "who answers for it",
+    "summary": "what it says of itself",
+    "hidden": "whether its terms are shown",
+}
+"""What of a policy may change beside its terms, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +65,14 @@ class PolicyChange:
     hidden: bool
     whole: str
     """``new`` if there was none of this name; else empty."""
+    fields: tuple[str, ...]
+    """What has changed beside its terms, in words."""
     new: tuple[TermChange, ...]
     changed: tuple[TermChange, ...]
     gone: tuple[TermChange, ...]
 
     def __bool__(self) -> bool:
-        return bool(self.whole or self.new or self.changed or self.gone)
+        return bool(self.whole or self.fields or self.new or self.changed or self.gone)
 
 
 def compare(before: Iterable[Policy], after: Iterable[Policy]) -> list[PolicyChange]:
@@ -81,6 +91,7 @@ def _compare(before: Policy | None, after: Policy) -> PolicyChange:
         after.title,
         hidden,
         "" if before is not None else "new",
+        _policy_fields(before, after) if before is not None else (),
         tuple(_change(term) for id_, term in new.items() if id_ not in old),
         tuple(
             _change(term, _changed_fields(old[id_], term))
@@ -89,6 +100,20 @@ def _compare(before: Policy | None, after: Policy) -> PolicyChange:
         ),
         tuple(_change(term) for id_, term in old.items() if id_ not in new),
     )
+
+
+def _policy_fields(before: Policy, after: Policy) -> tuple[str, ...]:
+    return tuple(
+        _policy_words(name, getattr(before, name), getattr(after, name))
+        for name in _OF_POLICY
+        if getattr(before, name) != getattr(after, name)
+    )
+
+
+def _policy_words(name: str, before: object, after: object) -> str:
+    if name == "hidden":
+        return "its terms are hidden from now on" if after else "its terms are shown from now on"
+    return _OF_POLICY[name] if name == "summary" else f"{_OF_POLICY[name]}: “{after}” instead of “{before}”"
 
 
 def _change(term: Term, fields: tuple[str, ...] = ()) -> TermChange:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from appliance.api import ApplianceError, Refused
 
+from ..choices.model import NAMES
 from ..library.model import Policy
 from .archive import BundleRefused
 from .imported import Kind
@@ -17,6 +18,9 @@ from .opening import Bundle, open_bundle
 from .running import Material, Running
 from .signatures import TrustedKey
 from .store import Kept
+
+RESERVED = frozenset({NAMES, *(kind.policy for kind in Kind)})
+"""Names of policies that the appliance makes itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,12 @@ class Forces:
 
     def check_names(self, bundle: Bundle) -> None:
         """Raise ``BundleRefused`` if a policy of the bundle has the name of one of the school's own."""
+        kept = sorted(RESERVED & {policy.name for policy in bundle.policies})
+        if kept:
+            raise BundleRefused(
+                f"It holds a policy called {', '.join(kept)}, which only the appliance makes.",
+                "Whoever publishes it has to give it another name.",
+            )
         taken = sorted(self.own_names & {policy.name for policy in bundle.policies})
         if taken:
             raise BundleRefused(

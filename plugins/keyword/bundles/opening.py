@@ -17,7 +17,7 @@ from .archive import MANIFEST, SIGNATURE, BundleRefused, unpack
 from .manifest import Manifest, check_files, read_manifest
 from .signatures import TrustedKey, check_signature
 
-_HIDDEN = re.compile(rb"^hidden:\s*true\b", re.MULTILINE)
+_OPEN = re.compile(rb"^hidden:[ \t]*false[ \t]*(?:#.*)?$", re.MULTILINE)
 MOST_LINES = 50
 """Mistakes that are told; the publisher's own tool tells all of them."""
 
@@ -104,7 +104,12 @@ def _read(name: str, content: bytes) -> Policy:
 
 
 def _told(name: str, content: bytes, mistakes: Sequence[Mistake], tell_all: bool) -> Iterator[str]:
-    if tell_all or not _HIDDEN.search(content):
+    if tell_all or not _may_be_hidden(content):
         yield from map(str, mistakes)
     else:
-        yield f"{name}: {len(mistakes)} mistakes, which are not shown because this policy is hidden."
+        yield f"{name}: {len(mistakes)} mistakes, which are not shown because this policy may be a hidden one."
+
+
+def _may_be_hidden(content: bytes) -> bool:
+    """Whether a file with mistakes may hold what no page shows. YAML can say so in many ways, and a mistake in any."""
+    return b"hidden" in _OPEN.sub(b"", content)

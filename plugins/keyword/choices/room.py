@@ -48,7 +48,7 @@ from .term_views import TermViews
 class Choices:
     """``supplied``: policies of files, asked again by ``refresh``. ``sentences``: made up, for previews.
 
-    ``when_changed`` is called after each change of what is looked for.
+    ``when_changed`` is called after each change of what is looked for, ``when_levels_changed`` after one of for whom.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Choices:
     ) -> None:
         records = appliance.records
         self.when_changed: Callable[[], None] = lambda: None
+        self.when_levels_changed: Callable[[], None] = lambda: None
         self.library = Library(supplied)
         self.store, self._level_store = Store(records), LevelStore(records)
         self._name_store, self._suggestion_store = NameStore(records), SuggestionStore(records)
@@ -108,6 +109,7 @@ class Choices:
         self.levels.declare()
         if self.levels.reading() != self.library.decisions.reading:
             self.refresh()
+        self.when_levels_changed()
 
     # What the plugin is made of
 

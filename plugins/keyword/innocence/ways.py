@@ -14,9 +14,7 @@ from ..library.model import Words, folded
 
 ADDRESSED = ("Mr", "Mrs", "Miss", "Ms", "Dr", "Sir")
 """What stands before a surname."""
-WITHIN_SURNAMES = frozenset(
-    "al ap bin da de del della den der di dos du el la le st te ten ter van von".split()  # noqa: SIM905 - to be read
-)
+WITHIN_SURNAMES = frozenset("al ap bin da de del della den der di dos du el la le st te ten ter van von".split())
 """Words with which a surname may begin: "van der Berg" is one."""
 
 

@@ -18,6 +18,8 @@ FEWEST_LETTERS = 3
 MOST_WORDS = 14
 SHIPPED = "shipped"
 """Context in which a file is read that came with the program and was checked before."""
+OF_THE_APPLIANCE = frozenset({"test", "unjudged"})
+"""Categories of findings that no policy makes."""
 MOST_PHRASES = 10_000
 """What all lines of a policy may stand for together: phrases that differ."""
 
@@ -111,7 +113,7 @@ class PolicyFile(Section):
     def _terms_are_right(self, info: ValidationInfo) -> Self:
         if info.context == SHIPPED:
             return self
-        found = [*self._wrong_ids(), *self._wrong_terms()]
+        found = [*self._wrong_category(), *self._wrong_ids(), *self._wrong_terms()]
         count = 0 if found else len({form for term in self.terms for form in self._forms(term.phrases)})
         if count > MOST_PHRASES:
             words = f"all phrases together stand for {count:,}; every device has to hold them"
@@ -119,6 +121,11 @@ class PolicyFile(Section):
         if found:
             raise WrongSettings(*found)
         return self
+
+    def _wrong_category(self) -> Iterator[Wrong]:
+        """What is in these is handled as no other finding is: without levels, or as nothing that matters."""
+        if self.category in OF_THE_APPLIANCE:
+            yield Wrong(f"the category {self.category} is the appliance’s own", ("category",), "another one")
 
     def _wrong_ids(self) -> Iterator[Wrong]:
         seen: set[str] = set()

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,13 @@ def _policy(file: Path) -> Policy:
 
 def as_json(policy: Policy) -> dict[str, Any]:
     """A policy as plain data."""
-    terms = [{**asdict(term), "surfaces": sorted(term.surfaces)} for term in policy.terms]
-    return {**asdict(policy), "date": policy.date.isoformat(), "terms": terms}
+    terms = [{**_fields(term), "surfaces": sorted(term.surfaces)} for term in policy.terms]
+    return {**_fields(policy), "date": policy.date.isoformat(), "terms": terms}
+
+
+def _fields(one: Policy | Term) -> dict[str, Any]:
+    """As ``asdict`` without copying a hundred thousand phrases."""
+    return {field.name: getattr(one, field.name) for field in fields(one)}
 
 
 def of_json(data: Mapping[str, Any]) -> Policy:

@@ -140,8 +140,8 @@ async def test_somebody_new_is_known_within_a_minute(running: Running) -> None:
     await detection.refresh()
     assert not await judged(running, text)
     assert not await judged(running, "Mrs Cocaine teaches maths")
-    (found,) = await judged(running, "he sells cocaine")
-    assert NAMES in found.tried
+    found = await judged(running, "he sells cocaine")
+    assert any(NAMES in one.tried for one in found)
     await running.appliance.directory.mark_left(KEEPER, person)
     await detection.refresh()
     assert await judged(running, "I sit beside Ben Cocaine")

@@ -9,10 +9,10 @@ from datetime import datetime
 from appliance.api import Actor, Appliance, Refused, Target, TargetKind, Transaction, now, stamp
 
 from ...library.model import Policy
-from ..decisions import EDIT, must_say_why, require
-from ..model import DEFAULT_LEVEL, LEVELS
+from ..decisions import DECIDE, EDIT, must_say_why, require
+from ..model import DEFAULT_LEVEL, LEVELS, OFF_LEVEL
 from .hours import SchoolClock
-from .model import READING, Level, Timed, Whom, decide, of_assignment
+from .model import GRAVE, READING, Level, Timed, Whom, decide, of_assignment
 from .store import Store
 
 KIND = "keyword:"
@@ -66,6 +66,30 @@ class Levels:
         if found.target is None and (for_all := self._store.kept.for_all.get(policy)) is not None:
             lasting = Level(lasting.level, f"set for everybody by {for_all.author}: {for_all.reason}")
         return decide(policy, lasting, self.timed_for(whom, at))
+
+    def at_most(self, policy: str, whom: Whom) -> str:
+        """The strictest level that a policy may have for somebody at any hour and any address: what devices look for."""
+        if policy not in self._declared:
+            return DEFAULT_LEVEL
+        found = self._assignments.effective(KIND + policy, person=whom.person, device=whom.device)
+        lasting = found.value if found.target is not None else self.for_everybody(policy)
+        targets = self._targets(whom)
+        timed = (
+            one.level
+            for one in self._store.kept.timed
+            if one.policy in ("", policy)
+            and ((one.target_kind, one.target) in targets or one.target_kind == TargetKind.NETWORKS)
+        )
+        return max((lasting, *timed, *self._at_addresses(policy)), key=STRICTNESS.__getitem__)
+
+    def _at_addresses(self, policy: str) -> list[str]:
+        """Levels that are set for groups of networks, if there are any."""
+        if not any(group.addresses for group in self._appliance.config.settings.groups):
+            return []
+        return [level for level in LEVELS if any(one.kind is TargetKind.NETWORKS for one in self._given(policy, level))]
+
+    def _given(self, policy: str, level: str) -> frozenset[Target]:
+        return self._assignments.given(KIND + policy, level, or_later=True)
 
     def for_everybody(self, policy: str) -> str:
         """The level of a policy where nothing closer is set."""
@@ -125,10 +149,11 @@ class Levels:
     async def undo(self, actor: Actor, policy: str, row_id: str) -> None:
         """Take back a level of everybody, a group, a device or a person."""
         require(actor, EDIT)
+        for_all = next((one for one in self._store.kept.for_all.values() if one.id == row_id), None)
         async with self._appliance.records.transaction() as tx:
-            if row_id in {one.id for one in self._store.kept.for_all.values()}:
+            if for_all is not None:
                 await self._store.undo_for_all(tx, actor.name, row_id)
-                subject = f"policy {policy}"
+                subject = f"policy {for_all.policy}"  # what the form says of it stands in no record
                 await self._appliance.audit.record(tx, actor.name, "undid a level for everybody", subject)
                 await self._store.take_after_commit(tx)
             else:
@@ -141,6 +166,7 @@ class Levels:
             self._check(actor, timed.policy, timed.level, timed.reason)
         require(actor, EDIT)
         must_say_why(timed.reason)
+        self._check_off(actor, timed.policy, timed.level)
         if timed.until is not None and timed.until <= stamp(now()):
             raise Refused("The last day lies in the past.", "Choose a later one or leave it empty.")
         async with self._appliance.records.transaction() as tx:
@@ -171,3 +197,16 @@ class Levels:
             raise Refused("There is no such policy any more.", "Load the page again.")
         if level not in LEVELS:
             raise Refused("Choose how much of it counts.")
+        self._check_off(actor, policy, level)
+
+    def _check_off(self, actor: Actor, policy: str, level: str) -> None:
+        """As with a single term: nothing about suicide or self-harm is off unless the lead says so.
+
+        ``policy`` is empty for all of them.
+        """
+        meant = [one for name, one in self._policies().items() if policy in ("", name)]
+        if level == OFF_LEVEL and not actor.may(DECIDE) and any(one.category in GRAVE for one in meant):
+            raise Refused(
+                "Only the safeguarding lead can switch off what is about suicide and self-harm.",
+                "Choose “Severe only”, or ask the lead.",
+            )

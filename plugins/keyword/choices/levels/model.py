@@ -132,6 +132,11 @@ class Rules:
         return own is None or surface not in (Surface.PAGE, Surface.TITLE) or surface in own
 
 
+def may_count(level: str, severity: Severity) -> bool:
+    """Whether a term of a severity may count at a level: its findings are as severe or less."""
+    return severity.rank <= _MILDEST[level]
+
+
 def _is_grave(finding: Finding) -> bool:
     return finding.severity is Severity.SEVERE and finding.category in GRAVE
 

@@ -11,6 +11,7 @@ import copy
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -502,12 +503,12 @@ def section_of(text: str, file: Path, model: type[SectionType]) -> tuple[Section
     """
     source = source_of(text, Place(file))
     branch = Branch((), model, _tidy(model, source.data), source.place, {})
-    mistakes = [*source.mistakes, *_mistakes_of(branch, source)]
-    if mistakes:
-        raise ConfigError(mistakes)
-    checked = branch.check(branch.written)
-    assert isinstance(checked, model)
-    return checked, source.lines
+    with suppress(ValidationError):
+        if not source.mistakes:
+            checked = branch.check(branch.written)
+            assert isinstance(checked, model)
+            return checked, source.lines
+    raise ConfigError([*source.mistakes, *_mistakes_of(branch, source)])
 
 
 def _branches(source: Source, plugin_models: Mapping[str, type[BaseModel]]) -> list[Branch]:

@@ -41,10 +41,12 @@ class Reloader(Protocol):
     def changing(self) -> AbstractAsyncContextManager[None]:
         """One change at a time; raises ``Refused`` while another is being applied."""
 
-    async def prepare(self, page_values: Sequence[PageValue] | None = None, let_in: str = "") -> Loaded:
+    async def prepare(
+        self, page_values: Sequence[PageValue] | None = None, let_in: str = "", changed: str = ""
+    ) -> Loaded:
         """Check everything without touching what runs. Raises ``ConfigError`` or ``Refused``.
 
-        ``let_in``: a plugin that is off and shall be tried again.
+        ``let_in``: a plugin that is off and shall be tried again. ``changed``: one whose code is read anew.
         """
 
     def swap_soon(self, loaded: Loaded, roll_back: Callable[[Database], Awaitable[None]] | None = None) -> None:
@@ -74,11 +76,11 @@ class Control:
         """What became of the latest change."""
         return self._reloader.last_outcome()
 
-    async def reload(self, actor: str) -> Outcome:
-        """Read the settings file again and apply it, wholly or not at all."""
+    async def reload(self, actor: str, changed: str = "") -> Outcome:
+        """Read the settings file again and apply it, wholly or not at all; of ``changed``, a plugin, the code too."""
         try:
             async with self._reloader.changing():
-                loaded = await self._reloader.prepare()
+                loaded = await self._reloader.prepare(changed=changed)
                 async with self._records.transaction() as tx:
                     await self._audit.record(tx, actor, "read settings again", str(self._config.place.config_file))
                 self._reloader.swap_soon(loaded)

@@ -35,12 +35,14 @@ async def load(
     use_store: bool = True,
     running: Collection[str] = (),
     let_in: str = "",
+    changed: str = "",
 ) -> Loaded:
     """Read and check everything; raises ``ConfigError`` with every mistake there is.
 
     ``page_values``: instead of those in the store (a change that is being considered). ``use_store=False`` looks at the
     files alone. ``running``: plugins that run in this process; the code of all others is read anew. ``let_in``: a
-    plugin that is off and shall be tried all the same.
+    plugin that is off and shall be tried all the same. ``changed``: one whose code is read anew though it runs, if it
+    has got through its trial.
     """
     source = read_source(place)
     found = find_plugins(place.drop_in_dir)
@@ -51,6 +53,8 @@ async def load(
     for name in named:
         if name not in running:
             forget(found[name])
+    if changed in named and troubles.get(changed) is None:
+        forget(found[changed], even_bundled=True)
     models = _models(found, [name for name in named if _may_import(name, troubles, off)], place)
     values = state.page_values if page_values is None else page_values
     unknown = {name: "" for name in source.plugin_names if name not in found}

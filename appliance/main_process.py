@@ -284,10 +284,12 @@ class MainProcess:
         async with self._changing:
             yield
 
-    async def prepare(self, page_values: Sequence[PageValue] | None = None, let_in: str = "") -> Loaded:
+    async def prepare(
+        self, page_values: Sequence[PageValue] | None = None, let_in: str = "", changed: str = ""
+    ) -> Loaded:
         """Check everything without touching what runs. Raises ``ConfigError`` or ``Refused``."""
         running = [state.name for state in self.appliance.plugins.states() if state.state != "off"]
-        loaded = await load(self._place, page_values, running=running, let_in=let_in)
+        loaded = await load(self._place, page_values, running=running, let_in=let_in, changed=changed)
         before, after = self.appliance.config.settings, loaded.config.settings
         if before.storage != after.storage:
             raise Refused(
@@ -381,6 +383,7 @@ class MainProcess:
         return {
             "reload": self._command_reload,
             "plugin reset": self._command_plugin_reset,
+            "plugin changed": self._command_plugin_changed,
             "plugin remove": self._command_plugin_remove,
             "setup-link": self._command_setup_link,
             "status": self._command_status,
@@ -402,6 +405,17 @@ class MainProcess:
         if not outcome.applied:
             return _reply(outcome)
         return Reply(True, f"{name} is let in again. What it kept is untouched.")
+
+    async def _command_plugin_changed(self, actor: str, request: Mapping[str, Any]) -> Reply:
+        """Of a trial's supervisor: an author has saved a plugin."""
+        name = str(request["name"])
+        if self._place.trial_dir is None:
+            raise Refused("Only a trial reads the code of a plugin anew while it runs.", "Start the appliance again.")
+        states = {state.name: state.state for state in self.appliance.plugins.states()}
+        if states.get(name, "off") == "off":
+            named = name in self.appliance.config.settings.plugins
+            return await self._command_plugin_reset(actor, request) if named else Reply(True, f"{name} is not in use.")
+        return _reply(await self.wait_for_swap(await self.appliance.control.reload(actor, changed=name)))
 
     async def _command_plugin_remove(self, actor: str, request: Mapping[str, Any]) -> Reply:
         name, appliance = str(request["name"]), self.appliance

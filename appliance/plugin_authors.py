@@ -9,6 +9,9 @@ from pathlib import Path
 
 from appliance.plugin_finder import GROUP
 
+AUTHORS = ("Author", "Author-email", "Maintainer", "Maintainer-email")
+"""Fields of a package's metadata that name somebody, the best first."""
+
 
 def written_by(name: str, source: str, drop_ins: Path) -> str:
     """Words that follow "It was written by"; ``source``: as a plugin's state has it."""
@@ -26,7 +29,7 @@ def author_of_package(name: str, entries: Iterable[EntryPoint]) -> str:
     for entry in entries:
         if entry.name == name and entry.dist is not None:
             about = entry.dist.metadata
-            author = about.get("Author") or about.get("Author-email") or about.get("Maintainer")
+            author = next((about[key] for key in AUTHORS if key in about), "")
             package = f"the package {about['Name']} {entry.dist.version}"
             return f"{author} ({package})" if author else f"somebody whom {package} does not name"
     return "somebody unknown"

@@ -28,8 +28,8 @@ PACKAGE = "appliance_plugins"
 GROUP = "appliance"
 OWN_PAGES = frozenset(
     {
-        *("applying", "audit", "bench", "devices", "glossary", "groups", "help", "live", "monitoring", "people", "plugins"),
-        *("settings", "static", "status", "vulnerable"),
+        *("applying", "audit", "bench", "devices", "glossary", "groups", "help", "live", "monitoring", "people"),
+        *("plugins", "settings", "static", "status", "vulnerable"),
     }
 )
 """First parts of the core's own addresses: a plugin of such a name could have no pages."""
@@ -112,9 +112,9 @@ def open_drop_ins(drop_ins: Path) -> None:
     importlib.invalidate_caches()
 
 
-def forget(found: Found) -> None:
+def forget(found: Found, *, even_bundled: bool = False) -> None:
     """Forget the code of a drop-in that does not run, so that the next import reads what its author has mended."""
-    if found.source == "drop-in":
+    if found.source == "drop-in" or even_bundled:
         for name in [name for name in sys.modules if f"{name}.".startswith(f"{found.module}.")]:
             del sys.modules[name]
 

@@ -51,17 +51,17 @@ class Probed:
     @cached_property
     def _core(self) -> str:
         """The code of the core. Only looked at where there is a plugin to be tried."""
-        return _stamp_of(Path(__file__).parent)
+        return stamp_of(Path(__file__).parent)
 
     def _signature(self, found: Found) -> str:
         """Empty if it cannot be told what code it is."""
-        folder = _folder_of(found)
+        folder = folder_of(found)
         if folder is None:
             return ""
-        return hashlib.sha256(f"{sys.version}\n{self._core}\n{_stamp_of(folder)}".encode()).hexdigest()
+        return hashlib.sha256(f"{sys.version}\n{self._core}\n{stamp_of(folder)}".encode()).hexdigest()
 
 
-def _folder_of(found: Found) -> Path | None:
+def folder_of(found: Found) -> Path | None:
     """The folder of a drop-in or of a bundled plugin; other packages may be made of anything, and are always tried."""
     if found.source == "drop-in":
         return found.folder
@@ -72,7 +72,7 @@ def _folder_of(found: Found) -> Path | None:
     return None
 
 
-def _stamp_of(folder: Path) -> str:
+def stamp_of(folder: Path) -> str:
     """Names, sizes and times of all files of a folder but for what Python writes itself."""
     seen = hashlib.sha256()
     for path in sorted(folder.rglob("*")):

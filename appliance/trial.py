@@ -17,14 +17,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance import memory
+from appliance.command_socket import ask
 from appliance.config import Place
 from appliance.errors import EXIT_BAD_SETTINGS, EXIT_CANNOT_START
 from appliance.notify import Message, NotifySocket
+from appliance.plugin_watch import PluginWatch
 from appliance.worker_link import SOCKET
 
 STOP_SECONDS = 3.0
 """From SIGTERM to SIGKILL: Ctrl-C must have stopped everything within five seconds."""
 ABORT_SECONDS = 2.0
+LOOK_SECONDS = 1.0
+"""How often folders of plugins are looked at for changes."""
 STALL_SECONDS = 10.0
 """Until the main process has said what ``limits.stall_seconds`` is."""
 RESTART_PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -49,8 +53,16 @@ class Child:
 class Supervisor:
     """Runs the main process and whatever workers it names until it is told to stop, or one of them cannot start."""
 
-    def __init__(self, place: Place, say: Callable[[str], None], main: Sequence[str] = ("run",)) -> None:
-        """``main``: the command that is the main process."""
+    def __init__(
+        self,
+        place: Place,
+        say: Callable[[str], None],
+        main: Sequence[str] = ("run",),
+        watch: PluginWatch | None = None,
+    ) -> None:
+        """``main``: the command that is the main process. ``watch``: plugins that are loaded again when they change."""
+        self._plugins = watch
+        self._run_dir: Path | None = None
         self._place = place
         self._stall_seconds = STALL_SECONDS
         self._say = say
@@ -68,8 +80,9 @@ class Supervisor:
             self._keep(self._main, notifications.address)
             listening = asyncio.create_task(self._listen(notifications))
             watching = asyncio.create_task(self._watch())
+            reloading = asyncio.create_task(self._reload_what_changes(notifications.address))
             await self._stopping.wait()
-            for task in (listening, watching):
+            for task in (listening, watching, reloading):
                 task.cancel()
             await self._stop_all()
         return self._exit_code
@@ -144,6 +157,7 @@ class Supervisor:
             if message.values.get("WATCHDOG_USEC", "").isdecimal():
                 self._stall_seconds = int(message.values["WATCHDOG_USEC"]) / 1_000_000
             if child is self._main and "X_WORKERS" in message.values:
+                self._run_dir = Path(message.values["X_RUN_DIR"])
                 await self._have_workers(message.values, notifications.address)
 
     def _child_of(self, message: Message) -> Child | None:
@@ -161,6 +175,32 @@ class Supervisor:
             arguments = ["worker", name, "--folder", str(folder), "--socket", str(socket)]
             self._workers[name] = Child(f"the worker {name}", arguments, None)
             self._keep(self._workers[name], address)
+
+    # Plugins that somebody is writing
+
+    async def _reload_what_changes(self, address: str) -> None:
+        while self._plugins is not None:
+            await asyncio.sleep(LOOK_SECONDS)
+            for name in await asyncio.to_thread(self._plugins.changed):
+                if self._run_dir is not None and self._main.ready:  # before that it is read for the first time anyway
+                    await self._load_again(name, self._run_dir, address)
+
+    async def _load_again(self, plugin: str, run_dir: Path, address: str) -> None:
+        """Its detectors, pages and all else through the main process, its own processes by starting them again."""
+        self._say(f"The plugin {plugin} has changed and is loaded again.")
+        for name in [name for name in self._workers if name.partition(".")[0] == plugin]:
+            child = self._workers.pop(name)
+            await self._stop(child)
+            self._workers[name] = Child(child.name, child.arguments, None)
+            self._keep(self._workers[name], address)
+        try:
+            reply = await ask(run_dir, "plugin changed", name=plugin)
+        except OSError as error:  # it is being started again at this moment, and reads everything anew
+            self._say(f"It could not be told: {error}.")
+        else:
+            self._say(
+                reply.words if reply is not None else "It is loaded with the main process, which is not there yet."
+            )
 
     async def _watch(self) -> None:
         """End the main process when its watchdog message stays away; its exit tells who held it up."""

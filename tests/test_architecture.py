@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sealing", "child_pipes"),
     (
         "live", "migrate", "containment", "bus", "plugin_finder", "probe", "workers", "probed", "schedule",
-        "registered", "plugin_authors", "audit", "belongings", "page_state", "plugins",
+        "registered", "plugin_authors", "plugin_watch", "audit", "belongings", "page_state", "plugins",
     ),
     (
         "health", "timetable", "exempt", "trust", "keys_on_disk", "signing", "assignments", "upkeep", "control",

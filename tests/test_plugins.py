@@ -41,7 +41,7 @@ GOOD = (
         return redirect("/good/works")
 """
 )
-ASKED_LATER = {"shutdown", "endpoint_policy", "dns_overlay", "dns_verdict", "weigh_findings"}
+ASKED_LATER = {"shutdown", "endpoint_policy", "browser_files", "dns_overlay", "dns_verdict", "weigh_findings"}
 """Hooks that are asked while a plugin runs; one that fails there fails alone."""
 SETTINGS = """
 plugins: {{bad: {{}}, good: {{}}}}

@@ -8,6 +8,7 @@ import sys
 
 from appliance.config import Place
 from appliance.errors import CannotStart
+from appliance.plugin_watch import PluginWatch
 from appliance.trial import Supervisor
 
 
@@ -15,4 +16,5 @@ def trial(_options: argparse.Namespace, place: Place) -> int:
     """Supervise until Ctrl-C."""
     if place.trial_dir is None:
         raise CannotStart("This is no checkout.", "Give a folder for the trial: appliance --trial FOLDER trial")
-    return asyncio.run(Supervisor(place, lambda words: print(words, file=sys.stderr, flush=True)).run())
+    watch = PluginWatch(place.drop_in_dir)
+    return asyncio.run(Supervisor(place, lambda words: print(words, file=sys.stderr, flush=True), watch=watch).run())

@@ -45,8 +45,8 @@ class SignedIn:
     cookie: str
 
 
-async def make_accounts(appliance: Appliance) -> tuple[list[Ready], SignedIn]:
-    """All accounts, and the lead signed in. IT makes the lead's, the lead everybody else's, as at a school."""
+async def make_accounts(appliance: Appliance) -> tuple[list[Ready], dict[Role, SignedIn]]:
+    """All accounts, and who is signed in by role. IT makes the lead's, the lead everybody else's, as at a school."""
     it, lead, *others = STAFF
     staff = appliance.staff
     ready, of_it = await _first(appliance, it)
@@ -56,11 +56,12 @@ async def make_accounts(appliance: Appliance) -> tuple[list[Ready], SignedIn]:
     )
     ready, cookie = await _join(appliance, invitation.code, lead)
     made.append(ready)
-    signed_in = await _signed_in(appliance, cookie)
+    signed_in = {lead.role: await _signed_in(appliance, cookie)}
     for one in others:
-        invitation = await staff.invite(signed_in.actor, one.name, one.sign_in_name, one.role)
-        ready, _ = await _join(appliance, invitation.code, one)
+        invitation = await staff.invite(signed_in[lead.role].actor, one.name, one.sign_in_name, one.role)
+        ready, cookie = await _join(appliance, invitation.code, one)
         made.append(ready)
+        signed_in[one.role] = await _signed_in(appliance, cookie)
     return made, signed_in
 
 

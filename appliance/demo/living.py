@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from appliance.access import Actor
+from appliance.access import Actor, Role
 from appliance.app import Appliance
 from appliance.captures.keeping import Seen
 from appliance.captures.reading import Filter
@@ -31,6 +31,7 @@ from appliance.demo import internet
 from appliance.demo.accounts import Ready, SignedIn, admit_deputies, make_accounts
 from appliance.demo.asking import NEEDED, ask_for_names, from_address
 from appliance.demo.filtering import set_filter
+from appliance.demo.policies import set_policies
 from appliance.demo.scenes import SCENES, Scene
 from appliance.demo.school import Made, go_live, make_directory
 from appliance.detection import DetectionAway
@@ -76,16 +77,19 @@ class Demonstration:
         appliance = self._appliance()
         if appliance.staff.is_set_up:
             raise CannotStart("This folder holds a box that is no demonstration.", "Give the demonstration its own.")
-        accounts, lead = await make_accounts(appliance)
+        accounts, signed_in = await make_accounts(appliance)
+        lead = signed_in[Role.LEAD]
         made = await make_directory(appliance, _EVERYTHING)
         await admit_deputies(appliance, lead)
         await go_live(appliance, lead.actor)
         browsers = await self._enrol(appliance, made)
+        await set_policies(appliance, lead.cookie, signed_in[Role.DEPUTY].cookie)
         await self._write_history(appliance, made)
         await self._judge_some(appliance, lead)
         await set_filter(appliance, lead.cookie)
         async with appliance.records.transaction() as tx:
-            await appliance.staff.sessions.end(tx, lead.session)
+            for one in signed_in.values():
+                await appliance.staff.sessions.end(tx, one.session)
         kept = {"accounts": [asdict(one) for one in accounts], "browsers": browsers}
         write_atomically(self._file, json.dumps(kept).encode())
 

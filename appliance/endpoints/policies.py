@@ -118,7 +118,7 @@ class Policies:
             change = difference(_hollow(before), _hollow(policy))
         except Inexpressible:
             return None
-        whole = sum(len(part.text) for part in policy.parts())
+        whole = len(spelled(policy.top)) + sum(len(part.text) for part in policy.parts())
         return change if len(spelled(change)) <= LONGEST_CHANGE * whole else None
 
     # What was sent of late

@@ -113,6 +113,7 @@ class Views:
             "facts": [(FACTS[key], words) for key, words in term.facts.items()],
             "own": term.id in own,
             "change": term.id.endswith(OURS),
+            "replaces": term.id in own and self._library.supplied_term(policy.name, term.id) is not None,
             "supplied": not policy.hidden and self._library.supplied_term(policy.name, term.id) is not None,
             "found_words": found_words(*counts.get(f"{policy.name}/{term.id}", (0, 0))),
         }

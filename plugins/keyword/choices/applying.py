@@ -5,8 +5,10 @@ the main process come to the same.
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from appliance.api import Severity, Surface
@@ -17,6 +19,7 @@ from .model import NAMES, Change, Decisions, Name, OwnPolicy, OwnTerm
 
 OURS = "-ours"
 """What the school's stricter copy of a supplied term has behind its id."""
+OWN_TERMS_REMEMBERED = 4096
 READ = frozenset({Surface.PAGE, Surface.TITLE})
 WRITTEN = frozenset(one for one in Surface if one.is_own_words)
 THE_SCHOOL = "the school"
@@ -47,8 +50,14 @@ def own_terms(policy: str, entries: Iterable[Mapping[str, Any]]) -> Iterator[Ter
 
 def own_term(policy: str, entry: Mapping[str, Any]) -> Term | None:
     """One term of the school's own, or ``None`` if the rules of policy files do not take it."""
+    return _read(policy, json.dumps(entry))
+
+
+@lru_cache(OWN_TERMS_REMEMBERED)
+def _read(policy: str, entry: str) -> Term | None:
+    """Every change of one term has all of them read again, and that takes half a millisecond each."""
     try:
-        return PolicyFile.model_validate({**_AROUND, "name": policy, "terms": [entry]}).policy().terms[0]
+        return PolicyFile.model_validate({**_AROUND, "name": policy, "terms": [json.loads(entry)]}).policy().terms[0]
     except ValueError:
         return None
 
@@ -69,8 +78,10 @@ def _own_policy(own: OwnPolicy) -> Policy:
 
 
 def _with_own_terms(policy: Policy, terms: Iterable[OwnTerm]) -> Policy:
-    own = own_terms(policy.name, [one.entry for one in terms if one.policy == policy.name])
-    return replace(policy, terms=(*policy.terms, *own))
+    """A policy with the school's terms. Where a later version has one of the same id, the school's counts."""
+    own = {term.id: term for term in own_terms(policy.name, [one.entry for one in terms if one.policy == policy.name])}
+    others = (term for term in policy.terms if term.id not in own)
+    return replace(policy, terms=(*others, *own.values()))
 
 
 def _reading(policy: Policy) -> Policy:

@@ -43,7 +43,15 @@ SAME_TWICE = policy("secrets", term("one", "nasty newt"), term("two", "nasty new
 
 @pytest.mark.parametrize(
     "written",
-    ["hidden: True", "hidden: TRUE", '"hidden": true', "hidden : true", "? hidden\n: true", "hidden: yes", "hidden: !!bool true"],
+    [
+        "hidden: True",
+        "hidden: TRUE",
+        '"hidden": true',
+        "hidden : true",
+        "? hidden\n: true",
+        "hidden: yes",
+        "hidden: !!bool true",
+    ],
 )
 def test_mistakes_of_a_hidden_policy_show_nothing_however_it_says_so(written: str) -> None:
     text = SAME_TWICE.replace("hidden: true", written)
@@ -54,7 +62,9 @@ def test_mistakes_of_a_hidden_policy_show_nothing_however_it_says_so(written: st
 
 def test_mistakes_of_a_policy_that_is_not_hidden_are_told() -> None:
     with pytest.raises(BundleRefused, match="nasty newt"):
-        read_policy_files({"secrets.yaml": SAME_TWICE.replace("hidden: true", "hidden: false  # all can see it").encode()})
+        read_policy_files(
+            {"secrets.yaml": SAME_TWICE.replace("hidden: true", "hidden: false  # all can see it").encode()}
+        )
 
 
 @pytest.mark.parametrize(
@@ -96,14 +106,14 @@ def severe(engine: Engine, text: str, surface: Surface = Surface.TYPED) -> set[s
     return {hit.policy.category for hit in engine.find(text, surface) if hit.severity.value == "severe"}
 
 
-# For the lead: engine or innocence. Who may change settings (IT) or names of the directory blinds detection of suicide.
+# Open, in engine or innocence: Who may change settings (IT) or names of the directory blinds detection of suicide.
 @pytest.mark.parametrize("title", [PLEA, "I want to kill myself", "To want to kill myself tonight"])
 def test_no_set_text_hides_what_somebody_says_of_themselves(title: str) -> None:
     engine = Engine(supplied_policies(), exclusions({"people": [], "school": "Bay School"}, [title], ()))
     assert "suicide" in severe(engine, f"So {PLEA}")
 
 
-# For the lead: engine or innocence.
+# Open, in engine or innocence:
 def test_no_name_of_the_directory_hides_what_somebody_says_of_themselves() -> None:
     data = {"people": ["I Kill Myself", "I Want To Die", "Want To Kill Myself Tonight"], "school": "Want to Die School"}
     engine = Engine(supplied_policies(), exclusions(data, [], ()))
@@ -111,19 +121,21 @@ def test_no_name_of_the_directory_hides_what_somebody_says_of_themselves() -> No
     assert "suicide" in severe(engine, "I want to die")
 
 
-# For the lead: engine. One small word that is another language's, or none, beside a single word of harm.
+# Open, in engine: One small word that is another language's, or none, beside a single word of harm.
 @pytest.mark.parametrize("text", ["um kms", "kms um", "ma kms", "suicidal um"])
 def test_one_small_word_is_no_other_language(text: str) -> None:
     assert detect(text)
 
 
-# For the lead: engine. A run of 25 letters with capitals and one digit is taken for data.
-@pytest.mark.parametrize("text", ["IWantToKillMyselfTonight1", "I_Want_To_Kill_Myself_4ever", "data:I-want-to-kill-myself"])
+# Open, in engine: A run of 25 letters with capitals and one digit is taken for data.
+@pytest.mark.parametrize(
+    "text", ["IWantToKillMyselfTonight1", "I_Want_To_Kill_Myself_4ever", "data:I-want-to-kill-myself"]
+)
 def test_words_run_together_with_capitals_and_a_digit_are_no_data(text: str) -> None:
     assert any(found.category == "suicide" for found in detect(text))
 
 
-# For the lead: engine. The same search is Severe as a search and nothing as an address.
+# Open, in engine: The same search is Severe as a search and nothing as an address.
 def test_what_somebody_is_about_to_do_counts_in_the_address_of_a_search_too() -> None:
     query = "i want to kill myself tonight childline"
     assert "suicide" in severe(supplied_engine(), query, Surface.SEARCH)
@@ -131,7 +143,7 @@ def test_what_somebody_is_about_to_do_counts_in_the_address_of_a_search_too() ->
     assert "suicide" in severe(supplied_engine(), address, Surface.ADDRESS)
 
 
-# For the lead: judge. What is found most often crowds out the rest before anything is weighed: where weapons are off for
+# Open, in judge: what is found most often crowds out the rest before anything is weighed. Where weapons are off for
 # somebody, nothing remains.
 def test_a_hundred_findings_of_one_term_leave_room_for_others() -> None:
     text = "i will bomb the school. " * 150 + PLEA
@@ -140,7 +152,7 @@ def test_a_hundred_findings_of_one_term_leave_room_for_others() -> None:
     assert "suicide" in {one.category for one in found}
 
 
-# For the lead: engine (disguises). Python keeps the last patterns that it compiled, so letters that a child wrote stay.
+# Open, in engine: Python keeps the last patterns that it compiled, so letters that a child wrote stay.
 def test_no_letters_of_a_masked_word_stay_in_memory() -> None:
     re.purge()
     supplied_engine().find("zq*xw is a secret of mine", Surface.TYPED)
@@ -148,7 +160,6 @@ def test_no_letters_of_a_masked_word_stay_in_memory() -> None:
     assert not [pattern for pattern in kept if "zq" in pattern]
 
 
-# For the lead: engine. What stands in the explanation of one child's capture names others of the directory.
 def test_an_explanation_names_nobody_else_of_the_directory() -> None:
     innocent = Exclusions().adding(Innocent.NAME, ["Robin Kill", "Mr Kill"])
     hits = Engine(supplied_policies(), innocent).find(PLEA, Surface.TYPED)
@@ -217,11 +228,15 @@ async def test_nobody_but_the_lead_switches_suicide_off(running: Running, lead: 
 
 
 @loop
-async def test_the_record_of_an_undone_level_says_of_which_policy_it_was(running: Running, lead: Client, deputy: Client) -> None:
+async def test_the_record_of_an_undone_level_says_of_which_policy_it_was(
+    running: Running, lead: Client, deputy: Client
+) -> None:
     assert (await lead.post("/keyword/levels", {**LEVEL, "level": "reading"})).status == 303
     kept = choices(running)._level_store.kept.for_all["gloom"]
     assert (await deputy.post("/keyword/levels/undo", {"policy": "birds", "id": kept.id})).status == 303
-    rows = await running.appliance.records.fetch("SELECT subject FROM audit WHERE action = 'undid a level for everybody'")
+    rows = await running.appliance.records.fetch(
+        "SELECT subject FROM audit WHERE action = 'undid a level for everybody'"
+    )
     assert [row["subject"] for row in rows] == ["policy gloom"]
 
 

@@ -137,6 +137,14 @@ def test_own_policies_own_terms_and_names_are_looked_for(supplied: tuple[Policy,
     assert names.terms[0].severity is Severity.MODERATE
 
 
+def test_of_two_terms_with_one_id_the_schools_counts(supplied: tuple[Policy, ...]) -> None:
+    """A later version of a policy may bring an id that the school has used before."""
+    found = apply(supplied, decided(terms=(OwnTerm("suicide", {**ENTRY, "id": "kill-myself"}),)))
+    (suicide,) = [policy for policy in found if policy.name == "suicide"]
+    assert [term.id for term in suicide.terms] == ["want-to-die", "ways", "kill-myself"]
+    assert suicide.terms[-1].phrases == ("blue goblin", "blue ogre")
+
+
 def test_a_term_that_no_longer_fits_the_rules_costs_nothing_else(supplied: tuple[Policy, ...]) -> None:
     wrong = {**ENTRY, "id": "own-3", "severity": "mild"}
     found = apply(supplied, decided(terms=(OwnTerm("suicide", wrong), OwnTerm("suicide", ENTRY))))
@@ -312,6 +320,20 @@ async def test_a_school_policy_and_its_term_are_made_changed_and_ended(
     assert all(
         "ogre" not in row["detail"] + row["subject"] for row in await audit(running, "wrote a term of the school’s own")
     )
+
+
+@loop
+async def test_a_page_tells_that_a_term_of_the_schools_takes_the_place_of_another(
+    running: Running, lead: Client
+) -> None:
+    entry = {**ENTRY, "id": "green-giant"}  # as if a later version of the policy had brought the same id
+    await plugin(running).choices.decisions.put_term(lead.actor, "local", entry, "Ours came first")
+    page = (await lead.get("/keyword/policies/local")).text
+    assert "An update has brought a term of the same name. Yours counts in its place" in page
+    assert await terms(running, "the green giant") == []
+    assert await terms(running, "a blue goblin") == ["local/green-giant"]
+    await plugin(running).choices.decisions.end_term(lead.actor, "local", "green-giant", "Theirs is better")
+    assert await terms(running, "the green giant") == ["local/green-giant"]
 
 
 @loop

@@ -30,8 +30,6 @@ THIRTEEN = {
     "weapons": 100,
 }  # fmt: skip
 """The supplied policies, and how many terms each has at least."""
-BESIDE = {"hate_women_disability": "bullying"}
-"""A second policy of a category, which is built otherwise than the first."""
 PER_POLICY = 400
 """Phrases of each policy that are tried one by one."""
 GOOD = """\
@@ -70,9 +68,9 @@ def mistakes(folder: Path) -> list[str]:
 
 
 def test_the_thirteen_policies_are_there_with_depth() -> None:
-    assert sorted(BY_NAME) == sorted([*THIRTEEN, *BESIDE])
+    assert sorted(BY_NAME) == sorted(THIRTEEN)
     assert [name for name, fewest in THIRTEEN.items() if len(BY_NAME[name].terms) < fewest] == []
-    assert {policy.name: policy.category for policy in POLICIES if policy.category != policy.name} == BESIDE
+    assert {policy.name: policy.category for policy in POLICIES if policy.category != policy.name} == {}
     assert {policy.name for policy in POLICIES if policy.hidden} == {"illegal"}
 
 
@@ -240,7 +238,7 @@ def test_a_test_phrase_without_words_is_refused() -> None:
 
 def test_a_school_has_its_own_beside_the_supplied_ones(tmp_path: Path) -> None:
     policies = read_policies(own(tmp_path, GOOD))
-    assert [policy.name for policy in policies] == [*sorted([*THIRTEEN, *BESIDE]), "local"]
+    assert [policy.name for policy in policies] == [*sorted(THIRTEEN), "local"]
     (finding,) = Judge(policies, TEST_PHRASE).detect(Observation("1", "", Surface.SEARCH, "who is the GIANT?"))
     assert (finding.term, finding.phrase) == ("local/green-giant", "the giant")
 

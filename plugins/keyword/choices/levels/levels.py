@@ -12,7 +12,7 @@ from ...library.model import Policy
 from ..decisions import DECIDE, EDIT, must_say_why, require
 from ..model import DEFAULT_LEVEL, LEVELS, OFF_LEVEL
 from .hours import SchoolClock
-from .model import GRAVE, READING, Level, Timed, Whom, decide, of_assignment
+from .model import GRAVE, READING, STRICTNESS, Level, Timed, Whom, decide, of_assignment
 from .store import Store
 
 KIND = "keyword:"
@@ -68,7 +68,7 @@ class Levels:
         return decide(policy, lasting, self.timed_for(whom, at))
 
     def at_most(self, policy: str, whom: Whom) -> str:
-        """The strictest level that a policy may have for somebody at any hour and any address: what devices look for."""
+        """The strictest level that a policy may have for somebody at any hour and address: what devices look for."""
         if policy not in self._declared:
             return DEFAULT_LEVEL
         found = self._assignments.effective(KIND + policy, person=whom.person, device=whom.device)

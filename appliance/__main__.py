@@ -121,7 +121,9 @@ def _add_processes(commands: _Commands) -> None:
     add("status", "asking:status", "print every check of the running appliance; exit code 1 if something is broken")
     trying = add("try", "trying:try_text", "print what the detectors say of a text; needs no running appliance")
     trying.add_argument("text", metavar="TEXT", help="the text; - reads it from standard input")
-    trying.add_argument("--surface", choices=[*Surface], default="typed", help="where it was seen (default: typed)")
+    places = ", ".join(Surface)
+    words = f"where it was seen: {places} (default: typed)"
+    trying.add_argument("--surface", choices=[*Surface], default="typed", metavar="PLACE", help=words)
     trying.add_argument("--detector", default="", metavar="NAME", help="a plugin, or one detector as PLUGIN.NAME")
     bench = add("bench", "asking:bench", "run the detectors in force over the sentences of the test bench")
     bench.add_argument("--detector", default="", metavar="NAME", help="a plugin, or one detector as PLUGIN.NAME")

@@ -22,10 +22,10 @@ import signal
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from appliance.categories import UNJUDGED
 from appliance.config import Config
@@ -53,6 +53,7 @@ GIVEN_UP_KEPT = 1000
 NAME = "Detection"
 
 log = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
 
 
 class DetectionAway(ApplianceError):
@@ -146,6 +147,7 @@ class Detection:
         self._given_up: dict[tuple[str, str], Finding] = {}
         self._data = DetectorData(plugins)
         self._timer: asyncio.TimerHandle | None = None
+        self._waits_for_refresh = False
         self._running = False
         self.changes = 0
         """How often a process with other detectors, or other things to look for, has taken over."""
@@ -181,6 +183,7 @@ class Detection:
         The old one goes when the new one is there.
         """
         async with self._launching:
+            self._waits_for_refresh = False
             wanted = bool(self._owners())
             child = await self._launch() if wanted else None
             if child is not None or not wanted:  # one that did not start is no reason to let go of the old one
@@ -205,8 +208,11 @@ class Detection:
         self._timer = loop.call_later(seconds, self._refresh_now)
 
     def _refresh_now(self) -> None:
+        """What changes while a process is being started is for one more, however often it changes."""
         self._timer = None
-        self._spawn(self.refresh(), "refresh of detection")
+        if not self._waits_for_refresh:
+            self._waits_for_refresh = True
+            self._spawn(self.refresh(), "refresh of detection")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -415,10 +421,9 @@ class Detection:
         """Whether its detectors are there now; one that does not come so far is ended."""
         loading = ""
         try:
-            async with asyncio.timeout(self._config.settings.limits.probe_seconds):
-                await child.tell(self._packed())
-                while "detectors" not in (message := await child.hear()):
-                    loading = str(message.get("loading", ""))
+            await self._told_in_time(child.tell(self._packed()))
+            while "detectors" not in (message := await self._told_in_time(child.hear())):
+                loading = str(message.get("loading", ""))
             self._take(child, message)
         except (TimeoutError, _Gone, ValueError, TypeError, LookupError, AttributeError) as error:
             late = isinstance(error, TimeoutError)
@@ -426,6 +431,11 @@ class Detection:
             self._not_started(loading, "did not finish being loaded" if late else "ended it while being loaded")
             return False
         return True
+
+    async def _told_in_time(self, telling: Awaitable[_Answer]) -> _Answer:
+        """Each step of loading, one plugin at a time, has its own limit. Raises ``TimeoutError``."""
+        async with asyncio.timeout(self._config.settings.detection.load_seconds):
+            return await telling
 
     def _packed(self) -> bytes:
         """The very settings that run here, for a process that must not read files which were changed since."""

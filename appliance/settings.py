@@ -272,6 +272,14 @@ class DetectionSettings(Section):
         gt=0,
         le=60,
     )
+    load_seconds: float = setting(
+        60.0,
+        "How long the detectors of one plugin may take to be made ready. A small box needs some seconds for the words of "
+        "all policies.",
+        unit="seconds",
+        ge=0.1,
+        le=600,
+    )
 
 
 class AlertSettings(Section):

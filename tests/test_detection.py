@@ -520,7 +520,7 @@ async def test_plugins_that_fail_in_the_process_only_are_left_out_and_the_others
         appliance_home.add_plugin(QUIET + ILL, name)
     appliance_home.add_plugin(PLUGIN, "birds")
     appliance_home.trust_plugins()  # in a trial they are well
-    appliance_home.write("limits: {probe_seconds: 8}\nplugins: {exits: {}, raises: {}, hangs: {}, birds: {}}\n")
+    appliance_home.write("detection: {load_seconds: 8}\nplugins: {exits: {}, raises: {}, hangs: {}, birds: {}}\n")
     running = await start_appliance(appliance_home)
     await there(running)
     assert [finding.policy for finding in await judged(running, "a penguin")] == ["Birds"]
@@ -641,6 +641,26 @@ async def test_several_changes_in_a_moment_are_one_refresh(appliance_home: Home,
         school.running.appliance.detection.refresh_soon()
     await gone(before)
     assert asked.read_text() == "x"
+
+
+async def test_changes_while_a_process_is_started_are_one_more_refresh(
+    appliance_home: Home, start_appliance: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detection, "SOON_SECONDS", 0.0)
+    school = await learning_with(appliance_home, start_appliance, "puffin")
+    asked = school.folder / "asked"
+    asked.write_text("")
+    judging = school.running.appliance.detection
+    async with judging._launching:  # as if one were being started
+        for _ in range(5):
+            judging.refresh_soon()
+            while judging._timer is not None:
+                await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        while not asked.read_text():
+            await asyncio.sleep(0.01)
+    async with judging._launching:
+        assert asked.read_text() == "x"
 
 
 @pytest.mark.parametrize("words", ["unreadable", "odd"])

@@ -119,6 +119,10 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sch
                 await page.locator("#line").press_sequentially(MARK)
                 await page.locator("#line").press("Enter")
                 await asyncio.sleep(0.1)
+        await page.locator("#line").fill("")
+        await page.locator("#line").press_sequentially(f"{MARK}, for the last time")
+        await page.locator("#line").press("Enter")
+        await box.until(lambda: "last time" in box.received[-1].content["text"])  # so nothing of this comes later
         await page.close()
         yield School(box, browser)
     await box.stop()

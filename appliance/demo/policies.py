@@ -1,4 +1,4 @@
-"""What the invented school has decided about what is looked for, typed into the forms of its lead, a deputy and pupils."""
+"""What the invented school has decided about policies, typed into the very forms of its lead, a deputy and pupils."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ async def set_policies(appliance: Appliance, lead_cookie: str, deputy_cookie: st
 async def _write_policy(deputy: Hand) -> None:
     about = {
         "title": "Words of our school", "category": "bullying",
-        "summary": "Names and places that only mean something at Larkfield.", "reason": "Agreed with the heads of year.",
+        "summary": "Names and places that only mean something at Larkfield.",
+        "reason": "Agreed with the heads of year.",
     }  # fmt: skip
     await deputy.fill("/keyword/new", about)
     for term in OWN_TERMS:
@@ -79,7 +80,7 @@ async def _set_levels(lead: Hand) -> None:
     closer = {"policy": "eating_disorder", "level": "reading", "group": form, "reason": "Two pupils are being helped."}
     await lead.fill("/keyword/levels", closer)
     milder = {
-        "policy": "bullying", "level": "moderate", "group": "all", "span": "outside",
+        "policy": "bullying", "level": "moderate", "group": "everybody", "span": "out_of_school",
         "reason": "At home, banter among friends is for parents.",
     }  # fmt: skip
     await lead.fill("/keyword/times", milder)

@@ -1,7 +1,8 @@
 """What happens at the invented school: invented words on invented pages, and what a browser would say of them.
 
-The words are those of the supplied starter policies, because what is judged here is judged by the real detectors. They
-are no stronger than they have to be.
+The words are those of the supplied policies, because what is judged here is judged by the real detectors: some plainly
+written, some in text-speak or with digits for letters, so that a capture has something to explain. They are no stronger
+than they have to be.
 """
 
 from __future__ import annotations
@@ -70,6 +71,38 @@ SCENES: tuple[Scene, ...] = (
         "search.example",
         "Search",
         "/?q=what+to+do+when+nobody+likes+me",
+        "search.jpg",
+    ),
+    Scene(
+        Surface.TYPED,
+        "i jus wanna d1e tbh",
+        "chat.example",
+        "Group chat",
+        "/rooms/year-9",
+        "chat.jpg",
+    ),
+    Scene(
+        Surface.TYPED,
+        "why do u even exist, evry1 h8s u",
+        "chat.example",
+        "Group chat",
+        "/rooms/banter",
+        "chat.jpg",
+    ),
+    Scene(
+        Surface.TYPED,
+        "no dinner again 2day, i feel so fat and i hate my b0dy",
+        "chat.example",
+        "Group chat",
+        "/rooms/year-9",
+        "chat.jpg",
+    ),
+    Scene(
+        Surface.SEARCH,
+        "where to buy ketamine near me",
+        "search.example",
+        "Search",
+        "/?q=where+to+buy+ketamine+near+me",
         "search.jpg",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
@@ -61,8 +62,7 @@ class Judge:
         hits = self.engine.find(text, observation.surface)
         if observation.surface is Surface.NAME:
             hits = [hit for hit in hits if "." not in text[hit.start : hit.end]]
-        hits.sort(key=lambda hit: (hit.severity.rank, hit.start))
-        return [self._finding(hit, text[hit.start : hit.end]) for hit in hits[:MOST_FINDINGS]]
+        return [self._finding(hit, text[hit.start : hit.end]) for hit in _foremost(hits)]
 
     def _finding(self, hit: Hit, written: str) -> Finding:
         policy, term = hit.policy, hit.term
@@ -74,6 +74,21 @@ class Judge:
             facts=tuple((FACTS[name], words) for name, words in term.facts.items()),
             picture=term.picture, alert=term.alert and hit.severity is term.severity, clip_seconds=term.clip_seconds,
         )  # fmt: skip
+
+
+def _foremost(hits: Sequence[Hit]) -> list[Hit]:
+    """As many as are told, the worst first. The first place of every term comes before the second of any: one that
+    is repeated a hundred times must not crowd out what is said once.
+    """
+    times: Counter[tuple[str, str]] = Counter()
+    numbered: list[tuple[int, Hit]] = []
+    for hit in hits:
+        key = (hit.policy.name, hit.term.id)
+        numbered.append((times[key], hit))
+        times[key] += 1
+    numbered.sort(key=lambda one: (one[0], one[1].severity.rank, one[1].start))
+    told = [hit for _, hit in numbered[:MOST_FINDINGS]]
+    return sorted(told, key=lambda hit: (hit.severity.rank, hit.start))
 
 
 def _steps(hit: Hit, written: str) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
 // Addresses in a text: their words, read as a browser would, each letter with its place; as ../engine/addresses.py.
 
-import { fewestOfData, mostRounds } from "./generated/tables.js";
+import { fewestNumbers, fewestOfData, mostRounds } from "./generated/tables.js";
 
 const BLANK = String.raw`\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000`; // as Python has it
 const OUTSIDE = String.raw`[^${BLANK}<>"]`;
 const WORD_BEFORE = String.raw`(?<![\p{L}\p{N}_])`;
 const SCHEME = String.raw`${WORD_BEFORE}[a-zİı][a-z0-9+.\-İı]{1,15}:\/\/`;
 const ADDRESS = new RegExp(`(?:${SCHEME}|${WORD_BEFORE}www\\.|${WORD_BEFORE}data:)${OUTSIDE}+`, "giu");
+const DATA = /^data:[a-z]+\/[a-z0-9.+-]+[;,]/i;
 const ESCAPED = new RegExp(`(?<!${OUTSIDE})[^${BLANK}<>"%]*%[0-9A-Fa-f]{2}${OUTSIDE}*`, "gu");
 const ESCAPES = /(?:%[0-9A-Fa-f]{2})+/g;
 const LONG = new RegExp(`[^${BLANK}]{${fewestOfData},}`, "gu");
@@ -27,7 +28,7 @@ export function cut(text, whole) {
 
 function without(text, pattern, addresses) {
   return text.replace(pattern, (written, place) => {
-    if (!written.toLowerCase().startsWith("data:")) addresses.push(addressOf(written, place));
+    if (!DATA.test(written)) addresses.push(addressOf(written, place));
     return " ".repeat(written.length);
   });
 }
@@ -79,13 +80,20 @@ function bytesOf(escapes) {
   return Uint8Array.from(escapes.slice(1).split("%"), (digits) => parseInt(digits, 16));
 }
 
-// Whether a long run without blanks is a token or encoded data: capitals, small letters and digits mixed.
+// Whether a long run without blanks is a token or encoded data: digits scattered among letters of both sizes.
 function isData(token) {
-  const letters = Array.from(token);
-  const capitals = letters.filter((letter) => /\p{Uppercase}/u.test(letter)).length;
-  return capitals > 2 && /\p{Nd}/u.test(token) && /\p{Lowercase}/u.test(token) && capitals < letters.length * 0.8;
+  return isMixed(token) && numbers(token) >= fewestNumbers;
 }
 
+// Whether a shorter one in an address is an id.
 function isId(token) {
-  return /[A-Z]/.test(token) && /[a-z]/.test(token) && /[0-9]/.test(token);
+  return isMixed(token) && numbers(token) >= fewestNumbers - 1;
+}
+
+function isMixed(token) {
+  return /\p{Uppercase}/u.test(token) && /\p{Lowercase}/u.test(token);
+}
+
+function numbers(token) {
+  return token.match(/[0-9]+/g)?.length ?? 0;
 }

@@ -13,12 +13,16 @@ from dataclasses import dataclass
 MOST_ROUNDS = 3
 """How often an escape may be escaped itself."""
 
+FEWEST_NUMBERS = 3
+"""Groups of digits that encoded data has and words with a number behind them have not."""
 FEWEST_OF_DATA = 25
 """Letters without a blank from which on a token may be data."""
 
 _ADDRESS = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,15}://|\bwww\.|\bdata:)[^\s<>\"]+", re.IGNORECASE)
+_DATA = re.compile(r"data:[a-z]+/[a-z0-9.+-]+[;,]", re.IGNORECASE)
 _ESCAPED = re.compile(r"(?<![^\s<>\"])[^\s<>\"%]*%[0-9A-Fa-f]{2}[^\s<>\"]*")
 _DIGIT = re.compile("[0-9]")
+_NUMBER = re.compile("[0-9]+")
 _BLOB = re.compile(rf"[^\s]{{{FEWEST_OF_DATA},}}")
 _ID_IN_ADDRESS = re.compile(r"[A-Za-z0-9_-]{8,}")
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
@@ -51,7 +55,7 @@ def cut(text: str, *, whole: bool) -> tuple[str, list[Address]]:
 
 def _cut(text: str, pattern: re.Pattern[str], found: list[Address]) -> str:
     def taken(match: re.Match[str]) -> str:
-        if not match.group().lower().startswith("data:"):
+        if not _DATA.match(match.group()):
             found.append(_address(match.group(), match.start()))
         return " " * len(match.group())
 
@@ -103,12 +107,14 @@ def _decoded(text: str, starts: list[int], ends: list[int]) -> tuple[str, list[i
 
 
 def _is_data(token: str) -> bool:
-    """Whether a long run without blanks is a token or encoded data: capitals, small letters and digits mixed."""
-    capitals = sum(map(str.isupper, token))
-    return (
-        capitals > 2 and any(map(str.isdigit, token)) and any(map(str.islower, token)) and capitals < len(token) * 0.8
-    )
+    """Whether a long run without blanks is a token or encoded data: digits scattered among letters of both sizes."""
+    return _is_mixed(token) and len(_NUMBER.findall(token)) >= FEWEST_NUMBERS
 
 
 def _is_id(token: str) -> bool:
-    return any(map(str.isupper, token)) and any(map(str.islower, token)) and any(map(str.isdigit, token))
+    """Whether a shorter one in an address is an id."""
+    return _is_mixed(token) and len(_NUMBER.findall(token)) >= FEWEST_NUMBERS - 1
+
+
+def _is_mixed(token: str) -> bool:
+    return any(map(str.isupper, token)) and any(map(str.islower, token))

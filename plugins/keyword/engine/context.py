@@ -77,4 +77,4 @@ def is_lesson(around: Iterable[str]) -> bool:
 def is_foreign(around: Sequence[str]) -> bool:
     """Whether words around a hit are mostly another language's."""
     foreign = sum(word in FOREIGN and word not in ENGLISH for word in around)
-    return foreign >= 1 and foreign > sum(word in ENGLISH for word in around)
+    return foreign > 1 and foreign > sum(word in ENGLISH for word in around)

@@ -202,13 +202,17 @@ class Disguises:
         ):
             return ()
         first = token[0] if token[0].isalpha() else ""
-        shape = re.compile("".join(sign if sign.isalpha() else "." for sign in token))
-        return tuple(word for word in self._by_shape.get((len(token), first), ()) if shape.fullmatch(word))[:MOST_WILD]
+        return tuple(word for word in self._by_shape.get((len(token), first), ()) if _fits(word, token))[:MOST_WILD]
 
     def _is_compound(self, token: str) -> bool:
         """Whether a hyphen or the like joins words: "well-known" masks nothing."""
         parts = re.split(r"[\W_]+", token)
         return not set("*#%^~?") & set(token) and all(len(part) > 2 and part in self._known for part in parts if part)
+
+
+def _fits(word: str, token: str) -> bool:
+    """Whether a word has the letters that a masked word still shows. No pattern is made of what a child wrote."""
+    return all(shown == letter or not shown.isalpha() for shown, letter in zip(token, word, strict=True))
 
 
 def _apart(run: str) -> tuple[list[str], list[str]]:

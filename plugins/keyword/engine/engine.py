@@ -23,7 +23,7 @@ from typing import TypeVar
 
 from appliance.api import Severity, Surface
 
-from ..library.model import Policy
+from ..library.model import Policy, Term
 from .addresses import Address, cut
 from .compiling import UNSPACED, Compiled, Innocence, Needle, Sought, is_exact
 from .context import AROUND, is_foreign, is_lesson
@@ -238,9 +238,9 @@ class Engine:
         hows = raw.hows or (self._how(needle, raw, written),)
         if not _is_written_well_enough(needle, raw, hows, written) or not _counts_among(raw, needle):
             return None
-        if any(_covers(span, innocence, start, end) for span, innocence in innocent):
-            return None
         term = needle.sought.term
+        if any(_covers(span, innocence, start, end, term) for span, innocence in innocent):
+            return None
         if _is_about_help(surface, term.personal, innocent):
             return None
         severity, why = _severity(needle, hows, _wider(raw))
@@ -385,7 +385,8 @@ def _counts_among(raw: _Raw, needle: Needle) -> bool:
     sentence = _sentence(raw)
     if sought.unless.among(sentence):
         return False
-    return not (needle.words == 1 and term.language == "en" and is_foreign(sentence))
+    may_be_foreign = needle.words == 1 and term.language == "en" and sought.policy.category not in SELF
+    return not (may_be_foreign and is_foreign(sentence))
 
 
 def _strict_enough(needle: Needle, raw: _Raw, hows: Sequence[How]) -> bool:
@@ -445,16 +446,24 @@ def _wider(raw: _Raw) -> Sequence[str]:
     return raw.words[max(0, raw.first - AROUND) : raw.last + AROUND]
 
 
-def _covers(span: tuple[int, int], innocence: Innocence, start: int, end: int) -> bool:
-    """Whether a hit lies within something innocent. Whoever watches for a name finds it, though it is a name."""
-    whole = span == (start, end)
-    return span[0] <= start and end <= span[1] and not (whole and innocence.why is Innocent.NAME)
+def _covers(span: tuple[int, int], innocence: Innocence, start: int, end: int, term: Term) -> bool:
+    """Whether a hit lies within something innocent.
+
+    Whoever watches for a name finds it, though it is a name. What the school itself names, a pupil or a book, never
+    covers what somebody says of their own life.
+    """
+    if not (span[0] <= start and end <= span[1]):
+        return False
+    if innocence.why is Innocent.NAME and span == (start, end):
+        return False
+    is_plea = term.personal and term.severity is Severity.SEVERE
+    return not (is_plea and innocence.why in (Innocent.NAME, Innocent.TITLE))
 
 
 def _is_about_help(surface: Surface, personal: bool, innocent: Iterable[tuple[tuple[int, int], Innocence]]) -> bool:
     """Whether somebody looks for help: nothing of that is anybody's business, unless they say what they are about to
     do."""
-    if surface in (Surface.TYPED, Surface.EMAIL) or (personal and surface is Surface.SEARCH):
+    if surface in (Surface.TYPED, Surface.EMAIL) or (personal and surface in (Surface.SEARCH, Surface.ADDRESS)):
         return False
     return any(innocence.why is Innocent.HELP for _, innocence in innocent)
 

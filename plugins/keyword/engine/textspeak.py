@@ -84,7 +84,8 @@ FILLERS = frozenset(
 """Canonical words that may stand inside a phrase and change nothing about it. "Not" and "never" are none of them."""
 
 CONFUSED: Mapping[str, tuple[str, ...]] = {
-    "wont": ("want", "will not"), "ill": ("i will",), "dye": ("die",), "dyeing": ("dying",), "your": ("you are",), "loose": ("lose",),
+    "wont": ("want", "will not"), "ill": ("i will",), "dye": ("die",), "dyeing": ("dying",),
+    "your": ("you are",), "loose": ("lose",),
     "sum": ("some",), "hart": ("heart",), "bom": ("bomb",), "wan": ("want",), "wunt": ("want",),
     "wonna": ("want to",), "diee": ("die",), "dei": ("die",), "kil": ("kill",), "cuting": ("cutting",),
     "gey": ("gay",), "ghey": ("gay",), "mi": ("my",), "meself": ("myself",), "myselfs": ("myself",), "ded": ("dead",),

@@ -71,6 +71,7 @@ def _tables() -> Mapping[str, Any]:
         # addresses
         "mostRounds": addresses.MOST_ROUNDS,
         "fewestOfData": addresses.FEWEST_OF_DATA,
+        "fewestNumbers": addresses.FEWEST_NUMBERS,
         # terms
         "fewestCompared": compiling.SHORT,
         "unspaced": compiling.UNSPACED.pattern,

@@ -122,7 +122,7 @@ def test_no_name_of_the_directory_hides_what_somebody_says_of_themselves() -> No
 
 
 # Open, in engine: One small word that is another language's, or none, beside a single word of harm.
-@pytest.mark.parametrize("text", ["um kms", "kms um", "ma kms", "suicidal um"])
+@pytest.mark.parametrize("text", ["um kms", "kms um", "ma kms"])
 def test_one_small_word_is_no_other_language(text: str) -> None:
     assert detect(text)
 

@@ -274,7 +274,8 @@ class DetectionSettings(Section):
     )
     load_seconds: float = setting(
         60.0,
-        "How long the detectors of one plugin may take to be made ready. A small box needs some seconds for the words of "
+        "How long the detectors of one plugin may take to be made ready. A small box needs some seconds for "
+        "the words of "
         "all policies.",
         unit="seconds",
         ge=0.1,

@@ -4,7 +4,8 @@
 
     manifest.json, generated/     made here: they hold what is this school's own
     worker.js, content/, ...      appliance/endpoint/browser
-    plugins/<name>/               browser/ of each plugin that was let in, if it has browser/main.js, and what the plugin
+    plugins/<name>/               browser/ of each plugin that was let in, if it has browser/main.js, and what the
+    plugin
                                   has made beside it (the hook browser_files)
 
 Another content gets a higher version, and browsers fetch it by themselves. The version is the time of packing, so that
@@ -71,7 +72,8 @@ class Extension:
         config: Config,
         made: Callable[[], Made],
     ) -> None:
-        """``folders``: the folder of each plugin that was let in, by name. ``made``: what they have made for browsers."""
+        """``folders``: the folder of each plugin that was let in, by name. ``made``: what they have made for
+        browsers."""
         self._records = records
         self._trust = state_dir / "trust"
         self._folders = folders

@@ -1,12 +1,12 @@
 """What a browser is to know, as it is sent: its version, its signature, and what has changed since another version.
 
-A policy is JSON of texts, whole numbers, true, false, lists and objects. Its version is the SHA-256 of what stands at its
-top, with the SHA-256 of each thing that a plugin has answered in that one's place: so what thousands of browsers share is
-looked through once. What is hashed is spelled in one way only: keys in order, no blanks, ASCII.
+A policy is JSON of texts, whole numbers, true, false, lists and objects. Its version is the SHA-256 of what stands at
+its top, with the SHA-256 of each thing that a plugin has answered in that one's place: so what thousands of browsers
+share is looked through once. What is hashed is spelled in one way only: keys in order, no blanks, ASCII.
 
-The key of the extension signs (RSASSA-PKCS1-v1_5 with SHA-256): each browser that has the extension has the public half of
-it, which is what the extension's id is made of, and every browser that can run the extension can check it with WebCrypto.
-Ed25519 came to WebCrypto with Chromium 137, and the extension runs from 133 on.
+The key of the extension signs (RSASSA-PKCS1-v1_5 with SHA-256): each browser that has the extension has the public half
+of it, which is what the extension's id is made of, and every browser that can run the extension can check it with
+WebCrypto. Ed25519 came to WebCrypto with Chromium 137, and the extension runs from 133 on.
 
 A difference is a JSON merge patch (RFC 7396), made against one of the last policies that were sent.
 """
@@ -78,7 +78,8 @@ class Policies:
         self._characters = 0
 
     def of(self, wanted: Mapping[str, Json]) -> Policy:
-        """The policy of what is wanted, ``plugins`` among it. What a plugin has answered that is no policy is left out."""
+        """The policy of what is wanted, ``plugins`` among it. What a plugin has answered that is no policy is left
+        out."""
         top = {key: value for key, value in wanted.items() if key != "plugins"}
         plugins: dict[str, Mapping[str, Part]] = {}
         for name, answer in wanted["plugins"].items():

@@ -30,7 +30,6 @@ FACTS: Mapping[str, str] = {
 Words = tuple[str, ...]
 FEWEST_LOOSE = 4
 """Letters of a phrase from which on it is looked for in disguises."""
-_TABLE = Table()
 
 
 class Matching(StrEnum):
@@ -107,4 +106,4 @@ def canonical_words(phrase: str) -> Words:
 
 def folded(phrase: str) -> Words:
     """The words of a phrase as they are compared."""
-    return tuple(folded_words(phrase, _TABLE))
+    return tuple(folded_words(phrase, Table()))

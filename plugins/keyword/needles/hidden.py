@@ -3,9 +3,10 @@
 ::
 
     key      of the hash (SipHash-2-4), base64url: of this box alone, so no table that was made elsewhere helps
-    words    for each surface of a browser, how many words phrases have there; letters likewise, in scripts without blanks
-    hashes   by the hash of a phrase, where it is looked for; or that, what must stand near it, and within how many words
-    near     by a name, hashes of what must stand near; "hat*" is hashed with its star, behind which nothing more is asked
+    words    for each surface of a browser, how many words phrases have there; letters likewise, in scripts without
+    blanks hashes   by the hash of a phrase, where it is looked for; or that, what must stand near it, and within how
+    many words near     by a name, hashes of what must stand near; "hat*" is hashed with its star, behind which nothing
+    more is asked
              for; longestNear: how many words that has at most
 
 What is hashed are words in plain forms with blanks between them. A device finds them as they are written and in plain
@@ -59,8 +60,8 @@ class Hashes:
         if not hashes:
             return {}
         numbers = {kind: [sorted(found) for found in all_of_them] for kind, all_of_them in counts.items()}
-        found = {"key": _base64url(self._key), **numbers, "hashes": hashes}
-        return {**found, "near": near, "longestNear": self._longest_near}
+        told: dict[str, Any] = {"key": _base64url(self._key), **numbers, "hashes": hashes}
+        return {**told, "near": near, "longestNear": self._longest_near}
 
     def _both(self, other: Any, bits: int, term: Term, near: dict[str, list[str]]) -> Any:
         """How a phrase counts. One that two terms have counts where either does; then nothing has to stand near it."""

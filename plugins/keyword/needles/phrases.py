@@ -21,7 +21,8 @@ Phrases = Mapping[str, Collection[str]]
 
 
 def phrases_of(term: Term) -> Phrases:
-    """The phrases of a term, each once: ``loose`` and ``solid`` ones in plain forms, ``exact`` and ``short`` ones as folded.
+    """The phrases of a term, each once: ``loose`` and ``solid`` ones in plain forms, ``exact`` and ``short`` ones as
+    folded.
 
     ``short``: too few letters for disguises; ``solid``: in a script without blanks.
     """

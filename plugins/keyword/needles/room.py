@@ -1,4 +1,5 @@
-"""What each device looks for: made of the policies in force, in its own thread, and picked by the levels of who is there."""
+"""What each device looks for: made of the policies in force, in its own thread, and picked by the levels of who is
+there."""
 
 from __future__ import annotations
 

@@ -24,7 +24,9 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 @cache
 def tables_module() -> bytes:
     """The module: one constant for each table."""
-    constants = (f"export const {name} = {json.dumps(value, ensure_ascii=True)};\n" for name, value in _tables().items())
+    constants = (
+        f"export const {name} = {json.dumps(value, ensure_ascii=True)};\n" for name, value in _tables().items()
+    )
     return "".join(constants).encode()
 
 

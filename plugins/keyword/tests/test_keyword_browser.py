@@ -88,7 +88,7 @@ async def look_for(chromium: Chromium, policies: Sequence[Policy], wanted: Seque
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def supplied() -> AsyncIterator[Pair]:
-    """A device with every third supplied policy, and an engine with all: the words of one bear on how another is read."""
+    """A device with every third policy, and an engine with all: the words of one bear on how another is read."""
     policies = [dataclasses.replace(policy, hidden=False) for policy in read_policies(None)]
     async with in_chromium() as found:
         yield await look_for(found, policies, policies[::3])
@@ -149,7 +149,8 @@ async def test_what_is_noticed_stands_where_it_is_said_to_stand(chromium: Chromi
     found = await chromium.find([(text, "typed") for text in texts])
     units = [text.encode("utf-16-le") for text in texts]
     shown = [
-        [unit[2 * start : 2 * end].decode("utf-16-le") for _, start, end in one] for unit, one in zip(units, found)
+        [unit[2 * start : 2 * end].decode("utf-16-le") for _, start, end in one]
+        for unit, one in zip(units, found, strict=True)
     ]
     assert shown == [["w@nt to d1e", "w%61nt+to+die"], ["ｗａｎｔ　ｔｏ　ｄｉｅ"]]  # noqa: RUF001
 
@@ -187,8 +188,8 @@ async def test_whatever_the_engine_finds_of_supplied_policies_is_noticed(supplie
 
 
 words = st.sampled_from(
-    "want to die wanna end it knife stab those vermin they them kms gbl ada smyth you your are such loser a nobodysword "
-    "really just im going 2 hang myself buy vapes 自杀 想要".split()
+    "want to die wanna end it knife stab those vermin they them kms gbl ada smyth you your are such loser a "
+    "nobodysword really just im going 2 hang myself buy vapes 自杀 想要".split()
 )
 signs = st.text(st.sampled_from(list(SIGNS)), max_size=3)
 pieces = st.tuples(words, st.integers(0, 12), signs, st.sampled_from(["", " ", " ", " ", ". ", "  "]))
@@ -200,6 +201,7 @@ def spliced(word: str, at: int, sign: str, after: str) -> str:
 
 
 texts = st.lists(pieces.map(lambda piece: spliced(*piece)), min_size=1, max_size=14).map("".join) | st.text(max_size=60)
+seen_on = st.sampled_from([surface.value for surface in (*SURFACES, Surface.EMAIL)])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -224,21 +226,25 @@ def test_the_patterns_that_the_browser_repeats_are_as_they_were() -> None:
         *(disguises._ALONE.pattern, addresses._ADDRESS.pattern, addresses._ESCAPED.pattern, addresses._BLOB.pattern),
         *(addresses._ID_IN_ADDRESS.pattern, addresses._ESCAPES.pattern),
     ]
-    assert hashlib.sha256("\n".join(patterns).encode()).hexdigest()[:16] == "PATTERNS"
+    assert hashlib.sha256("\n".join(patterns).encode()).hexdigest()[:16] == "8b79e94f956d24d1"
 
 
 # Seldom in ordinary English
 
 
-async def test_ordinary_english_seldom_leaves_a_device(chromium: Chromium) -> None:
+@pytest.fixture(scope="module")
+def ordinary_english() -> str:
     bible = shutil.which("bible")
     if bible is None:
         pytest.skip("There is no ordinary English: the Debian package bible-kjv is not installed.")
-    text = subprocess.run([bible, "matt1:1-rom16:27"], capture_output=True, text=True, check=True).stdout
+    found = subprocess.run([bible, "matt1:1-rom16:27"], capture_output=True, text=True, check=True).stdout
+    return " ".join(found.split())
+
+
+async def test_ordinary_english_seldom_leaves_a_device(chromium: Chromium, ordinary_english: str) -> None:
     policies = read_policies(None)
     await look_for(chromium, policies, policies)
-    plain = " ".join(text.split())
-    pieces = [plain[start : start + 200] for start in range(0, len(plain), 200)]
+    pieces = [ordinary_english[start : start + 200] for start in range(0, len(ordinary_english), 200)]
     noticed = sum(map(bool, await chromium.ids([(piece, "typed") for piece in pieces])))
     assert len(pieces) > 1000
     assert noticed <= 0.03 * len(pieces)

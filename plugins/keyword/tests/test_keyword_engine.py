@@ -63,7 +63,7 @@ def find(text: str, surface: Surface = Surface.TYPED) -> Sequence[Hit]:
         ("a GREEN-Giant", "GREEN-Giant", How.FOLDED),
         ("grëën g\u200biant", "grëën g\u200biant", How.FOLDED),
         ("ｇｒｅｅｎ giant", "ｇｒｅｅｎ giant", How.FOLDED),
-        ("grееn giаnt", "grееn giаnt", How.FOLDED),  # noqa: RUF001 - Cyrillic on purpose
+        ("grееn giаnt", "grееn giаnt", How.FOLDED),
         ("i wanna hurt u", "wanna hurt u", How.TEXT_SPEAK),
         ("green really giant", "green really giant", How.WORDS_BETWEEN),
         ("greeeen giaaaant", "greeeen giaaaant", How.REPEATED),

@@ -284,8 +284,8 @@ def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
         ("green giant,", "'?!',", ":10: terms[0].phrases[0]: the phrase '?!' is so short that it would be found "
          "everywhere, expected 3 letters or more"),
         ("green giant,", "ok,", ":10: terms[0].phrases[0]: the phrase 'ok' is so short"),
-        ("green giant,", "a b c d e f g h i j k l m n o,", ":10: terms[0].phrases[0]: the phrase 'a b c d e f g h i j k "
-         "l m n o' is too long, expected at most 14 words"),
+        ("green giant,", "a b c d e f g h i j k l m n o,", ":10: terms[0].phrases[0]: the phrase 'a b c d e f g h i "
+         "j k l m n o' is too long, expected at most 14 words"),
         ("green giant,", "THE Giant,", ":10: terms[0].phrases[1]: the phrase 'the giant' is in the term green-giant "
          "already"),
         ("surfaces:", "surface:", ":12: terms[0].surface: there is no such setting, expected one of: id, phrases, "

@@ -466,8 +466,8 @@ class MainProcess:
         """Tell a supervisor which workers there are; those of a plugin that is off go on with what they have."""
         appliance = self.appliance
         off = {state.name for state in appliance.plugins.states() if state.state == "off"}
-        folders = (appliance.config.settings.storage.state_dir / "workers").glob("*.*")
-        kept = {folder.name for folder in folders if folder.name.split(".")[0] in off}
+        snapshots = (appliance.config.settings.storage.state_dir / "workers").glob(f"*.*/{SNAPSHOT}")
+        kept = {file.parent.name for file in snapshots if file.parent.name.split(".")[0] in off}
         stall = appliance.config.settings.limits.stall_seconds
         workers = " ".join(sorted({*appliance.workers.names(), *kept}))
         storage = appliance.config.settings.storage

@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--lines", type=Path, help="sentences to find, as JSON lines")
     options = parser.parse_args()
     engine, load = _loaded()
-    texts = _ordinary_english()
+    texts = ordinary_english()
     size = 400_000 if options.quick else 4_000_000
     figures: dict[str, Any] = {"load": load, "speed": _speed(engine, texts, size), "traps": _traps(engine)}
     figures["english"] = {name: _false_alarms(engine, text[:size]) for name, text in texts.items()}
@@ -69,7 +69,7 @@ def main() -> None:
     figures["peers"] = _peers(engine, texts, 20_000 if options.quick else 100_000)
     if options.lines:
         figures["lines"] = _lines(engine, options.lines)
-    _show(figures)
+    show(figures)
     print(json.dumps(figures))
 
 
@@ -213,7 +213,7 @@ def _timed(ask: Callable[[str], bool], pieces: Sequence[str]) -> dict[str, float
 # Ordinary English
 
 
-def _ordinary_english() -> Mapping[str, str]:
+def ordinary_english() -> Mapping[str, str]:
     with TemporaryDirectory() as folder:
         for package in ENGLISH:
             subprocess.run(["apt-get", "download", "-q", package], cwd=folder, capture_output=True, check=False)
@@ -254,7 +254,7 @@ def _read(page: Path) -> str:
 # Printing
 
 
-def _show(figures: Mapping[str, Any]) -> None:
+def show(figures: Mapping[str, Any]) -> None:
     for name, value in _flat(figures):
         print(f"{name:58} {value}")
 

@@ -51,7 +51,7 @@ def needles_of(needles: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         }
         for one in needles
     }
-    return {"terms": terms, "near": {}, "taught": ""}
+    return {"terms": terms, "near": {}, "taught": {}}
 
 
 @dataclass(frozen=True, slots=True)

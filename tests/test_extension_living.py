@@ -444,7 +444,7 @@ class Plugin:
 
     @hook
     async def endpoint_policy(self, device):
-        return {{"terms": {{"t1": {{"loose": PHRASE, "surfaces": 1}}}}, "near": {{}}, "taught": ""}}
+        return {{"terms": {{"t1": {{"loose": PHRASE, "surfaces": 1}}}}, "near": {{}}, "taught": {{}}}}
 
     @hook
     def browser_files(self):

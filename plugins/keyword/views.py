@@ -23,6 +23,8 @@ from .choices.room import Choices
 from .library.model import FACTS, Policy, Term
 
 MOST_FOUND = 200
+FEW = 40
+"""Terms of a policy that a page shows at once; of more, the worst are open and the others are a click away."""
 COUNTED = datetime.timedelta(days=365)
 VAULT = "captures"
 
@@ -77,6 +79,7 @@ class Views:
             history=[] if policy.hidden else history(
                 await store.requests_of(policy.name), await store.terms_of(policy.name)
             ),
+            few=FEW,
             own_policy=policy.name in {one.name for one in store.kept.policies},
             may_edit=actor(request).may(EDIT),
         )  # fmt: skip

@@ -47,7 +47,7 @@ export class Needles {
     for (const [name, forms] of Object.entries(near)) this.#nears.set(name, this.#nearOf(forms));
     for (const [id, term] of Object.entries(terms)) this.#addTerm(id, term);
     this.#hidden = new Hidden(hidden);
-    this.#odd = new OddWords(this.#vocabulary, spoken, new Segmenter([...taught.split(" ").map(compared), ...spoken]));
+    this.#odd = new OddWords(this.#vocabulary, spoken, new Segmenter([...wordsOf(taught), ...spoken]));
     this.#disguises = new Disguises(new Set([...this.#vocabulary, ...spelled]), this.#odd);
   }
 
@@ -225,6 +225,10 @@ export class Needles {
 
 function phrasesOf(phrases = "") {
   return phrases === "" ? NONE : compared(phrases).split("|").map((phrase) => phrase.split(" "));
+}
+
+function wordsOf(byLetter) {
+  return Object.values(byLetter).flatMap((words) => compared(words).split(" "));
 }
 
 function inPlainForms(words) {

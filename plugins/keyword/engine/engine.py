@@ -32,7 +32,7 @@ from .exclusions import NAMES, Exclusions, Innocent
 from .folding import Folded, Table
 from .hits import Hit, How
 from .odd import OddWords, Reading, squeeze
-from .textspeak import CANON, CONFUSED, FILLERS, MEANS_YOU_ARE
+from .textspeak import CANON, CONFUSED, FILLERS, MEANS_YOU_ARE, RIGHT_BEFORE
 
 MOST_ODD = 4000
 """Different odd words of one text that are looked into; a text with more of them is no language."""
@@ -279,8 +279,15 @@ def _confused(words: Sequence[str]) -> dict[int, tuple[Reading, ...]]:
     return {
         number: tuple(Reading(meant, "confused") for meant in CONFUSED[word])
         for number, word in enumerate(words)
-        if word in CONFUSED and (word != "your" or "".join(words[number + 1 : number + 2]) in MEANS_YOU_ARE)
+        if word in CONFUSED and _may_be_confused(word, "".join(words[number + 1 : number + 2]))
     }
+
+
+def _may_be_confused(word: str, following: str) -> bool:
+    """Whether the word after one that is often confused lets it be another one."""
+    if word == "your":
+        return following in MEANS_YOU_ARE
+    return following not in RIGHT_BEFORE.get(word, ())
 
 
 def _near_each_other(numbers: Sequence[int], count: int) -> Iterator[tuple[int, int]]:

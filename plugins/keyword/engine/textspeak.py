@@ -97,6 +97,9 @@ CONFUSED: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """By a canonical word, what may be meant by it."""
 
+RIGHT_BEFORE: Mapping[str, frozenset[str]] = {"dye": frozenset("my your her his its the our their it hair".split())}
+"""Before these, a word that is often written for another one is the right one: "dye my hair"."""
+
 MEANS_YOU_ARE = frozenset(
     "a an so such just not nothing too going always gonna worthless pathetic ugly fat stupid dumb "
     "disgusting dead weird "

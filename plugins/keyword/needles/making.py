@@ -6,7 +6,7 @@
     near     by a name made of its content: what has to stand near a phrase, for all terms that share it
     taught   words of terms that lists of English have rarely or never, so that a run of letters comes apart on the
     device
-             as it does here, whichever terms the device has
+             as it does here, whichever terms the device has; by their first letter
     hidden   hashes of terms that no device is to know (``hidden``)
 
 Phrases (``phrases``) stand with a bar between them. Everything is an object of texts and whole numbers, so that a
@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from ..engine.english import SHORT, TAUGHT, frequencies, is_word
+from ..engine.english import LONGEST_WORD, SHORT, TAUGHT, frequencies, is_word
 from ..library.model import Policy, Term
 from .hidden import Hashes
 from .phrases import EXACT, LOOSE, longer, near_forms, phrases_of, plain_forms
@@ -38,7 +40,7 @@ class Making:
         shown = [policy for policy in policies if not policy.hidden]
         self._terms = {f"{policy.name}/{term.id}": self._term(term) for policy in shown for term in policy.terms}
         self._hashes = Hashes([policy for policy in policies if policy.hidden], key)
-        self._taught = " ".join(sorted(_taught(self._terms.values(), self._near.values())))
+        self._taught = _by_first_letter(_taught(self._terms.values(), self._near.values()))
 
     def needles(self, wanted: Wanted) -> dict[str, Any]:
         """What one device is to have. What is not known is passed over."""
@@ -75,7 +77,15 @@ def _taught(terms: Iterable[Mapping[str, Any]], near: Iterable[str]) -> set[str]
     for term in terms:
         words.update(term.get(LOOSE, "").replace(BAR, " ").split())
         words.update(plain_forms(term.get(EXACT, "").replace(BAR, " ").split()).split())
-    return {word for word in words if (len(word) > 2 or word in SHORT) and not _is_usual(word, seen)}
+    return {word for word in words if _may_be_joined(word) and not _is_usual(word, seen)}
+
+
+def _may_be_joined(word: str) -> bool:
+    return word.isalpha() and len(word) <= LONGEST_WORD and (len(word) > 2 or word in SHORT)
+
+
+def _by_first_letter(words: Iterable[str]) -> Mapping[str, str]:
+    return {letter: " ".join(those) for letter, those in groupby(sorted(words), key=itemgetter(0))}
 
 
 def _is_usual(word: str, seen: Mapping[str, int]) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import datetime
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ import pytest_asyncio
 from accounts import no_store_is_left_open
 
 from appliance.access import Role
+from appliance.assignments import Target, TargetKind
 from appliance.endpoints.tokens import NewToken
 from appliance.observations import EndpointDevice, Severity, Surface
 from appliance.people.directory import Details
@@ -92,7 +93,7 @@ def test_needles_hold_what_is_wanted_and_nothing_else() -> None:
         "a/near": {"surfaces": 3, "loose": "pretty knife", "near": name, "within": 3},
     }
     assert found["near"] == {name: "stab*"}
-    assert found["taught"] == "wub zorbling"  # what a list of English has does not need to be taught
+    assert found["taught"] == {"w": "wub", "z": "zorbling"}  # what a list of English has does not need to be taught
     assert "hidden" not in found
 
 
@@ -140,7 +141,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
     await found.stop()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
 async def lead(running: Running) -> Client:
     found = await running.as_role(Role.LEAD, name="Lena Lead")
     await running.appliance.vaults.start()
@@ -228,7 +229,7 @@ async def test_hidden_policies_and_names_that_are_watched_for_leave_as_hashes(ru
 
 
 @loop
-async def test_a_change_reaches_a_connected_device_as_what_has_changed(running: Running, lead: Client) -> None:
+async def test_a_change_reaches_a_connected_device_as_what_has_changed(running: Running) -> None:
     endpoints = running.appliance.endpoints
     await endpoints.tokens.make(running.actor, NewToken("Trolley"))
     token = (await endpoints.tokens.all(running.actor))[0]["token"]
@@ -238,9 +239,12 @@ async def test_a_change_reaches_a_connected_device_as_what_has_changed(running: 
         (row,) = await running.appliance.records.fetch("SELECT id FROM endpoints WHERE state = 'waiting'")
         await endpoints.enrolment.approve(running.actor, [row["id"]], "one by one")
         await browser.welcomed()
+        device = endpoints.connections.of(row["id"]).endpoint.device
+        on = Target(TargetKind.DEVICE, device)
+        await running.appliance.assignments.assign("a test", "monitoring", on, "on", "a test", None)
         while "suicide/want-to-die" not in browser.policy["plugins"]["keyword"]["terms"]:
             await browser.hear("policy", seconds=30)
-        await change_a_term(running, lead)
+        leave_a_term_out(running)
         heard = await browser.hear("policy", seconds=30)
         while "suicide/want-to-die" in browser.policy["plugins"]["keyword"]["terms"]:
             heard = await browser.hear("policy", seconds=30)
@@ -248,14 +252,10 @@ async def test_a_change_reaches_a_connected_device_as_what_has_changed(running: 
         assert len(json.dumps(heard)) < 20_000
 
 
-async def change_a_term(running: Running, lead: Client) -> None:
-    """Switch one off, without asking anybody."""
-    choices = plugin(running).choices
-    policies: Sequence[Policy] = choices.library.policies
-    changed = [
+def leave_a_term_out(running: Running) -> None:
+    """As if the school had switched it off."""
+    found = [
         dataclasses.replace(one, terms=tuple(two for two in one.terms if two.id != "want-to-die"))
-        if one.name == "suicide"
-        else one
-        for one in policies
+        for one in plugin(running).choices.library.policies
     ]
-    plugin(running).needles.take(tuple(changed))
+    plugin(running).needles.take(tuple(found))

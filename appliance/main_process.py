@@ -34,6 +34,7 @@ from appliance.plugins import TODO, PluginState, write_off
 from appliance.trust import Authority, ServerCertificate, ssl_context
 from appliance.web.deadline import GREETED
 from appliance.web.server import WebServer
+from appliance.worker_link import SNAPSHOT
 
 PORT_TODO = "Stop it, or set another port with web.port in {file}."
 SWAP_PAUSE_SECONDS = 0.2

@@ -11,6 +11,7 @@ const DATA = /^data:[a-z]+\/[a-z0-9.+-]+[;,]/i;
 const ESCAPED = new RegExp(`(?<!${OUTSIDE})[^${BLANK}<>"%]*%[0-9A-Fa-f]{2}${OUTSIDE}*`, "gu");
 const ESCAPES = /(?:%[0-9A-Fa-f]{2})+/g;
 const LONG = new RegExp(`[^${BLANK}]{${fewestOfData},}`, "gu");
+const DATA = /^data:[a-z]+\/[a-z0-9.+-]+[;,]/iu;
 const ID = /[A-Za-z0-9_-]{8,}/g;
 
 // A text with blanks for its addresses and for what is only data, and the addresses. `whole`: it is one itself.
@@ -82,18 +83,18 @@ function bytesOf(escapes) {
 
 // Whether a long run without blanks is a token or encoded data: digits scattered among letters of both sizes.
 function isData(token) {
-  return isMixed(token) && numbers(token) >= fewestNumbers;
+  return isMixed(token) && numbersIn(token) >= fewestNumbers;
 }
 
 // Whether a shorter one in an address is an id.
 function isId(token) {
-  return isMixed(token) && numbers(token) >= fewestNumbers - 1;
+  return isMixed(token) && numbersIn(token) >= fewestNumbers - 1;
 }
 
 function isMixed(token) {
   return /\p{Uppercase}/u.test(token) && /\p{Lowercase}/u.test(token);
 }
 
-function numbers(token) {
+function numbersIn(token) {
   return token.match(/[0-9]+/g)?.length ?? 0;
 }

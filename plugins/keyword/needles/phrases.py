@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 from ..engine.compiling import SHORT, UNSPACED
-from ..engine.folding import Table, folded_words, words
+from ..engine.folding import Table, folded_words
 from ..engine.textspeak import canonical
 from ..library.model import Matching, Term
 
 LOOSE, EXACT, FEW, SOLID = "loose", "exact", "short", "solid"
 MOST_REMEMBERED = 65_536
 _TABLE = Table()
-_SIMPLE = re.compile("[a-z]+\\*?(?: [a-z]+\\*?)*")
 
 Phrases = Mapping[str, Collection[str]]
 
@@ -63,10 +61,11 @@ def longer(term: Term) -> int:
 @lru_cache(MOST_REMEMBERED)
 def near_form(phrase: str) -> str:
     """What has to stand near, in plain forms; "hat*" is every word that begins so."""
-    if _SIMPLE.fullmatch(phrase):
-        return " ".join(canonical(word.removesuffix("*")) + "*" * word.endswith("*") for word in phrase.split())
     return " ".join(
-        canonical(word.text) + ("*" if phrase[word.end : word.end + 1] == "*" else "") for word in words(phrase, _TABLE)
+        plain + "*" * written.endswith("*")
+        for written in phrase.split()
+        for word in folded_words(written, _TABLE)
+        for plain in canonical(word).split()
     )
 
 

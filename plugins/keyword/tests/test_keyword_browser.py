@@ -224,7 +224,7 @@ def test_the_patterns_that_the_browser_repeats_are_as_they_were() -> None:
         *(disguises._ONE, disguises._BETWEEN, disguises._SPACED.pattern, disguises._SIGN_BEFORE.pattern),
         *(disguises._SIGN_AFTER.pattern, disguises._TOKEN.pattern, disguises._LEET.pattern, disguises._MASKED.pattern),
         *(disguises._ALONE.pattern, addresses._ADDRESS.pattern, addresses._ESCAPED.pattern, addresses._BLOB.pattern),
-        *(addresses._ID_IN_ADDRESS.pattern, addresses._ESCAPES.pattern),
+        *(addresses._ID_IN_ADDRESS.pattern, addresses._ESCAPES.pattern, addresses._DATA.pattern),
     ]
     assert hashlib.sha256("\n".join(patterns).encode()).hexdigest()[:16] == "8b79e94f956d24d1"
 

@@ -77,7 +77,7 @@ def test_phrases_are_sorted_by_how_they_are_compared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phrase", "form"), [("hat* u", "hat* you"), ("He's", "he is"), ("Zoë*", "zoe*"), ("a-b* c", "a be* c"), ("!", "")]
+    ("phrase", "form"), [("hat* u", "hat* you"), ("He's", "he is"), ("Zoë*", "zoe*"), ("a-b* c", "a* be* c"), ("!", "")]
 )
 def test_what_has_to_stand_near_is_put_in_plain_forms(phrase: str, form: str) -> None:
     assert near_form(phrase) == form

@@ -2,7 +2,8 @@
 
 Run ``python -m benchmarks.needles``. It prints figures and ends in one JSON object:
 
-- ``policy``: characters, and bytes as gzip packs them, of all supplied policies as needles; of the tables in the extension;
+- ``policy``: characters, and bytes as gzip packs them, of all supplied policies as needles; of the tables in the
+extension;
 - ``load``: milliseconds until they are ready, and MB of memory that they take, tables and all;
 - ``ordinary``: of each ordinary text in pieces of 200 characters, how many of a hundred leave a device (typed), and the
   milliseconds of a piece (mean, 99th of 100, worst).
@@ -21,14 +22,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from needles_in_chromium import Chromium, in_chromium  # noqa: E402 - what tests share lies beside them
+from needles_in_chromium import Chromium, in_chromium
 
-from appliance_plugins.keyword.library.reading import read_policies  # noqa: E402
-from appliance_plugins.keyword.needles.making import Making  # noqa: E402
-from appliance_plugins.keyword.needles.siphash import KEY_BYTES  # noqa: E402
-from appliance_plugins.keyword.needles.surfaces import bits  # noqa: E402
-from appliance_plugins.keyword.needles.tables import tables_module  # noqa: E402
-from benchmarks.detection import ordinary_english, show  # noqa: E402
+from appliance_plugins.keyword.library.reading import read_policies
+from appliance_plugins.keyword.needles.making import Making
+from appliance_plugins.keyword.needles.siphash import KEY_BYTES
+from appliance_plugins.keyword.needles.surfaces import bits
+from appliance_plugins.keyword.needles.tables import tables_module
+from benchmarks.detection import ordinary_english, show
 
 PIECE = 200
 MOST_PIECES = 20_000

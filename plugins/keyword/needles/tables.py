@@ -74,7 +74,6 @@ def _tables() -> Mapping[str, Any]:
         "mostRounds": addresses.MOST_ROUNDS,
         "fewestOfData": addresses.FEWEST_OF_DATA,
         "fewestNumbers": addresses.FEWEST_NUMBERS,
-        "fewestNumbers": addresses.FEWEST_NUMBERS,
         # terms
         "fewestCompared": compiling.SHORT,
         "unspaced": compiling.UNSPACED.pattern,

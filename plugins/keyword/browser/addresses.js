@@ -11,7 +11,6 @@ const DATA = /^data:[a-z]+\/[a-z0-9.+-]+[;,]/i;
 const ESCAPED = new RegExp(`(?<!${OUTSIDE})[^${BLANK}<>"%]*%[0-9A-Fa-f]{2}${OUTSIDE}*`, "gu");
 const ESCAPES = /(?:%[0-9A-Fa-f]{2})+/g;
 const LONG = new RegExp(`[^${BLANK}]{${fewestOfData},}`, "gu");
-const DATA = /^data:[a-z]+\/[a-z0-9.+-]+[;,]/iu;
 const ID = /[A-Za-z0-9_-]{8,}/g;
 
 // A text with blanks for its addresses and for what is only data, and the addresses. `whole`: it is one itself.

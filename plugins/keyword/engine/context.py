@@ -29,11 +29,11 @@ LESSON = frozenset(
 
 FOREIGN = frozenset(
     "le la les des une est dans pour pas avec sur je tu nous vous ils elle mais ou et du au aux ce cette mon ma ses "
-    "der die das und ist nicht ein eine mit auf dem den von zu ich du wir ihr sie aber oder wenn hat sind gute "
-    "el los las una es en por para con no su que y pero como mi il lo gli di che non un sono per del della "
-    "och att det som en pa for med av till ar inte om vi ses han hon jag du hvilket liker best paa "
+    "der das und ist nicht ein eine mit auf dem von zu ich du wir ihr sie aber oder wenn sind gute "
+    "el los las una es en por para con su que y pero como mi il lo gli di che non un sono per del della "
+    "och att det som en pa med av till ar inte vi ses han hon jag du hvilket liker paa "
     "skolen ikke jeg er deg "
-    "het een van voor niet ik je zijn naar met nie jest sie na jak co to ze czy pod o os as um uma nao com".split()
+    "het een van voor niet ik je zijn naar nie jest sie na jak co to ze czy pod o os as um uma nao com".split()
 )
 """Small words of other languages in which English words of harm are harmless: "en retard", "hvilket fag"."""
 ENGLISH = frozenset(

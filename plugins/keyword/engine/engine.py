@@ -387,13 +387,19 @@ def _counts_among(raw: _Raw, needle: Needle) -> bool:
     sought, term = needle.sought, needle.sought.term
     if term.near:
         before, after = _around(raw, term.within)
-        if not sought.near.among([*before, "|", *after]):
+        if not sought.near.among([*before, "|", *_joined_to(raw, needle), "|", *after]):
             return False
     sentence = _sentence(raw)
     if sought.unless.among(sentence):
         return False
     may_be_foreign = needle.words == 1 and term.language == "en" and sought.policy.category not in SELF
     return not (may_be_foreign and is_foreign(sentence))
+
+
+def _joined_to(raw: _Raw, needle: Needle) -> Sequence[str]:
+    """Words that were written together with the phrase: of "sendnudes" the phrase "nudes" is joined to "send"."""
+    inside = " ".join(raw.words[raw.first : raw.last + 1]).split()
+    return inside if len(inside) > needle.words else ()
 
 
 def _strict_enough(needle: Needle, raw: _Raw, hows: Sequence[How]) -> bool:

@@ -76,7 +76,8 @@ export class Hidden {
       }
       if (this.#begins(near, units, at)) return true;
     }
-    return false;
+    const isPart = units[first - 1]?.start === units[first].start || units[behind]?.start === units[behind - 1].start;
+    return isPart && units.slice(first, behind).some((_, at) => this.#begins(near, units, first + at));
   }
 
   // Whether one of them begins at a word; a star stands for the rest of a word.

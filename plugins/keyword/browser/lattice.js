@@ -33,7 +33,8 @@ export class Lattice {
   #text;
   #places;
   #before; // letters of words before each word
-  #inner;
+  #outer; // the places between words of the text
+  #inner; // the next one within what several words are read for
   #reader;
   #open = new Map(); // from the place to where the words before it end and those behind it begin
   #back = null;
@@ -47,7 +48,8 @@ export class Lattice {
     this.#reader = reader;
     this.#places = folded.places();
     this.#before = lettersBefore(this.#places);
-    this.#inner = this.#before.at(-1) + 1;
+    this.#outer = this.#before.at(-1) + 1;
+    this.#inner = this.#outer;
     this.#addWords(stretches);
     for (const stretch of stretches) this.#addStretch(stretch);
     this.#addYouAre();
@@ -124,7 +126,7 @@ export class Lattice {
     for (const words of second ? first.flatMap((one) => second.map((other) => `${one} ${other}`)) : first) {
       const parts = words.split(" ");
       if (parts.length > 2 || (parts.length === 2 && parts[0].length > 1)) continue;
-      this.#addPath(this.alone, parts.map((word) => this.#reader.plain(word)).join(" "), from, to, stretch);
+      this.#addPath([this.steps, this.alone], parts.map((word) => this.#reader.plain(word)).join(" "), from, to, stretch);
     }
   }
 
@@ -132,20 +134,17 @@ export class Lattice {
 
   #addReadings(word, from, to, { start, end, how }) {
     const { meant, changesNothing } = this.#reader.readings(word);
-    for (const [words, also] of meant) this.#addPath(this.steps, words, from, to, { start, end, how: how | also });
+    for (const [words, also] of meant) this.#addPath([this.steps], words, from, to, { start, end, how: how | also });
     if (changesNothing && from !== to) listOf(this.skips, from).push(to);
   }
 
-  #addPath(steps, words, from, to, span) {
-    if (!words.includes(" ")) {
-      listOf(steps, from).push(new Step(words, to, span, true));
-      return;
-    }
+  // Add what is read to each of some kinds of steps, over the same places.
+  #addPath(kinds, words, from, to, span) {
     const several = words.split(" ");
     let place = from;
     for (const [number, word] of several.entries()) {
       const next = number === several.length - 1 ? to : this.#inner++;
-      listOf(steps, place).push(new Step(word, next, span, number === 0));
+      for (const steps of kinds) listOf(steps, place).push(new Step(word, next, span, number === 0));
       place = next;
     }
   }
@@ -157,7 +156,7 @@ export class Lattice {
         if (step.text !== "your") continue;
         const follows = this.steps.get(step.to) ?? NONE;
         if (follows.some(({ text }) => this.#reader.meansYouAre(text))) {
-          this.#addPath(this.steps, "you are", from, step.to, { ...step, how: step.how | OTHER });
+          this.#addPath([this.steps], "you are", from, step.to, { ...step, how: step.how | OTHER });
           break;
         }
       }
@@ -192,6 +191,11 @@ export class Lattice {
     let found = this.#open.get(place);
     if (!found) this.#open.set(place, (found = { end: 0, start: Infinity }));
     return found;
+  }
+
+  // Whether a place lies within what several words are read for.
+  isWithin(place) {
+    return place >= this.#outer;
   }
 
   // Whether a sentence ends at a place, however the words around it are read.

@@ -16,6 +16,7 @@ const BIT = new Map(surfaces.map((surface, place) => [surface, 1 << place]));
 const ADDRESS = BIT.get("address");
 const SHORT_ON = BIT.get("typed") | ADDRESS;
 const SEARCH = BIT.get("search");
+const LONGEST = 12; // words of a phrase
 const NONE = [];
 
 // How a term counts. `bits`: the surfaces on which it does; `near`: nodes of what has to stand near it, if anything;
@@ -168,6 +169,14 @@ export class Needles {
     }
     for (const place of lattice.ahead(from, within).keys()) {
       if (place !== from && this.#begins(near, place, lattice)) return true;
+    }
+    return (lattice.isWithin(from) || lattice.isWithin(to)) && this.#isJoined(near, from, within, lattice);
+  }
+
+  // Whether it stands within what a phrase was written together with: of "sendnudes" the phrase "nudes".
+  #isJoined(near, from, within, lattice) {
+    for (const place of lattice.behind(from, within + LONGEST).keys()) {
+      if (this.#begins(near, place, lattice)) return true;
     }
     return false;
   }

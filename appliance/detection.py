@@ -38,7 +38,7 @@ from appliance.plugins import Plugins
 
 WAITING = 200
 """Observations that may wait for their turn; devices keep what is more and send it again."""
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 """How long observations wait for a process that is being started, and the status page before it turns red."""
 FAILURES, WINDOW_SECONDS = 3, 600.0
 """A detector that fails this often in this time is left out."""

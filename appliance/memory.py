@@ -3,7 +3,9 @@
 Python gives freed memory back to a pool as it was, so a child's words would stay readable there for hours, for whoever
 has root on the box. Two variables, read when a process starts, change that: ``PYTHONMALLOC=malloc`` sends every object
 through the C library, like the buffers of OpenSSL and SQLite, and glibc then overwrites each block as it is freed
-(``perturb``) unless the block goes to a per-thread cache first (``tcache``), which is therefore switched off.
+(``perturb``) unless the block goes to a per-thread cache first (``tcache``), which is therefore switched off. Large
+blocks go back to the system (``mmap_threshold``). Kept as free memory they cost seconds: each block that grows into
+such a neighbour has the whole rest of it overwritten (2.7 s for reading 3 MB of JSON, 0.02 s without).
 
 Measured with words that were posted over TLS, sealed, stored, opened, rendered and sent: without this, 41,529 copies
 were found after the last was let go, with it none; with ``perturb`` alone 597. A page costs 14% more processor time
@@ -18,8 +20,10 @@ from collections.abc import Mapping
 
 ENVIRONMENT: Mapping[str, str] = {
     "PYTHONMALLOC": "malloc",
-    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0:glibc.malloc.perturb=165",
-}
+    "GLIBC_TUNABLES": ":".join((
+        "glibc.malloc.tcache_count=0", "glibc.malloc.perturb=165", "glibc.malloc.mmap_threshold=131072",
+    )),
+}  # fmt: skip
 """The main process is started with these: by the trial's supervisor, and by ``systemd/appliance.service``."""
 
 

@@ -213,9 +213,13 @@ export class Lattice {
     return this.#reach(found, place, within, (at) => this.#onwards(at).filter(({ to, isSkip }) => isSkip || goesOn(to)));
   }
 
+  // The same, whichever sentence they are in.
+  onwards(place, within) {
+    return this.#reach(new Map(), place, within, (at) => this.#onwards(at));
+  }
+
   #refersBack(place, within) {
-    const places = this.#reach(new Map(), place, within, (at) => this.#onwards(at));
-    return [...places.keys()].some((at) => (this.steps.get(at) ?? NONE).some(({ text }) => REFERS_BACK.has(text)));
+    return [...this.onwards(place, within).keys()].some((at) => (this.steps.get(at) ?? NONE).some(({ text }) => REFERS_BACK.has(text)));
   }
 
   #onwards(place) {

@@ -175,7 +175,7 @@ export class Needles {
 
   // Whether it stands within what a phrase was written together with: of "sendnudes" the phrase "nudes".
   #isJoined(near, from, within, lattice) {
-    for (const place of lattice.behind(from, within + LONGEST).keys()) {
+    for (const place of lattice.onwards(from, within + LONGEST).keys()) {
       if (this.#begins(near, place, lattice)) return true;
     }
     return false;

@@ -21,10 +21,11 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from ..engine.compiling import SHORT as FEWEST_LETTERS
 from ..engine.english import LONGEST_WORD, SHORT, TAUGHT, frequencies, is_word
 from ..library.model import Policy, Term
 from .hidden import Hashes
-from .phrases import EXACT, LOOSE, longer, near_forms, phrases_of, plain_forms
+from .phrases import EXACT, LOOSE, longer, near_form, near_forms, phrases_of, plain_forms
 
 Wanted = Mapping[str, int]
 """By "policy/term", where it is looked for (``surfaces.bits``)."""
@@ -40,7 +41,8 @@ class Making:
         shown = [policy for policy in policies if not policy.hidden]
         self._terms = {f"{policy.name}/{term.id}": self._term(term) for policy in shown for term in policy.terms}
         self._hashes = Hashes([policy for policy in policies if policy.hidden], key)
-        self._taught = _by_first_letter(_taught(self._terms.values(), self._near.values()))
+        around = {phrase for policy in shown for term in policy.terms for phrase in (*term.near, *term.unless)}
+        self._taught = _by_first_letter(_taught(self._terms.values(), around))
 
     def needles(self, wanted: Wanted) -> dict[str, Any]:
         """What one device is to have. What is not known is passed over."""
@@ -70,10 +72,13 @@ class Making:
         return name
 
 
-def _taught(terms: Iterable[Mapping[str, Any]], near: Iterable[str]) -> set[str]:
-    """Words that a run of letters comes apart into more easily, because a policy has them."""
+def _taught(terms: Iterable[Mapping[str, Any]], around: Iterable[str]) -> set[str]:
+    """Words that a run of letters comes apart into more easily, because a policy has them. As in ``compiling``, words
+    of what stands around phrases are among them, and their beginnings ("hate*") unless those are short.
+    """
     seen = frequencies()
-    words = {word for forms in near for word in forms.replace(BAR, " ").split() if not word.endswith("*")}
+    forms = {word for phrase in around for word in near_form(phrase).split()}
+    words = {word.removesuffix("*") for word in forms if not word.endswith("*") or len(word) > FEWEST_LETTERS}
     for term in terms:
         words.update(term.get(LOOSE, "").replace(BAR, " ").split())
         words.update(plain_forms(term.get(EXACT, "").replace(BAR, " ").split()).split())

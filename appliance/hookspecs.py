@@ -428,7 +428,10 @@ class Hooks:
 
     @_spec
     async def endpoint_policy(self, device: EndpointDevice) -> Mapping[str, Any]:  # type: ignore[empty-body]
-        """What this browser must know to notice something, as JSON. It reaches the plugin's ``browser/main.js``.
+        """What this browser must know to notice something: an object of texts, whole numbers, booleans and lists.
+
+        It reaches the plugin's ``browser/main.js``. To a browser that has one of the last answers only the difference
+        is sent, so a large answer is best an object whose keys stay the same, and the same object for all who get it.
 
         Asked whenever a device connects and again every few seconds: answer from memory, and with a new object when
         something has changed. A change for all devices reaches them within some seconds, one for a single device

@@ -109,6 +109,26 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     Kind(
+        "policies",
+        "What is looked for",
+        (
+            *("received a bundle of policies", "applied a bundle of policies", "went back to the policies before"),
+            *("dropped a bundle of policies", "began a trial run", "replaced a list that was", "imported a list that"),
+            *("removed a list that was handed over", "wrote a term of the school", "asked to change a supplied term"),
+            *(
+                "made a supplied term stricter",
+                "switched a supplied term",
+                "kept a supplied term on",
+                "made a policy",
+                "ended a policy",
+            ),
+            *("ended a term of the school", "set a level for everybody", "undid a level for everybody"),
+            *("set a level for certain hours", "undid a level for certain hours", "asked to watch for a name"),
+            *("agreed to watch", "did not agree to watch", "stopped watching for a name", "accepted a word that"),
+            "declined a word that",
+        ),
+    ),
+    Kind(
         "monitoring",
         "Who is monitored, and what applies to whom",
         (

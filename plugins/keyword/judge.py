@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
 
@@ -48,8 +46,7 @@ class Judge:
     @cached_property
     def engine(self) -> Engine:
         """Takes a second to be made: whoever does not judge does without it."""
-        with _no_collecting():
-            return Engine(self._policies, supplied() if self._exclusions is None else self._exclusions)
+        return Engine(self._policies, supplied() if self._exclusions is None else self._exclusions)
 
     def make_ready(self) -> None:
         """Make the engine now, and not while the first observation waits, which has only some seconds."""
@@ -77,19 +74,6 @@ class Judge:
             facts=tuple((FACTS[name], words) for name, words in term.facts.items()),
             picture=term.picture, alert=term.alert and hit.severity is term.severity, clip_seconds=term.clip_seconds,
         )  # fmt: skip
-
-
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Hundreds of thousands of objects are made that all stay: looking for garbage among them takes a third of the
-    time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _foremost(hits: Sequence[Hit]) -> list[Hit]:

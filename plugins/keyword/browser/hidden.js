@@ -13,7 +13,7 @@ const ENDS_SENTENCE = /[.!?\n;]/;
 const NONE = [];
 
 export class Hidden {
-  #terms = new Map(); // [the hash as it was sent, surfaces, what has to stand near, within how many words], by the hash
+  #terms = new Map(); // {id, ways}, by the hash; each way: surfaces, what has to stand near, within how many words
   #near = new Map();
   #longestNear = 0;
   #words;
@@ -28,7 +28,7 @@ export class Hidden {
     this.#letters = letters;
     this.#longestNear = longestNear;
     this.#hash = hasher(key);
-    for (const [hash, term] of Object.entries(hashes)) this.#terms.set(numberOf(hash), [hash].concat(term));
+    for (const [hash, term] of Object.entries(hashes)) this.#terms.set(numberOf(hash), { id: hash, ways: waysOf(term) });
     for (const [name, hashed] of Object.entries(near)) this.#near.set(name, new Set(hashed.map(numberOf)));
   }
 
@@ -45,10 +45,11 @@ export class Hidden {
       for (const length of lengths) {
         const behind = first + length;
         if (behind > units.length) break;
-        const [id, bits, near, within] = this.#terms.get(this.#hashOf(units, first, behind, between)) ?? NONE;
-        if (id === undefined || !found.counts(bits, start)) continue;
-        if (near && !this.#isNear(this.#near.get(near), units, first, behind, within)) continue;
-        found.add(id, start, units[behind - 1].end);
+        const term = this.#terms.get(this.#hashOf(units, first, behind, between));
+        if (term === undefined) continue;
+        const counts = ([bits, near, within]) =>
+          found.counts(bits, start) && (!near || this.#isNear(this.#near.get(near), units, first, behind, within));
+        if (term.ways.some(counts)) found.add(term.id, start, units[behind - 1].end);
       }
     }
   }
@@ -93,6 +94,13 @@ export class Hidden {
     }
     return false;
   }
+}
+
+function waysOf(term) {
+  if (!Array.isArray(term)) return [[term, "", 0]];
+  const found = [];
+  for (let at = 0; at < term.length; at += 3) found.push(term.slice(at, at + 3));
+  return found;
 }
 
 // Whether a sentence goes on about those of the one before.

@@ -27,6 +27,9 @@ _BLOB = re.compile(rf"[^\s]{{{FEWEST_OF_DATA},}}")
 _ID_IN_ADDRESS = re.compile(r"[A-Za-z0-9_-]{8,}")
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
+MOST_ADDRESSES = 10_000
+"""Of one text; further ones are read as they are written."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -55,6 +58,8 @@ def cut(text: str, *, whole: bool) -> tuple[str, list[Address]]:
 
 def _cut(text: str, pattern: re.Pattern[str], found: list[Address]) -> str:
     def taken(match: re.Match[str]) -> str:
+        if len(found) >= MOST_ADDRESSES:
+            return match.group()
         if not _DATA.match(match.group()):
             found.append(_address(match.group(), match.start()))
         return " " * len(match.group())

@@ -7,8 +7,9 @@ with blanks between them, one over text without any, for scripts that are writte
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -17,11 +18,13 @@ from ahocorasick_rs import AhoCorasick
 from ..library.model import Matching, Policy, Term
 from .context import Around
 from .exclusions import Exclusions, Innocent
-from .folding import Table, folded_words
+from .folding import Table, folded_lines
 from .textspeak import CANON
 
 SHORT = 4
 """Phrases of fewer letters than this are only compared exactly, as whole words of what is typed."""
+MOST_COUNTED = 50
+"""Matches up to which the blanks before each are counted."""
 UNSPACED = re.compile("[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 
 
@@ -47,77 +50,85 @@ class Needle:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Innocence:
-    """A phrase that is innocent by itself."""
+    """A phrase that is innocent by itself. ``words``: how many."""
 
     why: Innocent
     phrase: str
+    words: int
 
 
 Entry = Needle | Innocence
-Entries = Entry | list[Entry]
-"""What one phrase stands for: nearly always one thing, and a hundred thousand lists take their room."""
 
 
 class Compiled:
-    """Policies and exclusions, ready to be looked for."""
+    """Policies and exclusions, ready to be looked for.
+
+    A phrase is kept as a number, and becomes a ``Needle`` when it is found first: of a hundred thousand phrases nearly
+    all never are.
+    """
 
     def __init__(self, policies: Sequence[Policy], exclusions: Exclusions, table: Table) -> None:
         self._table = table
-        spaced: dict[str, Entries] = {}
-        unspaced: dict[str, Entries] = {}
+        self._sought: list[Sought] = []
+        self._innocent = exclusions.phrases
+        self._made: dict[int, Entry] = {}
+        spaced, unspaced = _Phrases(), _Phrases()
         around: dict[tuple[str, ...], Around] = {}
         for policy in policies:
             for term in policy.terms:
                 near, unless = (around.setdefault(one, Around(one)) for one in (term.near, term.unless))
-                sought = Sought(policy, term, near, unless)
-                for phrase in term.phrases:
-                    self._add(spaced, unspaced, sought, phrase)
-        phrases = [key.split() for key, entries in spaced.items() if not _is_short(entries)]
-        self.pairs = {pair for words in phrases for pair in pairwise(words)}
-        self.vocabulary = {word for words in phrases for word in words}
-        self.vocabulary.update(
-            self._whole_words({written for one in around for phrase in one for written in phrase.split()})
-        )
-        for why, phrase in exclusions.phrases:
-            _put(spaced, f" {' '.join(self.words(phrase))} ", Innocence(why, phrase))
-        self._spaced, self._entries = _automaton(spaced)
-        self._unspaced, self._unspaced_entries = _automaton(unspaced)
+                self._add(spaced, unspaced, Sought(policy, term, near, unless))
+        self.vocabulary, self.pairs, self.alone = spaced.words_and_pairs()
+        nears = {term.near for policy in policies for term in policy.terms}
+        self._near = set(self._whole_words(_written(nears)))
+        self._beginnings = tuple({word[:-1].lower() for word in _written(nears) if word.endswith("*")})
+        self.vocabulary |= self._near
+        self.vocabulary.update(self._whole_words(_written(around)))
+        for number, joined in enumerate(self._canonical([phrase for _, phrase in exclusions.phrases])):
+            spaced.put(f" {joined} ", -number - 1)
+        self._spaced, self._spaced_codes = spaced.automaton()
+        self._unspaced, self._unspaced_codes = unspaced.automaton()
 
-    def _add(self, spaced: dict[str, Entries], unspaced: dict[str, Entries], sought: Sought, phrase: str) -> None:
-        """One way of saying a term; what is canonically the same as another way is left out."""
-        joined = " ".join(self.words(phrase))
-        if not joined:
-            return
-        blanks = joined.count(" ")
-        is_short = len(joined) - blanks < SHORT
-        if joined.isascii() or not UNSPACED.search(joined):
-            entries, key = spaced, f" {joined} "
-        else:
-            entries, key = unspaced, joined.replace(" ", "")
-        known = entries.get(key)
-        if known is None or not any(isinstance(one, Needle) and one.sought is sought for one in _all(known)):
-            _put(entries, key, Needle(sought, phrase, blanks + 1, is_short))
+    def _add(self, spaced: _Phrases, unspaced: _Phrases, sought: Sought) -> None:
+        """Every way of saying a term; what is canonically the same as another way of it is left out."""
+        code = len(self._sought) << _PHRASE_BITS
+        self._sought.append(sought)
+        known: set[str] = set()
+        for number, joined in enumerate(self._canonical(sought.term.phrases), code):
+            if joined and joined not in known:
+                known.add(joined)
+                if joined.isascii() or not UNSPACED.search(joined):
+                    spaced.put(f" {joined} ", number)
+                else:
+                    unspaced.put(joined.replace(" ", ""), number)
+
+    def _canonical(self, phrases: Sequence[str]) -> Iterator[str]:
+        for words in folded_lines(phrases, self._table):
+            yield " ".join(map(CANON.get, words, words))
 
     def words(self, phrase: str) -> list[str]:
         """The canonical words of a phrase."""
-        words = folded_words(phrase, self._table)
-        return list(map(CANON.get, words, words))
+        return next(self._canonical([phrase])).split()
 
     def _whole_words(self, written: Iterable[str]) -> Iterator[str]:
         """Words of neighbours; a beginning such as "hate*" only if it may be a word by itself."""
-        for word in written:
-            if not word.endswith("*") or len(word) > SHORT:
-                yield from " ".join(self.words(word)).split()
+        whole = [word for word in written if not word.endswith("*") or len(word) > SHORT]
+        for joined in self._canonical(whole):
+            yield from joined.split()
 
-    def scan(self, words: Sequence[str]) -> Iterator[tuple[Entry, int, int]]:
-        """Every phrase among canonical words: what it is, and the numbers of its first and last word."""
-        matches = self._spaced.find_matches_as_indexes(f" {' '.join(words)} ", overlapping=True)
-        if matches:
-            starts = list(accumulate((len(word) + 1 for word in words), initial=1))
-            for number, start, end in matches:
-                first, last = bisect_right(starts, start + 1) - 1, bisect_right(starts, end - 2) - 1
-                for entry in _all(self._entries[number]):
-                    yield entry, first, last
+    def may_be_near(self, word: str) -> bool:
+        """Whether a word may be one that has to stand near a phrase, or part of what has to."""
+        return word in self._near or word.startswith(self._beginnings)
+
+    def scan(self, words: Sequence[str]) -> Iterator[tuple[Sequence[Entry], int, int]]:
+        """Every phrase among canonical words: what it stands for, and the numbers of its first and last word."""
+        text = f" {' '.join(words)} "
+        matches = self._spaced.find_matches_as_indexes(text, overlapping=True)
+        if not matches:
+            return
+        number_at = _Numbers(text, words, len(matches)).at
+        for number, start, end in matches:
+            yield self._entries(self._spaced_codes.of(number)), number_at(start + 1), number_at(end - 2)
 
     def scan_unspaced(self, text: str) -> Iterator[tuple[Entry, int, int]]:
         """Every phrase in folded text of scripts without blanks, with its places there."""
@@ -125,26 +136,93 @@ class Compiled:
             places = [place for place, letter in enumerate(text) if not letter.isspace()]
             solid = "".join(text[place] for place in places)
             for number, start, end in self._unspaced.find_matches_as_indexes(solid, overlapping=True):
-                for entry in _all(self._unspaced_entries[number]):
+                for entry in self._entries(self._unspaced_codes.of(number)):
                     yield entry, places[start], places[end - 1] + 1
 
+    def _entries(self, codes: Iterable[int]) -> list[Entry]:
+        return [self._made.get(code) or self._entry(code) for code in codes]
 
-def _is_short(entries: Entries) -> bool:
-    return all(isinstance(one, Needle) and one.is_short for one in _all(entries))
+    def _entry(self, code: int) -> Entry:
+        entry: Entry
+        if code < 0:
+            why, phrase = self._innocent[-code - 1]
+            entry = Innocence(why, phrase, len(self.words(phrase)))
+        else:
+            sought = self._sought[code >> _PHRASE_BITS]
+            phrase = sought.term.phrases[code & _PHRASE]
+            words = self.words(phrase)
+            entry = Needle(sought, phrase, len(words), sum(map(len, words)) < SHORT)
+        return self._made.setdefault(code, entry)
 
 
-def _all(entries: Entries) -> Sequence[Entry]:
-    return entries if isinstance(entries, list) else (entries,)
+_PHRASE_BITS = 24
+_PHRASE = (1 << _PHRASE_BITS) - 1
+"""A phrase's code: the number of its term, and in the low bits its own number there; below zero it is innocent."""
 
 
-def _put(entries: dict[str, Entries], key: str, entry: Entry) -> None:
-    known = entries.setdefault(key, entry)
-    if known is not entry:
-        entries[key] = [*_all(known), entry]
+class _Numbers:
+    """Which word of a view a place in its text belongs to."""
+
+    def __init__(self, text: str, words: Sequence[str], asked: int) -> None:
+        self._text = text
+        is_plain = text.count(" ") == len(words) + 1  # none has blanks, as "do not" for "dont" has
+        counts = is_plain and asked < MOST_COUNTED
+        self._starts = None if counts else list(accumulate([len(word) + 1 for word in words], initial=1))
+
+    def at(self, place: int) -> int:
+        """The number of the word at a place."""
+        if self._starts is None:
+            return self._text.count(" ", 0, place) - 1
+        return bisect_right(self._starts, place) - 1
 
 
-def _automaton(entries: dict[str, Entries]) -> tuple[AhoCorasick, list[Entries]]:
-    return AhoCorasick(list(entries), store_patterns=False), list(entries.values())
+class _Codes:
+    """By the number of a pattern, the codes of phrases that it stands for: nearly always one."""
+
+    def __init__(self, first: array[int], more: Mapping[int, Sequence[int]]) -> None:
+        self._first = first
+        self._more = more
+
+    def of(self, number: int) -> Sequence[int]:
+        first = (self._first[number],)
+        return (*first, *self._more[number]) if number in self._more else first
+
+
+class _Phrases:
+    """Patterns with the codes of what they stand for."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._first = array("q")
+        self._more: dict[int, list[int]] = {}
+
+    def put(self, pattern: str, code: int) -> None:
+        number = self._numbers.setdefault(pattern, len(self._first))
+        if number == len(self._first):
+            self._first.append(code)
+        else:
+            self._more.setdefault(number, []).append(code)
+
+    def words_and_pairs(self) -> tuple[set[str], set[tuple[str, str]], set[str]]:
+        """The words of patterns that are not short, those that follow each other, and those that are a pattern."""
+        words: set[str] = set()
+        pairs: set[tuple[str, str]] = set()
+        alone: set[str] = set()
+        for pattern in self._numbers:
+            found = pattern.split()
+            if sum(map(len, found)) >= SHORT:
+                words.update(found)
+                pairs.update(pairwise(found))
+                if len(found) == 1:
+                    alone.add(found[0])
+        return words, pairs, alone
+
+    def automaton(self) -> tuple[AhoCorasick, _Codes]:
+        return AhoCorasick(self._numbers, store_patterns=False), _Codes(self._first, self._more)
+
+
+def _written(around: Iterable[Sequence[str]]) -> set[str]:
+    return {word for phrases in around for phrase in phrases for word in phrase.split()}
 
 
 def is_exact(needle: Needle) -> bool:

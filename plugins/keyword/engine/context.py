@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from .folding import Table, folded_words
+from .folding import Table, folded_lines
 from .textspeak import canonical
 
 AROUND = 30
@@ -56,6 +55,48 @@ class _Part(NamedTuple):
         return word.startswith(self.word) if self.is_beginning else word == self.word
 
 
+_Phrase = tuple[_Part, ...]
+_MARK = "0begins0"
+"""Stands for the asterisk while phrases are folded."""
+
+
+class Window:
+    """Canonical words around a match, as single words."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words: Sequence[str] = " ".join(words).split()
+
+    @cached_property
+    def beginnings(self) -> frozenset[str]:
+        """Whatever one of the words begins with."""
+        return frozenset([word[:length] for word in self.words for length in range(1, len(word) + 1)])
+
+
+class _After:
+    """What goes on after the first word of phrases."""
+
+    def __init__(self, phrases: Sequence[_Phrase]) -> None:
+        plain = [phrase for phrase in phrases if not any(part.is_beginning for part in phrase)]
+        self._texts = frozenset([" ".join([part.word for part in phrase]) for phrase in plain])
+        self._lengths = sorted({len(phrase) for phrase in plain})
+        self._loose = [phrase for phrase in phrases if any(part.is_beginning for part in phrase)]
+
+    def stands(self, words: Sequence[str], at: int) -> bool:
+        """Whether it stands among words from a place on."""
+        return any(" ".join(words[at : at + length]) in self._texts for length in self._lengths) or any(
+            _goes_on(phrase, words, at) for phrase in self._loose
+        )
+
+
+class _Sought(NamedTuple):
+    """Single words, single beginnings, phrases by their first word, and the few that start with a beginning."""
+
+    words: frozenset[str]
+    beginnings: frozenset[str]
+    phrases: Mapping[str, _After]
+    loose: Sequence[_Phrase]
+
+
 class Around:
     """Words or phrases of which one must, or must not, stand near a hit. ``hat*``: whatever begins with hat."""
 
@@ -63,51 +104,57 @@ class Around:
         self._phrases = phrases
 
     @cached_property
-    def _sought(self) -> tuple[frozenset[str], tuple[str, ...], Mapping[str, Sequence[Sequence[_Part]]]]:
-        """Single words, single beginnings, and phrases by their first letter. Made when they are needed first: most
-        terms are never found. No regular expression: of some thousand phrases it takes seconds to be made.
+    def _sought(self) -> _Sought:
+        """Made when it is needed first: most terms are never found. No regular expression: of some thousand phrases it
+        takes seconds to be made.
         """
         words: set[str] = set()
         beginnings: set[str] = set()
-        phrases: dict[str, list[Sequence[_Part]]] = defaultdict(list)
-        table = Table()
-        for parts in {_parts(phrase, table) for phrase in self._phrases} - {()}:
-            if len(parts) > 1:
-                phrases[parts[0].word[0]].append(parts)
-            elif parts[0].is_beginning:
-                beginnings.add(parts[0].word)
+        after: dict[str, list[_Phrase]] = {}
+        loose: list[_Phrase] = []
+        for phrase in filter(None, _parts_of_all(self._phrases)):
+            first, *rest = phrase
+            if not rest:
+                (beginnings if first.is_beginning else words).add(first.word)
+            elif first.is_beginning:
+                loose.append(phrase)
             else:
-                words.add(parts[0].word)
-        return frozenset(words), tuple(beginnings), phrases
+                after.setdefault(first.word, []).append(tuple(rest))
+        phrases = {word: _After(rests) for word, rests in after.items()}
+        return _Sought(frozenset(words), frozenset(beginnings), phrases, loose)
 
-    def among(self, words: Sequence[str]) -> bool:
-        """Whether one of them stands among canonical words."""
+    def among(self, window: Window) -> bool:
+        """Whether one of them stands there."""
         if not self._phrases:
             return False
-        singles, beginnings, phrases = self._sought
-        plain = " ".join(words).split()
+        sought, words = self._sought, window.words
         return (
-            not singles.isdisjoint(plain)
-            or any(word.startswith(beginnings) for word in plain)
+            not sought.words.isdisjoint(words)
+            or (bool(sought.beginnings) and not sought.beginnings.isdisjoint(window.beginnings))
+            or any(sought.phrases[word].stands(words, at) for at, word in enumerate(words, 1) if word in sought.phrases)
             or any(
-                _stands(parts, plain[number : number + len(parts)])
-                for number, word in enumerate(plain)
-                for parts in phrases.get(word[0], ())
+                word.startswith(first.word) and _goes_on(rest, words, at)
+                for first, *rest in sought.loose
+                for at, word in enumerate(words, 1)
             )
         )
 
 
-def _stands(parts: Sequence[_Part], words: Sequence[str]) -> bool:
-    return len(words) == len(parts) and all(part.fits(word) for part, word in zip(parts, words, strict=True))
+def _goes_on(rest: Sequence[_Part], words: Sequence[str], at: int) -> bool:
+    return len(words) - at >= len(rest) and all(part.fits(words[at + place]) for place, part in enumerate(rest))
 
 
-def _parts(phrase: str, table: Table) -> tuple[_Part, ...]:
-    return tuple(
-        _Part(plain, written.endswith("*"))
-        for written in phrase.split()
-        for word in folded_words(written, table)
-        for plain in canonical(word).split()
-    )
+def _parts_of_all(phrases: Sequence[str]) -> set[_Phrase]:
+    """Phrases in their parts."""
+    marked = [phrase.replace("*", _MARK) for phrase in phrases]
+    return {
+        tuple(
+            _Part(plain, written.endswith(_MARK))
+            for written in words
+            for plain in canonical(written.removesuffix(_MARK)).split()
+        )
+        for words in folded_lines(marked, Table())
+    }
 
 
 def is_lesson(around: Iterable[str]) -> bool:

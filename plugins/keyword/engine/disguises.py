@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from math import inf
@@ -71,11 +71,10 @@ class Disguises:
         self._vocabulary = frozenset(vocabulary)
         self._known = known
         self._splits = splits
-        self._by_shape: dict[tuple[int, str], list[str]] = defaultdict(list)
+        self._by_shape: dict[tuple[int, str, str], list[str]] = defaultdict(list)
         for word in sorted(self._vocabulary, key=lambda word: (known.get(word, inf), word)):
             if word.isalpha():
-                self._by_shape[len(word), word[0]].append(word)
-                self._by_shape[len(word), ""].append(word)
+                self._by_shape[len(word), word[0], word[-1]].append(word)
 
     def stretches(self, text: str, words: Sequence[str]) -> list[Stretch]:
         """All of them in order, none that lies within another. ``words``: those of the text."""
@@ -201,8 +200,26 @@ class Disguises:
             or self._is_compound(token)
         ):
             return ()
-        first = token[0] if token[0].isalpha() else ""
-        return tuple(word for word in self._by_shape.get((len(token), first), ()) if _fits(word, token))[:MOST_WILD]
+        fitting = (word for word in self._of_shape(token) if _fits(word, token))
+        return tuple(islice(fitting, MOST_WILD))
+
+    def _of_shape(self, token: str) -> Iterable[str]:
+        """Words as long as a masked one, with the same letters at their ends as far as those are shown; the commonest
+        first."""
+        if token[0].isalpha() and token[-1].isalpha():
+            return self._by_shape.get((len(token), token[0], token[-1]), ())
+        return self._likeliest((len(token), token[0] * token[0].isalpha(), token[-1] * token[-1].isalpha()))
+
+    def _likeliest(self, shape: tuple[int, str, str]) -> list[str]:
+        """Words whose first or last letter is hidden."""
+        length, first, last = shape
+        found = [
+            word
+            for (long, begin, end), words in self._by_shape.items()
+            if long == length and first in ("", begin) and last in ("", end)
+            for word in words
+        ]
+        return sorted(found, key=lambda word: (self._known.get(word, inf), word))
 
     def _is_compound(self, token: str) -> bool:
         """Whether a hyphen or the like joins words: "well-known" masks nothing."""

@@ -25,8 +25,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -68,6 +68,7 @@ DROPPED = (
 _PASSED_OVER = APOSTROPHES | {chr(code) for first, last in DROPPED for code in range(first, last + 1)}
 _BLANKS_OF_ASCII = {code: " " for code in range(128) if not chr(code).isalnum()}
 _SPLIT_ASCII = {code: None if chr(code) in APOSTROPHES else " " for code in _BLANKS_OF_ASCII}
+_SPLIT_LINES = {code: sign for code, sign in _SPLIT_ASCII.items() if code != ord("\n")}
 _APOSTROPHES_OF_ASCII = {ord("'"): None, ord("`"): None}
 
 LAST_MARK = 0x1F000
@@ -129,6 +130,8 @@ def _marks() -> str:
     return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
 
 
+_ENDS_SENTENCE = re.compile(r"[.!?\n;]")
+_SENTENCES_OF_ASCII = {**_BLANKS_OF_ASCII, **dict.fromkeys(map(ord, ".!?\n;"), "\n")}
 _WORDS_OF_ASCII = re.compile("[a-z0-9]+")
 _WORDS = re.compile(f"(?:[^\\W_]|[{_marks()}])+")
 
@@ -139,12 +142,12 @@ class Folded:
     ``text`` has words of letters, marks and digits, and between them blanks and the signs of ASCII.
     """
 
-    __slots__ = ("_ends", "_plainly", "_table", "_words", "original", "text")
+    __slots__ = ("_plainly", "_table", "_uneven", "_words", "original", "text")
 
     def __init__(self, original: str, table: Table) -> None:
         self.original = original
         self._table = table
-        self._ends: list[int] | None = None
+        self._uneven: _Uneven | None = None
         is_ascii = original.isascii()
         self.text = original.lower().translate(_APOSTROPHES_OF_ASCII) if is_ascii else original.translate(table)
         self._plainly = is_ascii and len(self.text) == len(original)
@@ -156,9 +159,30 @@ class Folded:
             return self.text.translate(_BLANKS_OF_ASCII).split()  # three times as quick
         return self._words.findall(self.text)
 
-    def places(self) -> list[tuple[int, int]]:
-        """Where each word stands in the folded text."""
-        return [word.span() for word in self._words.finditer(self.text)]
+    def places(self, words: Sequence[str]) -> list[tuple[int, int]]:
+        """Where each of its words stands in the folded text. ``words``: all of them.
+
+        Between two words nothing stands that belongs to one: the next place where a word's letters are is its own.
+        """
+        found: list[tuple[int, int]] = []
+        find, end = self.text.find, 0
+        for word in words:
+            start = find(word, end)
+            end = start + len(word)
+            found.append((start, end))
+        return found
+
+    def last_words(self) -> list[int]:
+        """The numbers of the words after each of which a sentence ends."""
+        if self._words is _WORDS_OF_ASCII:
+            lengths = [len(one.split()) for one in self.text.translate(_SENTENCES_OF_ASCII).split("\n")]
+        else:
+            lengths = [len(self._words.findall(one)) for one in _ENDS_SENTENCE.split(self.text)]
+        return [count - 1 for count in accumulate(lengths[:-1])]
+
+    def ends_of_sentences(self, start: int, end: int) -> Iterator[int]:
+        """Where the signs stand, between two places, with which a sentence ends."""
+        return (sign.start() for sign in _ENDS_SENTENCE.finditer(self.text, start, end))
 
     def places_within(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Where the words between two places stand in the folded text."""
@@ -168,10 +192,41 @@ class Folded:
         """Where the letters from ``start`` up to ``end`` of the folded text stand in the original."""
         if self._plainly:
             return start, end
-        if self._ends is None:
-            lengths = (len(self._table[ord(character)]) for character in self.original)
-            self._ends = list(accumulate(lengths))
-        return bisect_right(self._ends, start), bisect_left(self._ends, end) + 1
+        if self._uneven is None:
+            self._uneven = self._find_uneven()
+        return self._origin(start), self._origin(end - 1) + 1
+
+    def _find_uneven(self) -> _Uneven:
+        """The characters that are no single letter of the folded text: passed over, or several letters."""
+        lengths = {character: len(self._table[ord(character)]) for character in set(self.original)}
+        uneven = sorted(
+            (found.start(), length)
+            for character, length in lengths.items()
+            if length != 1
+            for found in re.finditer(re.escape(character), self.original)
+        )
+        longer = list(accumulate((length - 1 for _, length in uneven), initial=0))
+        begins = [at + more for (at, _), more in zip(uneven, longer, strict=False)]
+        ends = [begin + length for begin, (_, length) in zip(begins, uneven, strict=True)]
+        return _Uneven([at for at, _ in uneven], begins, ends, longer)
+
+    def _origin(self, place: int) -> int:
+        """The number of the character that a letter of the folded text comes from."""
+        assert self._uneven is not None
+        passed = bisect_right(self._uneven.ends, place)
+        if passed < len(self._uneven.begins) and self._uneven.begins[passed] <= place:
+            return self._uneven.characters[passed]
+        return place - self._uneven.longer[passed]
+
+
+class _Uneven(NamedTuple):
+    """Characters by their number, where the folded form of each begins and ends, and how many letters more than
+    characters there are before it."""
+
+    characters: Sequence[int]
+    begins: Sequence[int]
+    ends: Sequence[int]
+    longer: Sequence[int]
 
 
 def folded_words(text: str, table: Table) -> list[str]:
@@ -181,11 +236,19 @@ def folded_words(text: str, table: Table) -> list[str]:
     return Folded(text, table).words()
 
 
+def folded_lines(lines: Sequence[str], table: Table) -> list[list[str]]:
+    """The folded words of each of some texts. Together they take a third of the time, if all are of ASCII."""
+    together = "\n".join(lines)
+    if together.isascii() and together.count("\n") == len(lines) - 1:
+        return [line.split() for line in together.lower().translate(_SPLIT_LINES).split("\n")]
+    return [folded_words(line, table) for line in lines]
+
+
 def words(text: str, table: Table | None = None) -> list[Word]:
     """The folded words of a text with their places, in order."""
     return list(_words_of(Folded(text, Table() if table is None else table)))
 
 
 def _words_of(folded: Folded) -> Iterator[Word]:
-    for start, end in folded.places():
+    for start, end in folded.places(folded.words()):
         yield Word(folded.text[start:end], *folded.origin(start, end))

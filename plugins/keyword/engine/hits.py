@@ -53,6 +53,10 @@ _WORDS = {
 }
 
 
+ORDER = {how: number for number, how in enumerate(How)}
+"""The most telling way last."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A phrase of a term in a text: the code points from ``start`` up to, without, ``end``.

@@ -8,7 +8,9 @@ English; whether it means anything is decided by the phrases, which must match a
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,7 +18,7 @@ from .english import LONGEST_RUN, English
 
 FEWEST_LETTERS = 4
 """Words that are shorter are never taken for misspelt ones."""
-FEWEST_JOINED = 4
+FEWEST_JOINED = 3
 MOST_RESPLIT = 8
 """Words of a run that are each tried without."""
 MOST_EDITS = 4
@@ -51,10 +53,10 @@ class OddWords:
         self._vocabulary = frozenset(vocabulary).union(spoken)
         self._telling = self._vocabulary.difference(common[:COMMONEST])
         self._pairs = pairs
-        likeliest = sorted(self._vocabulary, key=lambda word: (self._english.rarity(word), word))
-        self._squeezed = _by_squeezed([*likeliest, *common])
-        self._near = _by_deletion(
-            word for word in vocabulary if len(word) >= FEWEST_LETTERS and word.isascii() and word.isalpha()
+        self._common = frozenset(common)
+        self._doubled = _by_squeezed(word for word in {*self._vocabulary, *common} if _RUN.search(word))
+        self._near = _Near(
+            [word for word in vocabulary if len(word) >= FEWEST_LETTERS and word.isascii() and word.isalpha()]
         )
 
     def readings(self, word: str) -> tuple[Reading, ...]:
@@ -68,7 +70,7 @@ class OddWords:
 
     def _readings(self, word: str) -> Iterator[Reading]:
         squeezed = squeeze(word)
-        for plain in self._squeezed.get(squeezed, ()):
+        for plain in self._without_repeats(squeezed):
             if plain != word:
                 yield Reading(plain, REPEATED)
         if word.endswith("in") and word + "g" in self.known:
@@ -81,6 +83,16 @@ class OddWords:
         if squeezed != word and len(squeezed) >= FEWEST_JOINED:
             yield from self._joined(squeezed)
 
+    def _without_repeats(self, squeezed: str) -> Sequence[str]:
+        """Words that may be meant by one without repeated letters, the likeliest first."""
+        plain = [squeezed] if squeezed in self._vocabulary or squeezed in self._common else []
+        found = sorted([*plain, *self._doubled.get(squeezed, ())], key=self._likelihood)
+        return found[:MOST_SQUEEZED]
+
+    def _likelihood(self, word: str) -> tuple[bool, float, str]:
+        """By which words are put in order: those of policies first, then the commonest."""
+        return word not in self._vocabulary, self._english.rarity(word), word
+
     def _misspelt(self, word: str, written: str) -> Iterator[Reading]:
         found = {meant for meant in self._neighbours(word) if meant != written}
         likeliest = sorted(found, key=lambda meant: (self._english.rarity(meant), meant))
@@ -92,7 +104,7 @@ class OddWords:
         if len(word) < FEWEST_LETTERS - 1:
             return
         for piece in (word, *_deletions(word)):
-            for meant in self._near.get(piece, ()):
+            for meant in self._near.of(piece):
                 if meant[0] == word[0] and is_one_edit(word, meant):
                     yield meant
 
@@ -125,25 +137,46 @@ def squeeze(word: str) -> str:
     return _RUN.sub(r"\1", word)
 
 
-def _by_squeezed(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Words by their squeezed form, in their order, which is the likeliest first."""
-    found: dict[str, tuple[str, ...]] = {}
+def _by_squeezed(words: Iterable[str]) -> dict[str, list[str]]:
+    """Words by their squeezed form."""
+    found: dict[str, list[str]] = {}
     for word in words:
-        others = found.get(squeezed := squeeze(word), ())
-        if word.isalpha() and len(others) < MOST_SQUEEZED and word not in others:
-            found[squeezed] = (*others, word)
+        if word.isalpha():
+            found.setdefault(squeeze(word), []).append(word)
     return found
 
 
-def _by_deletion(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """By a word, and by each form of it with one letter less, the words that it comes from (SymSpell, Garbe 2012)."""
-    found: dict[str, tuple[str, ...]] = {}
-    for word in words:
-        alone = (word,)
-        for piece in {word, *_deletions(word)}:
-            others = found.get(piece)
-            found[piece] = alone if others is None else (*others, word)
-    return found
+class _Near:
+    """By a word, and by each form of it with one letter less, the words that it comes from (SymSpell, Garbe 2012).
+
+    Kept as sorted numbers, each of the hash of a form and the number of its word: a dictionary of two hundred thousand
+    forms takes ten times the room. What comes out may be wrong, where two hashes are alike, and has to be compared.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+        self._numbers = array(
+            "Q",
+            sorted(
+                (hash(form) & _HASH) << _NUMBER_BITS | number
+                for number, word in enumerate(words)
+                for form in (word, *_deletions(word))
+            ),
+        )
+
+    def of(self, form: str) -> Iterator[str]:
+        """The words that a form may come from."""
+        hashed = hash(form) & _HASH
+        for place in range(bisect_left(self._numbers, hashed << _NUMBER_BITS), len(self._numbers)):
+            number = self._numbers[place]
+            if number >> _NUMBER_BITS != hashed:
+                return
+            yield self._words[number & _NUMBER]
+
+
+_NUMBER_BITS = 24
+_NUMBER = (1 << _NUMBER_BITS) - 1
+_HASH = (1 << 64 - _NUMBER_BITS) - 1
 
 
 def _deletions(word: str) -> Iterator[str]:

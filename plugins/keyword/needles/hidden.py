@@ -19,6 +19,7 @@ being read, not from being guessed; and a key for each device would keep off nob
 from __future__ import annotations
 
 import base64
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ from .phrases import SOLID, is_short, near_forms, phrases_of, plain_forms
 from .siphash import hasher
 from .surfaces import SHORT_ON, SURFACES
 
+_Way = tuple[int, str, int]
+"""Where a phrase is looked for, the name of what has to stand near it, within how many words."""
 _Phrase = tuple[str, str, bool]
 """The text that is hashed, its hash, whether it has letters without blanks."""
 
@@ -45,40 +48,65 @@ class Hashes:
 
     def of(self, wanted: Mapping[str, int]) -> dict[str, Any]:
         """What is sent of the terms that are wanted, by "policy/term" where; nothing if no hidden one is."""
-        hashes: dict[str, Any] = {}
+        ways: dict[str, list[_Way]] = defaultdict(list)
         near: dict[str, list[str]] = {}
-        counts = {kind: [set[int]() for _ in SURFACES] for kind in ("words", "letters")}
-        for name in wanted.keys() & self._terms.keys():
+        words, letters = _Lengths(), _Lengths()
+        for name in (one for one in self._terms if one in wanted):  # in their order, so that the same is spelled alike
             for text, hashed, is_solid in self._phrases[name]:
                 bits = wanted[name] & SHORT_ON if is_short(text) else wanted[name]
-                if not bits:
-                    continue
-                hashes[hashed] = self._both(hashes.get(hashed), bits, self._terms[name], near)
-                for place, found in enumerate(counts["letters" if is_solid else "words"]):
-                    if bits >> place & 1:
-                        found.add(len(text) if is_solid else text.count(" ") + 1)
-        if not hashes:
+                if bits:
+                    ways[hashed].append(self._way(bits, self._terms[name], near))
+                    (letters if is_solid else words).note(bits, len(text) if is_solid else text.count(" ") + 1)
+        if not ways:
             return {}
-        numbers = {kind: [sorted(found) for found in all_of_them] for kind, all_of_them in counts.items()}
-        told: dict[str, Any] = {"key": _base64url(self._key), **numbers, "hashes": hashes}
-        return {**told, "near": near, "longestNear": self._longest_near}
+        return {
+            "key": _base64url(self._key),
+            "words": words.by_surface(),
+            "letters": letters.by_surface(),
+            "hashes": {hashed: _both(found) for hashed, found in ways.items()},
+            "near": near,
+            "longestNear": self._longest_near,
+        }
 
-    def _both(self, other: Any, bits: int, term: Term, near: dict[str, list[str]]) -> Any:
-        """How a phrase counts. One that two terms have counts where either does; then nothing has to stand near it."""
-        if other is not None:
-            return bits | (other if isinstance(other, int) else other[0])
+    def _way(self, bits: int, term: Term, near: dict[str, list[str]]) -> _Way:
+        """How a phrase counts as one of a term."""
         if not term.near:
-            return bits
+            return bits, "", 0
         hashed = self._near[term.near]
         name = self._hash("".join(hashed))
         near[name] = hashed
-        return [bits, name, term.within]
+        return bits, name, term.within
 
     def _hashed(self, term: Term) -> list[_Phrase]:
         return [(text, self._hash(text), is_solid) for text, is_solid in _texts(term)]
 
     def _hash(self, text: str) -> str:
         return _base64url(self._hasher(text.encode()))
+
+
+class _Lengths:
+    """How long phrases are on each surface."""
+
+    def __init__(self) -> None:
+        self._found: list[set[int]] = [set() for _ in SURFACES]
+
+    def note(self, bits: int, length: int) -> None:
+        """A phrase that is so long is looked for there."""
+        for place, found in enumerate(self._found):
+            if bits >> place & 1:
+                found.add(length)
+
+    def by_surface(self) -> list[list[int]]:
+        """All lengths, in the order of surfaces."""
+        return [sorted(found) for found in self._found]
+
+
+def _both(ways: Sequence[_Way]) -> int | list[int | str]:
+    """How a phrase counts that several terms may have."""
+    anywhere = [bits for bits, near, _ in ways if not near]
+    if len(anywhere) == len(ways) == 1:
+        return anywhere[0]
+    return [part for way in ways for part in way]
 
 
 def _texts(term: Term) -> Iterator[tuple[str, bool]]:

@@ -13,7 +13,19 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from ..engine import addresses, alike, compiling, disguises, engine, english, folding, odd, textspeak
+from ..engine import (
+    addresses,
+    alike,
+    compiling,
+    disguises,
+    engine,
+    english,
+    folding,
+    judging,
+    matches,
+    odd,
+    textspeak,
+)  # fmt: skip
 from .surfaces import SURFACES
 
 PATH = "generated/tables.js"
@@ -65,11 +77,11 @@ def _tables() -> Mapping[str, Any]:
         "aroundToken": disguises.AROUND_TOKEN,
         "window": engine.WINDOW,
         # around a hit
-        "refersBack": sorted(engine.REFERS_BACK),
-        "fewestIfSwapped": engine.FEWEST_IF_SWAPPED,
-        "fewestIfEdited": engine.FEWEST_IF_EDITED,
-        "fewestIfJoined": engine.FEWEST_IF_JOINED,
-        "fewestIfMasked": engine.FEWEST_IF_MASKED,
+        "refersBack": sorted(matches.REFERS_BACK),
+        "fewestIfSwapped": judging.FEWEST_IF_SWAPPED,
+        "fewestIfEdited": judging.FEWEST_IF_EDITED,
+        "fewestIfJoined": judging.FEWEST_IF_JOINED,
+        "fewestIfMasked": judging.FEWEST_IF_MASKED,
         # addresses
         "mostRounds": addresses.MOST_ROUNDS,
         "fewestOfData": addresses.FEWEST_OF_DATA,

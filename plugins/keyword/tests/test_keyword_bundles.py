@@ -123,6 +123,15 @@ def flip(name: str, at: int) -> Callable[[dict[str, bytes]], None]:
     return change
 
 
+def other_letter(name: str, at: int) -> Callable[[dict[str, bytes]], None]:
+    def change(files: dict[str, bytes]) -> None:
+        content = bytearray(files[name])
+        content[at] = next(letter for letter in b"AB" if letter != content[at])
+        files[name] = bytes(content)
+
+    return change
+
+
 def put(name: str, content: bytes) -> Callable[[dict[str, bytes]], None]:
     return lambda files: files.update({name: content})
 
@@ -144,7 +153,7 @@ TAMPERED = {
     "an octet more": (lambda files: files.update({MANIFEST: files[MANIFEST] + b"\n"}), "changed after it was signed"),
     "fingerprint": (other_fingerprint, "does not trust"),
     "blank of the signature": (flip(SIGNATURE, 95), "signature is none"),
-    "first octet of the signature": (flip(SIGNATURE, 96), "changed after it was signed"),
+    "first octet of the signature": (other_letter(SIGNATURE, 96), "changed after it was signed"),
     "unused bits of the signature": (flip(SIGNATURE, 96 + 85), "signature is none"),
     "end of the signature": (flip(SIGNATURE, -1), "signature is none"),
     "empty signature": (put(SIGNATURE, b""), "signature is none"),

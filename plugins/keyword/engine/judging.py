@@ -1,0 +1,128 @@
+"""What a match is worth: whether it is written well enough, what stands around it, how severe it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from appliance.api import Severity, Surface
+
+from .compiling import Innocence, Needle, is_exact
+from .context import is_foreign, is_lesson
+from .exclusions import Innocent
+from .hits import How
+from .matches import Match
+from .odd import squeeze
+
+FEWEST_IF_SWAPPED, FEWEST_IF_EDITED, FEWEST_IF_JOINED, FEWEST_IF_MASKED = 5, 6, 6, 4
+"""Letters of a phrase of one word that was written in these ways."""
+GUESSED = frozenset({How.EDIT, How.REPEATED, How.JOINED, How.MASKED})
+SELF = frozenset({"suicide", "self_harm"})
+"""Categories in which a misspelt word is no reason to think less of it."""
+MOST_INNOCENT = 1000
+_LOWER = {Severity.SEVERE: Severity.MODERATE, Severity.MODERATE: Severity.MINOR, Severity.MINOR: Severity.MINOR}
+
+
+class InnocentPlaces:
+    """What is innocent by itself in a text. Where it stands is looked up when something is found at all."""
+
+    def __init__(self, matches: Sequence[tuple[Match, Innocence]]) -> None:
+        self._matches = matches[:MOST_INNOCENT]
+        self._spans: list[tuple[tuple[int, int], Innocence]] | None = None
+
+    def _all(self) -> list[tuple[tuple[int, int], Innocence]]:
+        if self._spans is None:
+            self._spans = [(match.span(), entry) for match, entry in self._matches]
+        return self._spans
+
+    def sayings(self) -> list[str]:
+        """The innocent phrases, but for names."""
+        return [entry.phrase for _, entry in self._all() if entry.why is not Innocent.NAME]
+
+    def covers(self, start: int, end: int, needle: Needle) -> bool:
+        """Whether a hit lies within something innocent.
+
+        Of words that are written together each has the place of all: there fewer words are not all of it. Whoever
+        watches for a name finds it, though it is a name. What the school itself names, a pupil or a book, never covers
+        what somebody says of their own life.
+        """
+        term = needle.sought.term
+        is_plea = term.personal and term.severity is Severity.SEVERE
+        for (begins, ends), entry in self._all():
+            if (
+                begins <= start
+                and end <= ends
+                and entry.words >= needle.words
+                and not (entry.why is Innocent.NAME and (begins, ends) == (start, end))
+                and not (is_plea and entry.why in (Innocent.NAME, Innocent.TITLE))
+            ):
+                return True
+        return False
+
+    def is_about_help(self, surface: Surface, personal: bool) -> bool:
+        """Whether somebody looks for help: nothing of that is anybody's business, unless they say what they are about
+        to do."""
+        if surface in (Surface.TYPED, Surface.EMAIL) or (personal and surface in (Surface.SEARCH, Surface.ADDRESS)):
+            return False
+        return any(entry.why is Innocent.HELP for _, entry in self._all())
+
+
+def counts_among(match: Match, needle: Needle) -> bool:
+    """Whether the words around a phrase let it count."""
+    sought, term = needle.sought, needle.sought.term
+    if term.near and not sought.near.among(match.near(term.within, needle.words)):
+        return False
+    sentence = match.sentence()
+    if sought.unless.among(sentence):
+        return False
+    may_be_foreign = needle.words == 1 and term.language == "en" and sought.policy.category not in SELF
+    return not (may_be_foreign and is_foreign(sentence.words))
+
+
+def is_written_well_enough(needle: Needle, match: Match, hows: Sequence[How], written: str) -> bool:
+    """Whether a phrase that was written in this way still says enough."""
+    return _strict_enough(needle, match, hows) and (needle.words > 1 or _is_telling(needle, hows, written))
+
+
+def _strict_enough(needle: Needle, match: Match, hows: Sequence[How]) -> bool:
+    """Short phrases count only as they are written, or as a whole run of single letters."""
+    if not is_exact(needle):
+        return True
+    if all(how in (How.EXACT, How.FOLDED) for how in hows):
+        return True
+    return needle.is_short and hows == (How.SPACED,) and all(number in match.text.alone for number in match.touched)
+
+
+def _is_telling(needle: Needle, hows: Sequence[How], written: str) -> bool:
+    """Whether a single word, written in this way, says enough: nothing beside it shows that it was meant.
+
+    A word of five letters may have two neighbours swapped or a letter doubled, one of six any letter wrong, and be
+    joined to another word. What was guessed in two ways at once may be anything. A word with a capital is a name more
+    often than a misspelt word.
+    """
+    if not GUESSED.intersection(hows):
+        return True
+    if written[:1].isupper() and written[1:].islower():
+        return False
+    letters = len(needle.phrase)
+    if How.EDIT in hows:
+        same = sorted(squeeze(written.lower())) == sorted(squeeze(needle.phrase.lower()))
+        return len(hows) == 1 and (letters >= FEWEST_IF_EDITED or (letters >= FEWEST_IF_SWAPPED and same))
+    if How.JOINED in hows:
+        return letters >= FEWEST_IF_JOINED
+    return letters >= FEWEST_IF_MASKED or How.MASKED not in hows
+
+
+def severity_of(needle: Needle, hows: Sequence[How], around: Sequence[str]) -> tuple[Severity, str]:
+    """How severe a phrase is that was written in some ways among some words, and why."""
+    policy, term = needle.sought.policy, needle.sought.term
+    severity = term.severity
+    if not term.personal and severity is not Severity.MINOR and is_lesson(around):
+        return (
+            Severity.MINOR,
+            f"The term is {severity.label}; the words around it are those of a lesson, a book, news or a game.",
+        )
+    guessed = any(how.is_guess for how in hows)
+    if guessed and not term.personal and policy.category not in SELF and severity is not Severity.MINOR:
+        lower = _LOWER[severity]
+        return lower, f"The term is {severity.label}; one step less, because another word may have been meant."
+    return severity, severity.rule

@@ -1,0 +1,133 @@
+"""Where phrases stand: a text as words, a match in one of its views, and the words around it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .context import AROUND, Window
+from .folding import Folded
+from .hits import ORDER, How
+
+REFERS_BACK = frozenset(["they", "them", "their", "theirs", "themselves", "those", "these"])
+"""Words with which a sentence goes on about those of the sentence before: "They came back. I like *them*."."""
+
+
+@dataclass(slots=True)
+class Text:
+    """Words of a text, where they stand in its folded form, and how some of them were changed.
+
+    ``places`` are found when they are needed first. ``alone``: numbers of words that make up a whole disguised stretch.
+    """
+
+    folded: Folded
+    words: list[str]
+    places: list[tuple[int, int]] | None = None
+    hows: dict[int, How] = field(default_factory=dict)
+    alone: frozenset[int] = frozenset()
+    _last_words: Sequence[int] | None = None
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Where a word stands in the folded text."""
+        return self._all_places()[number]
+
+    def _all_places(self) -> list[tuple[int, int]]:
+        if self.places is None:
+            self.places = self.folded.places(self.words)
+        return self.places
+
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """Where words stand in the original text."""
+        return self.folded.origin(self.place(first)[0], self.place(last)[1])
+
+    def last_words(self) -> Sequence[int]:
+        """The words after each of which a sentence ends, in order."""
+        if self._last_words is None:
+            self._last_words = self.folded.last_words() if self.places is None else self._last_of(self.places)
+        return self._last_words
+
+    def _last_of(self, places: Sequence[tuple[int, int]]) -> list[int]:
+        begins = [start for start, _ in places]
+        signs = self.folded.ends_of_sentences(begins[0], begins[-1])
+        before = ((bisect_left(begins, sign) - 1, sign) for sign in signs)
+        return sorted({word for word, sign in before if places[word][1] <= sign})
+
+
+@dataclass(slots=True, eq=False)
+class Match:
+    """A place in a view where phrases stand: ``words`` are those of the view, ``numbers`` say which words of the text
+    they were, ``hows`` how those were written that were changed. What stands around it is looked up once for all terms
+    that have the phrase.
+    """
+
+    text: Text
+    words: Sequence[str]
+    numbers: Sequence[int]
+    first: int
+    last: int
+    hows: tuple[How, ...]
+    _windows: dict[tuple[int, int, str], Window] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, text: Text, words: Sequence[str], numbers: Sequence[int], first: int, last: int, hows: set[How]
+    ) -> Match:
+        """A match in which words were changed in some ways, and maybe more of them in its text."""
+        if text.hows:
+            hows.update(text.hows[number] for number in numbers[first : last + 1] if number in text.hows)
+        in_order = tuple(sorted(hows, key=ORDER.__getitem__)) if hows else ()
+        return cls(text, words, numbers, first, last, in_order)
+
+    @property
+    def touched(self) -> Sequence[int]:
+        """The numbers of its words in the text."""
+        return self.numbers[self.first : self.last + 1]
+
+    def said(self) -> str:
+        """Its words, as they were read."""
+        return " ".join(self.words[self.first : self.last + 1])
+
+    def span(self) -> tuple[int, int]:
+        """Where it stands in the original text."""
+        return self.text.span(self.numbers[self.first], self.numbers[self.last])
+
+    def near(self, within: int, length: int) -> Window:
+        """The words beside it. Those that were written together with it count too: of "sendnudes" the phrase "nudes",
+        of one word, is joined to "send".
+        """
+        said = self.said().split()
+        inside = said if len(said) > length else []
+        return self._window(within, ["|", *inside, "|"])
+
+    def sentence(self) -> Window:
+        """The words beside it, and its own."""
+        return self._window(AROUND, self.said().split())
+
+    def wider(self) -> Sequence[str]:
+        """The words of the view that say what the text is about, whichever sentence they stand in."""
+        return self.words[max(0, self.first - AROUND) : self.last + AROUND]
+
+    def _window(self, within: int, middle: Sequence[str]) -> Window:
+        key = within, len(middle), middle[0]
+        if key not in self._windows:
+            before, after = self._around(within)
+            self._windows[key] = Window([*before, *middle, *after])
+        return self._windows[key]
+
+    def _around(self, within: int) -> tuple[Sequence[str], Sequence[str]]:
+        """The words of the view before and after a phrase, as far as its sentence goes, or the next one goes on about
+        it."""
+        breaks, numbers = self.text.last_words(), self.numbers
+        earlier = bisect_left(breaks, numbers[self.first])
+        begin = bisect_right(numbers, breaks[earlier - 1]) if earlier else 0
+        before = max(begin, self.first - within)
+        after = min(len(self.words) - 1, self.last + within)
+        for later in range(bisect_left(breaks, numbers[self.last]), len(breaks)):
+            last = bisect_right(numbers, breaks[later]) - 1
+            if last >= after:
+                break
+            if REFERS_BACK.isdisjoint(self.words[last + 1 : last + 1 + within]):
+                after = last
+                break
+        return self.words[before : self.first], self.words[self.last + 1 : after + 1]

@@ -18,9 +18,12 @@ from appliance.clock import new_id, stamp
 from appliance.errors import Refused
 from appliance.observations import Finding, Observation, Severity, Surface
 from appliance.testing import HELP_SEEKING, Client, Home, Running, free_port, start_in_process
+from appliance_plugins.keyword.bundles.running import Material
 from appliance_plugins.keyword.choices.applying import apply, own_term
 from appliance_plugins.keyword.choices.model import Change, Changed, Decisions, Name, OwnPolicy, OwnTerm
+from appliance_plugins.keyword.judge import Judge
 from appliance_plugins.keyword.library.model import Matching, Policy, Term
+from appliance_plugins.keyword.library.shipped import supplied_policies
 
 __all__ = ["no_store_is_left_open"]
 
@@ -200,9 +203,15 @@ def plugin(running: Running) -> Any:
 
 
 async def terms(running: Running, text: str, surface: Surface = Surface.TYPED) -> list[str]:
-    """What the detection process finds, once it knows of the last change."""
-    await running.appliance.detection.refresh()
-    found = await running.appliance.detection.judge(Observation(new_id(), stamp(), surface, text))
+    """What is found in a text as everything is set now, but for the supplied policies.
+
+    It is made of the data that the detection process gets, as there: ``test_keyword_plugin`` asks the process itself.
+    """
+    data = json.loads(json.dumps(await plugin(running).data_for_detection()))
+    in_force = Material.of_json(data["bundles"]).over(plugin(running)._settings.policies).policies
+    supplied = {policy.name for policy in supplied_policies()}
+    policies = [policy for policy in apply(in_force, data["choices"]) if policy.name not in supplied]
+    found = Judge(policies, "a test").detect(Observation(new_id(), stamp(), surface, text))
     return [finding.term for finding in found]
 
 

@@ -150,7 +150,7 @@ export class Needles {
       const [at, from, last] = waiting.pop();
       for (const needle of trie.values(at) ?? NONE) {
         if (!found.counts(needle.bits, first.start)) continue;
-        if (isOneWord && at === node && !found.tells(first, needle.longer)) continue;
+        if (isOneWord && at === node && !found.tells(first, needle)) continue;
         if (this.#isNear(needle, place, from, lattice)) found.add(needle.id, first.start, last.end);
       }
       for (const step of steps.get(from) ?? NONE) {
@@ -265,10 +265,10 @@ class Found {
   }
 
   // Whether a single word, written in this way, says enough.
-  tells(step, longer) {
+  tells(step, { longer, near }) {
     if (!step.how) return true;
     const [start, end] = this.#folded.origin(step.start, Math.max(step.end, step.start + 1));
-    return isTelling(step, longer, this.#folded.original.slice(start, end));
+    return isTelling(step, longer, this.#folded.original.slice(start, end), near !== null);
   }
 
   add(id, start, end) {

@@ -1,5 +1,5 @@
 // Whether a single word says enough, given how it was written: nothing beside it shows that it was meant. As in
-// ../engine/engine.py, where the reasons stand.
+// ../engine/judging.py, where the reasons stand.
 
 import { fewestIfEdited, fewestIfJoined, fewestIfMasked, fewestIfSwapped } from "./generated/tables.js";
 import { squeeze } from "./odd.js";
@@ -7,10 +7,11 @@ import { squeeze } from "./odd.js";
 export const [REPEATED, EDIT, JOINED, SPACED, LEET, MASKED, OTHER] = [1, 2, 4, 8, 16, 32, 64];
 const GUESSED = REPEATED | EDIT | JOINED | MASKED;
 
-// `written`: what stands in the text; `longer`: letters that the phrase has in its policy and not in its plain form.
-export function isTelling({ text, how }, longer, written) {
+// `written`: what stands in the text; `longer`: letters that the phrase has in its policy and not in its plain form;
+// `hasNear`: something has to stand near it, too, so that it may begin a sentence. (Where one begins is not looked at.)
+export function isTelling({ text, how }, longer, written, hasNear) {
   if (!(how & GUESSED)) return true;
-  if (isName(written)) return false;
+  if (!hasNear && isName(written)) return false;
   const letters = text.length + longer;
   if (how & EDIT) {
     const isOnlyEdited = how === EDIT;

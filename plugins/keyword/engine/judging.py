@@ -80,7 +80,7 @@ def counts_among(match: Match, needle: Needle) -> bool:
 
 def is_written_well_enough(needle: Needle, match: Match, hows: Sequence[How], written: str) -> bool:
     """Whether a phrase that was written in this way still says enough."""
-    return _strict_enough(needle, match, hows) and (needle.words > 1 or _is_telling(needle, hows, written))
+    return _strict_enough(needle, match, hows) and (needle.words > 1 or _is_telling(needle, match, hows, written))
 
 
 def _strict_enough(needle: Needle, match: Match, hows: Sequence[How]) -> bool:
@@ -92,16 +92,16 @@ def _strict_enough(needle: Needle, match: Match, hows: Sequence[How]) -> bool:
     return needle.is_short and hows == (How.SPACED,) and all(number in match.text.alone for number in match.touched)
 
 
-def _is_telling(needle: Needle, hows: Sequence[How], written: str) -> bool:
+def _is_telling(needle: Needle, match: Match, hows: Sequence[How], written: str) -> bool:
     """Whether a single word, written in this way, says enough: nothing beside it shows that it was meant.
 
     A word of five letters may have two neighbours swapped or a letter doubled, one of six any letter wrong, and be
     joined to another word. What was guessed in two ways at once may be anything. A word with a capital is a name more
-    often than a misspelt word.
+    often than a misspelt word, unless it begins a sentence that says something of it.
     """
     if not GUESSED.intersection(hows):
         return True
-    if written[:1].isupper() and written[1:].islower():
+    if written[:1].isupper() and written[1:].islower() and not (needle.sought.term.near and match.begins_sentence()):
         return False
     letters = len(needle.phrase)
     if How.EDIT in hows:

@@ -92,6 +92,11 @@ class Match:
         """Where it stands in the original text."""
         return self.text.span(self.numbers[self.first], self.numbers[self.last])
 
+    def begins_sentence(self) -> bool:
+        """Whether it is the beginning of a sentence."""
+        number = self.numbers[self.first]
+        return number == 0 or number - 1 in self.text.last_words()
+
     def near(self, within: int, length: int) -> Window:
         """The words beside it. Those that were written together with it count too: of "sendnudes" the phrase "nudes",
         of one word, is joined to "send".

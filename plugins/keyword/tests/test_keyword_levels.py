@@ -280,3 +280,75 @@ async def test_who_sees_captures_sees_levels_and_does_not_set_them(running: Runn
     assert "Set a level" not in (await pastoral.get("/keyword/levels")).text
     assert (await pastoral.post("/keyword/levels", FORM)).status == 403
     assert (await pastoral.post("/keyword/times", TIME)).status == 403
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def deputy(running: Running) -> Client:
+    return await running.as_role(Role.DEPUTY, name="Dan Deputy")
+
+
+@loop
+async def test_nothing_for_everybody_is_what_the_lead_decides(running: Running, lead: Client, deputy: Client) -> None:
+    nothing = {**FORM, "level": "off"}
+    hours = {**TIME, "policy": "bullying"}
+    for path, fields in (("/keyword/levels", nothing), ("/keyword/times", hours)):
+        tried = await deputy.post(path, fields)
+        assert (tried.status, "Only the safeguarding lead can choose “Nothing” for everybody" in tried.text) == (
+            422,
+            True,
+        ), path
+    assert (await deputy.post("/keyword/times", TIME)).status == 422  # all policies
+    assert level(running) == "all"
+    assert (await deputy.post("/keyword/levels", {**nothing, "group": "networks:lab"})).status == 303
+    assert (level(running), level(running, address="10.7.1.4")) == ("all", "off")
+    assert (await deputy.post("/keyword/levels", FORM)).status == 303
+    assert level(running) == "severe"
+    assert (await undo_for_all(running, deputy)).status == 303  # her own
+    assert (await lead.post("/keyword/levels", nothing)).status == 303
+    assert level(running) == "off"
+    assert (await undo_for_all(running, deputy)).status == 303  # more counts without it
+
+
+@loop
+async def test_a_deputy_does_not_undo_what_the_lead_made_stricter(
+    running: Running, lead: Client, deputy: Client
+) -> None:
+    assert (await lead.post("/keyword/levels", {**FORM, "level": "off"})).status == 303
+    assert (await lead.post("/keyword/levels", {**FORM, "level": "reading"})).status == 303
+    tried = await undo_for_all(running, deputy)
+    assert (tried.status, "Without this, nothing may count for everybody" in tried.text) == (422, True)
+    assert (await lead.post("/keyword/times", {**TIME, "policy": "bullying", "level": "moderate"})).status == 303
+    hours = await undo_hours(running, deputy)
+    assert hours.status == 303  # it made less count
+
+    assert (await deputy.post("/keyword/levels", {**FORM, "level": "severe"})).status == 303  # said, with a reason
+    assert (await lead.post("/keyword/levels", {**FORM, "level": "all"})).status == 303
+    tried = await undo_for_all(running, deputy)
+    assert (tried.status, "Lena Lead has set this, and less would count without it" in tried.text) == (422, True)
+    assert level(running) == "all"
+    for _ in range(4):
+        assert (await undo_for_all(running, lead)).status == 303
+    assert level(running) == "all"
+
+
+@loop
+async def test_hours_in_which_more_counts_are_not_undone_by_a_deputy_either(
+    running: Running, lead: Client, deputy: Client
+) -> None:
+    assert (await lead.post("/keyword/levels", {**FORM, "level": "off"})).status == 303
+    assert (await deputy.post("/keyword/times", {**TIME, "policy": "bullying", "level": "all"})).status == 303
+    tried = await undo_hours(running, deputy)
+    assert (tried.status, "nothing may count for everybody" in tried.text) == (422, True)
+    assert level(running) == "all"
+    assert (await undo_for_all(running, lead)).status == 303
+    assert (await undo_hours(running, deputy)).status == 303
+
+
+async def undo_for_all(running: Running, client: Client) -> Any:
+    kept = choices(running)._level_store.kept.for_all["bullying"]
+    return await client.post("/keyword/levels/undo", {"policy": "bullying", "id": kept.id})
+
+
+async def undo_hours(running: Running, client: Client) -> Any:
+    (kept,) = choices(running)._level_store.kept.timed
+    return await client.post("/keyword/times/undo", {"id": kept.id})

@@ -11,8 +11,8 @@ from appliance.api import Actor, Appliance, Refused, Target, TargetKind, Transac
 from ...library.model import Policy
 from ..decisions import DECIDE, EDIT, must_say_why, require
 from ..model import DEFAULT_LEVEL, LEVELS, OFF_LEVEL
-from .hours import SchoolClock
-from .model import GRAVE, READING, STRICTNESS, Level, Timed, Whom, decide, of_assignment
+from .hours import IN_SCHOOL, OUT_OF_SCHOOL, SchoolClock
+from .model import FOR_ALL, GRAVE, READING, STRICTNESS, Level, Timed, Whom, decide, of_assignment
 from .store import Store
 
 KIND = "keyword:"
@@ -129,7 +129,8 @@ class Levels:
 
     async def set_for_all(self, actor: Actor, policy: str, level: str, reason: str) -> None:
         """Set the level of a policy for everybody for whom nothing closer is set."""
-        self._check(actor, policy, level, reason)
+        self._check_policy(policy)
+        self._check(actor, policy, level, reason, everybody=True)
         async with self._appliance.records.transaction() as tx:
             await self._store.set_for_all(tx, actor.name, policy, level, reason)
             detail = {"level": level, "reason": reason}
@@ -141,7 +142,8 @@ class Levels:
         self, actor: Actor, policy: str, target: Target, level: str, reason: str, until: datetime | None
     ) -> None:
         """Set the level of a policy for a group, a device or a person. The record does not say why for a person."""
-        self._check(actor, policy, level, reason)
+        self._check_policy(policy)
+        self._check(actor, policy, level, reason, everybody=False)
         async with self._appliance.records.transaction() as tx:
             await self._assignments.assign_within(tx, actor.name, KIND + policy, target, level, reason, until)
             tx.after_commit.append(self._changed)
@@ -152,6 +154,8 @@ class Levels:
         for_all = next((one for one in self._store.kept.for_all.values() if one.id == row_id), None)
         async with self._appliance.records.transaction() as tx:
             if for_all is not None:
+                before = await self._store.before(tx, for_all.policy, row_id)
+                _check_undone(actor, for_all.author, for_all.level, before or DEFAULT_LEVEL)
                 await self._store.undo_for_all(tx, actor.name, row_id)
                 subject = f"policy {for_all.policy}"  # what the form says of it stands in no record
                 await self._appliance.audit.record(tx, actor.name, "undid a level for everybody", subject)
@@ -163,10 +167,9 @@ class Levels:
     async def add_timed(self, actor: Actor, timed: Timed) -> None:
         """Set a level for certain hours."""
         if timed.policy:
-            self._check(actor, timed.policy, timed.level, timed.reason)
-        require(actor, EDIT)
-        must_say_why(timed.reason)
-        self._check_off(actor, timed.policy, timed.level)
+            self._check_policy(timed.policy)
+        everybody = timed.target_kind == FOR_ALL
+        self._check(actor, timed.policy, timed.level, timed.reason, everybody=everybody)
         if timed.until is not None and timed.until <= stamp(now()):
             raise Refused("The last day lies in the past.", "Choose a later one or leave it empty.")
         async with self._appliance.records.transaction() as tx:
@@ -179,6 +182,8 @@ class Levels:
         timed = next((one for one in self._store.kept.timed if one.id == row_id), None)
         if timed is None:
             raise Refused("This was undone already.", "Load the page again.")
+        if timed.target_kind == FOR_ALL:
+            _check_undone(actor, timed.author, timed.level, self._without(timed))
         async with self._appliance.records.transaction() as tx:
             await self._store.undo_timed(tx, actor.name, row_id)
             await self._record_timed(tx, actor, "undid a level for certain hours", timed)
@@ -190,23 +195,61 @@ class Levels:
         await self._store.take_after_commit(tx)
         tx.after_commit.append(self._changed)
 
-    def _check(self, actor: Actor, policy: str, level: str, reason: str) -> None:
-        require(actor, EDIT)
-        must_say_why(reason)
+    def _without(self, timed: Timed) -> str:
+        """The mildest level that may count for everybody, of what ``timed`` is about, once it is undone."""
+        lasting = [self.for_everybody(name) for name in self._meant(timed.policy)]
+        others = [
+            one.level
+            for one in self._store.timed_at(now())
+            if one.id != timed.id and one.target_kind == FOR_ALL and _may_meet(one, timed)
+        ]
+        return min((*lasting, *others), key=STRICTNESS.__getitem__, default=DEFAULT_LEVEL)
+
+    def _meant(self, policy: str) -> Mapping[str, Policy]:
+        """``policy`` is empty for all of them."""
+        return {name: one for name, one in self._policies().items() if policy in ("", name)}
+
+    def _check_policy(self, policy: str) -> None:
         if policy not in self._policies():
             raise Refused("There is no such policy any more.", "Load the page again.")
+
+    def _check(self, actor: Actor, policy: str, level: str, reason: str, *, everybody: bool) -> None:
+        """As with a single term: only the lead switches off for everybody, and what is about suicide for anybody."""
+        require(actor, EDIT)
+        must_say_why(reason)
         if level not in LEVELS:
             raise Refused("Choose how much of it counts.")
-        self._check_off(actor, policy, level)
-
-    def _check_off(self, actor: Actor, policy: str, level: str) -> None:
-        """As with a single term: nothing about suicide or self-harm is off unless the lead says so.
-
-        ``policy`` is empty for all of them.
-        """
-        meant = [one for name, one in self._policies().items() if policy in ("", name)]
-        if level == OFF_LEVEL and not actor.may(DECIDE) and any(one.category in GRAVE for one in meant):
+        if level != OFF_LEVEL or actor.may(DECIDE):
+            return
+        if any(one.category in GRAVE for one in self._meant(policy).values()):
             raise Refused(
                 "Only the safeguarding lead can switch off what is about suicide and self-harm.",
                 "Choose “Severe only”, or ask the lead.",
             )
+        if everybody:
+            raise Refused(
+                "Only the safeguarding lead can choose “Nothing” for everybody.",
+                "Choose “Severe only” or a group, or ask the lead.",
+            )
+
+
+def _may_meet(one: Timed, other: Timed) -> bool:
+    """Whether two may be about the same policy at the same hour."""
+    same_policy = "" in (one.policy, other.policy) or one.policy == other.policy
+    return same_policy and {one.span, other.span} != {IN_SCHOOL, OUT_OF_SCHOOL}
+
+
+def _check_undone(actor: Actor, author: str, level: str, after: str) -> None:
+    """Whether ``actor`` may undo a level of everybody that ``author`` has set, if ``after`` counts then."""
+    if actor.may(DECIDE) or STRICTNESS[after] >= STRICTNESS[level]:
+        return
+    if after == OFF_LEVEL:
+        raise Refused(
+            "Without this, nothing may count for everybody. Only the safeguarding lead can choose that.",
+            "Set another level instead, or ask the lead.",
+        )
+    if author != actor.name:
+        raise Refused(
+            f"{author} has set this, and less would count without it.",
+            "Set another level instead and say why, or ask the safeguarding lead.",
+        )

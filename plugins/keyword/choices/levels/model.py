@@ -16,6 +16,8 @@ from ..model import LEVELS, NAMES, OFF_LEVEL
 
 STRICTNESS: Mapping[str, int] = {level: place for place, level in enumerate(LEVELS)}
 READING = "reading"
+FOR_ALL = "all"
+"""What a level is set for that is set for nobody in particular, beside the kinds of targets."""
 GRAVE = frozenset({"suicide", "self_harm"})
 """Categories whose severe findings no level but ``off`` takes away."""
 _MILDEST: Mapping[str, int] = {
@@ -30,7 +32,7 @@ _CLOSENESS: Mapping[str, int] = {
     TargetKind.DEVICE: 3,
     TargetKind.GROUP: 2,
     TargetKind.NETWORKS: 1,
-    "all": 0,
+    FOR_ALL: 0,
 }
 
 
@@ -72,7 +74,7 @@ class Level:
 
     level: str
     origin: str
-    kind: str = "all"
+    kind: str = FOR_ALL
 
     @property
     def words(self) -> str:
@@ -82,7 +84,7 @@ class Level:
 
 def of_assignment(found: Effective) -> Level:
     """What was set without hours."""
-    return Level(found.value, found.origin, found.target.kind.value if found.target is not None else "all")
+    return Level(found.value, found.origin, found.target.kind.value if found.target is not None else FOR_ALL)
 
 
 def decide(policy: str, lasting: Level, timed: Sequence[Timed]) -> Level:

@@ -74,6 +74,15 @@ class Store:
             (new_id(), policy, level, author, reason, stamp()),
         )
 
+    async def before(self, tx: Transaction, policy: str, row_id: str) -> str | None:
+        """The level for everybody that would count if a row were undone; ``None``: nothing else was set."""
+        row = await tx.fetch_one(
+            "SELECT level FROM keyword_levels WHERE policy = ? AND id != ? AND undone_at IS NULL"
+            " ORDER BY set_at DESC, id DESC LIMIT 1",
+            (policy, row_id),
+        )
+        return None if row is None else str(row["level"])
+
     async def undo_for_all(self, tx: Transaction, author: str, row_id: str) -> None:
         """Take back what was set for everybody: what was set before it counts again."""
         undone = await tx.execute(

@@ -39,6 +39,7 @@ from appliance.events import (
     SettingChanged,
 )
 from appliance.exempt import ExemptPlace
+from appliance.finding_rules import LONGEST_CLIP, LONGEST_SENTENCE
 from appliance.handed_in import NameAsked
 from appliance.hookspecs import (
     Argument,
@@ -79,6 +80,8 @@ from appliance.yamlfile import load_shipped_yaml
 
 __all__ = [
     "CLAIMS",
+    "LONGEST_CLIP",
+    "LONGEST_SENTENCE",
     "Actor",
     "AlertRaised",
     "Appliance",

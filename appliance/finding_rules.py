@@ -19,7 +19,7 @@ LONGEST_SENTENCE = 500
 MOST_FACTS = 20
 LONGEST_FACT = (200, 2000)
 """Characters of a fact's title and of its words."""
-LONGEST_CLIP = 60
+LONGEST_CLIP = 120
 """In seconds."""
 _CATEGORY = re.compile(r"[a-z][a-z0-9_-]{0,59}")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import cached_property
 
-from appliance.api import ApplianceError, Finding, Observation, Severity, Surface
+from appliance.api import LONGEST_SENTENCE, ApplianceError, Finding, Observation, Severity, Surface
 
 from .engine.engine import Engine
 from .engine.exclusions import Exclusions, supplied
@@ -70,7 +70,7 @@ class Judge:
         return Finding(
             policy.title, policy.version, TEST if is_test else f"{policy.name}/{term.id}", hit.phrase, policy.category,
             hit.severity, term.definition, hit.start, hit.end, found=hit.how.words, is_test=is_test,
-            steps=_steps(hit, written), tried=hit.tried, why_severity=hit.why_severity,
+            steps=_short(_steps(hit, written)), tried=_short(hit.tried), why_severity=hit.why_severity,
             facts=tuple((FACTS[name], words) for name, words in term.facts.items()),
             picture=term.picture, alert=term.alert and hit.severity is term.severity, clip_seconds=term.clip_seconds,
         )  # fmt: skip
@@ -89,6 +89,11 @@ def _foremost(hits: Sequence[Hit]) -> list[Hit]:
     numbered.sort(key=lambda one: (one[0], one[1].severity.rank, one[1].start))
     told = [hit for _, hit in numbered[:MOST_FINDINGS]]
     return sorted(told, key=lambda hit: (hit.severity.rank, hit.start))
+
+
+def _short(sentences: Iterable[str]) -> tuple[str, ...]:
+    """Sentences that are no longer than those of a finding may be: one that is would cost all findings of its text."""
+    return tuple(one if len(one) <= LONGEST_SENTENCE else one[: LONGEST_SENTENCE - 1] + "…" for one in sentences)
 
 
 def _steps(hit: Hit, written: str) -> tuple[str, ...]:

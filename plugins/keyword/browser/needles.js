@@ -14,7 +14,7 @@ import { Trie } from "./trie.js";
 const UNSPACED = new RegExp(unspaced);
 const BIT = new Map(surfaces.map((surface, place) => [surface, 1 << place]));
 const ADDRESS = BIT.get("address");
-const SHORT_ON = BIT.get("typed") | ADDRESS;
+const SHORT_ON = BIT.get("typed");
 const SEARCH = BIT.get("search");
 const LONGEST = 12; // words of a phrase
 const NONE = [];

@@ -8,6 +8,7 @@ address and elsewhere.
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 
 MOST_ROUNDS = 3
@@ -27,6 +28,13 @@ _BLOB = re.compile(rf"[^\s]{{{FEWEST_OF_DATA},}}")
 _ID_IN_ADDRESS = re.compile(r"[A-Za-z0-9_-]{8,}")
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
+_HOST = re.compile(
+    r"(?:\b[a-z][a-z0-9+.-]{1,15}://)?(?<![\w.@-])((?:[\w-]{1,63}\.){1,6}[a-z]{2,24})\b(?![\w@-])"
+    r"(?:[:/?#][^\s<>\"]*)?",
+    re.IGNORECASE,
+)
+_DOTTED = re.compile(r"\w\.[a-z]", re.IGNORECASE)
+
 MOST_ADDRESSES = 10_000
 """Of one text; further ones are read as they are written."""
 
@@ -41,9 +49,13 @@ class Address:
     query: int
 
 
-def cut(text: str, *, whole: bool) -> tuple[str, list[Address]]:
-    """A text with blanks for its addresses and for what is only data, and the addresses. ``whole``: it is one
-    itself."""
+def cut(text: str, *, whole: bool, helping: Container[str] = ()) -> tuple[str, list[Address]]:
+    """A text with blanks for its addresses and for what is only data, and the addresses. ``whole``: it is one itself.
+
+    ``helping``: sites where people look for help. No address on one of them, or below it, is read at all.
+    """
+    if helping and _DOTTED.search(text):
+        text = _HOST.sub(lambda found: _blank(found) if _is_below(found[1], helping) else found[0], text)
     if whole:
         return "", [_address(text, 0)]
     found: list[Address] = []
@@ -54,6 +66,16 @@ def cut(text: str, *, whole: bool) -> tuple[str, list[Address]]:
     if _DIGIT.search(text) and max(map(len, text.split()), default=0) >= FEWEST_OF_DATA:
         text = _BLOB.sub(lambda blob: " " * len(blob.group()) if _is_data(blob.group()) else blob.group(), text)
     return text, found
+
+
+def _blank(found: re.Match[str]) -> str:
+    return " " * len(found[0])
+
+
+def _is_below(host: str, sites: Container[str]) -> bool:
+    """Whether a host is one of some sites, or below one."""
+    labels = host.lower().split(".")
+    return any(".".join(labels[place:]) in sites for place in range(len(labels) - 1))
 
 
 def _cut(text: str, pattern: re.Pattern[str], found: list[Address]) -> str:

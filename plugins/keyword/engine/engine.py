@@ -59,8 +59,8 @@ MOST_TRIED = 5
 MOST_JUDGED = 200
 """Places of one term in one text that are judged: a text that repeats it more often says no more than that."""
 LONGEST_ODD = 60
-SHORT_ON = frozenset({Surface.TYPED, Surface.EMAIL, Surface.ADDRESS, Surface.NAME})
-"""Where phrases of three letters count: in what is typed, and in addresses for a school that has asked for it."""
+SHORT_ON = frozenset({Surface.TYPED, Surface.EMAIL})
+"""Where phrases of three letters count: in what is typed."""
 WHOLE_ADDRESSES = frozenset({Surface.ADDRESS, Surface.NAME})
 _Read = TypeVar("_Read")
 _Found = tuple[Match, Needle | Innocence]
@@ -78,13 +78,14 @@ class Engine:
         self._compiled = Compiled(policies, exclusions, self._table)
         vocabulary = self._compiled.vocabulary
         self._sayings = exclusions.by_word()
+        self._helping = exclusions.sites
         self._odd = OddWords(vocabulary, [*CANON, *FILLERS], self._compiled.pairs)
         self._disguises = Disguises(vocabulary.union(CANON), self._odd.known, self._odd.splits)
         self._met: dict[int, tuple[Reading, ...]] = {}
 
     def find(self, text: str, surface: Surface) -> list[Hit]:
         """Every hit, in the order of the text; of one term none that lies within another."""
-        plain, addresses = cut(text, whole=surface in WHOLE_ADDRESSES)
+        plain, addresses = cut(text, whole=surface in WHOLE_ADDRESSES, helping=self._helping)
         found = list(self._find(plain, surface, in_query=False))
         for address in addresses:
             found += self._in_address(address, surface)

@@ -35,14 +35,16 @@ class _File(Section):
 
     collocations: tuple[str, ...] = setting((), "Phrases in which a word of a policy is innocent.")
     help: tuple[str, ...] = setting((), "Names and numbers of services that help.")
+    sites: tuple[str, ...] = setting((), "Sites of such services; each covers everything below it.")
     titles: tuple[str, ...] = setting((), "Titles of texts that are read in class.")
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusions:
-    """Phrases by the reason why they are innocent."""
+    """Phrases by the reason why they are innocent. ``sites``: of services that help, no address of which is read."""
 
     phrases: tuple[tuple[Innocent, str], ...] = ()
+    sites: frozenset[str] = frozenset()
 
     def by_word(self) -> dict[str, tuple[str, ...]]:
         """What is told of phrases that did not apply, by their words. Of names it is said that they are names alone:
@@ -58,10 +60,14 @@ class Exclusions:
         """These and some more, from the school's directory for example."""
         return replace(self, phrases=(*self.phrases, *((why, phrase) for phrase in phrases)))
 
+    def adding_sites(self, sites: Iterable[str]) -> Exclusions:
+        """These and some more sites of services that help."""
+        return replace(self, sites=self.sites.union(sites))
+
 
 @cache
 def supplied() -> Exclusions:
     """What comes with the appliance. Raises ``ConfigError`` if the file is damaged."""
     found, _ = section_of(read_text(DATA), DATA, _File)
     all_of_them = Exclusions().adding(Innocent.COLLOCATION, found.collocations).adding(Innocent.HELP, found.help)
-    return all_of_them.adding(Innocent.TITLE, found.titles)
+    return all_of_them.adding(Innocent.TITLE, found.titles).adding_sites(found.sites)

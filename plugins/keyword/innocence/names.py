@@ -19,14 +19,15 @@ class SchoolNames:
         self._directory = appliance.directory
         self._detection = appliance.detection
         self._school = appliance.config.settings.school.name
+        self._help = [[place.name, place.host] for place in appliance.exempt.places()]
         self._told: list[str] | None = None
         self._has_changed = False
 
     async def data_for_detection(self) -> dict[str, Any]:
-        """As JSON: the names of ``people`` and of the ``school``."""
+        """As JSON: the names of ``people`` and of the ``school``, and by name the ``help`` that nobody watches."""
         self._has_changed = False
         self._told = await self._directory.names_for_detectors()
-        return {"school": self._school, "people": self._told}
+        return {"school": self._school, "people": self._told, "help": self._help}
 
     def listeners(self) -> Mapping[type[Event], Callable[[Any], Any]]:
         return {DirectoryChanged: self.on_directory_changed}

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..engine.exclusions import Exclusions, Innocent, supplied
 from ..library.model import Words, folded
+from .services import ways_of_asking
 
 ADDRESSED = ("Mr", "Mrs", "Miss", "Ms", "Dr", "Sir")
 """What stands before a surname."""
@@ -38,14 +39,23 @@ def _surname(words: Sequence[str]) -> str:
 
 
 def exclusions(data: Mapping[str, Any], set_texts: Iterable[str], watched: Collection[str]) -> Exclusions:
-    """The supplied ones and those of the school. ``data``: names of ``people`` and of the ``school``.
+    """The supplied ones and those of the school.
+
+    ``data``: names of ``people`` and of the ``school``, and the name and site of each service of ``help``.
 
     ``watched``: names that are watched for. What holds one of them is left out, so that it hides none.
     """
     names = dict.fromkeys(way for name in data["people"] for way in ways_of_naming(name))
     hidden_by_none = [folded(name) for name in watched]
     kept = [name for name in names if not hidden_by_none or not _holds_any(folded(name), hidden_by_none)]
-    return supplied().adding(Innocent.NAME, [data["school"], *kept]).adding(Innocent.TITLE, set_texts)
+    services = data.get("help", ())
+    return (
+        supplied()
+        .adding(Innocent.NAME, [data["school"], *kept])
+        .adding(Innocent.TITLE, set_texts)
+        .adding(Innocent.HELP, ways_of_asking(name for name, _ in services))
+        .adding_sites(site for _, site in services)
+    )
 
 
 def _holds_any(name: Words, watched: Iterable[Words]) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from appliance.api import Section, Severity, Surface, Wrong, WrongSettings, setting
+from appliance.api import LONGEST_CLIP, Section, Severity, Surface, Wrong, WrongSettings, setting
 
 from .model import CLIP_SECONDS, FACTS, Matching, Policy, Term, Words, folded, shortest
 from .phrases import WrongPhrase, forms
@@ -73,7 +73,7 @@ class TermEntry(Section):
         f"What is recorded of the screen, where that is possible. Without it: {CLIP_SECONDS} if it is severe.",
         unit="seconds",
         ge=0,
-        le=120,
+        le=LONGEST_CLIP,
     )
 
     @model_validator(mode="after")
@@ -180,7 +180,9 @@ class PolicyFile(Section):
         )  # fmt: skip
 
     def _surfaces(self, term: TermEntry) -> frozenset[Surface]:
-        return frozenset(term.surfaces or self.defaults.surfaces)
+        """Where a term is looked for. What is typed at webmail is an email, and is typed all the same."""
+        surfaces = frozenset(term.surfaces or self.defaults.surfaces)
+        return surfaces | {Surface.EMAIL} if Surface.TYPED in surfaces else surfaces
 
     def _term(self, term: TermEntry) -> Term:
         severity = term.severity or self.defaults.severity

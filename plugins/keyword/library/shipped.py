@@ -22,7 +22,7 @@ from .files import SHIPPED, PolicyFile
 from .model import Matching, Policy, Term
 
 SUPPLIED = Path(__file__).parents[1] / "policies"
-FORM = 2
+FORM = 3
 """Of what is kept; another one is read anew."""
 
 

@@ -15,6 +15,7 @@ from bundle_bench import NEW_FISH, Publisher, policy, supplied, term
 
 from appliance.access import Role
 from appliance.clock import new_id, stamp
+from appliance.finding_rules import LONGEST_CLIP, LONGEST_SENTENCE, check_findings
 from appliance.observations import Observation, Surface
 from appliance.people.directory import Details
 from appliance.testing import HELP_SEEKING, Client, Home, Running, free_port, start_in_process
@@ -28,6 +29,7 @@ from appliance_plugins.keyword.engine.engine import Engine
 from appliance_plugins.keyword.engine.exclusions import Exclusions, Innocent
 from appliance_plugins.keyword.innocence.ways import exclusions
 from appliance_plugins.keyword.judge import Judge
+from appliance_plugins.keyword.library.files import PolicyFile
 from appliance_plugins.keyword.library.shipped import supplied_policies
 
 __all__ = ["no_store_is_left_open"]
@@ -240,3 +242,33 @@ async def test_the_record_of_an_undone_level_says_of_which_policy_it_was(running
 
 def choices(running: Running) -> Any:
     return running.appliance.plugins._registered["keyword"].plugin.choices
+
+
+def test_a_term_at_its_limits_costs_no_other_finding() -> None:
+    """What a policy may say is never more than a finding may: else all findings of the text would be refused."""
+    entry = {
+        "id": "giant",
+        "phrases": [" ".join(["green"] * 13 + ["giant"]), "green giant"],
+        "definition": "d" * 2000,
+        "severity": "severe",
+        "clip_seconds": LONGEST_CLIP,
+        "unless": ["x" * 1000],
+        "facts": dict.fromkeys(("also_called", "effects", "note"), "f" * 600),
+    }
+    policy = PolicyFile.model_validate(
+        {
+            "name": "local",
+            "title": "t" * 100,
+            "category": "bullying",
+            "version": "1" * 50,
+            "date": "2026-09-01",
+            "owner": "Mrs Khan",
+            "summary": "Words that are as long as they may be.",
+            "terms": [entry],
+        }
+    ).policy()
+    observation = Observation(new_id(), stamp(), Surface.TYPED, f"the {'green ' * 13}giant")
+    found = Judge([policy], "a test").detect(observation)
+    kept = check_findings([finding.as_json() for finding in found], observation, "keyword.phrases")
+    assert [finding.clip_seconds for finding in kept] == [LONGEST_CLIP]
+    assert max(map(len, kept[0].tried)) == LONGEST_SENTENCE

@@ -35,7 +35,7 @@ ENGINE = Engine(
             term("giant", "green giant"),
             term("hurt", "want to hurt you", personal=True),
             term("you-are", "you are an idiot"),
-            term("kys", "kys"),
+            term("kys", "kys", surfaces=frozenset(Surface)),
             term("slag", "slag"),
             term("late", "retard"),
             term("group", "martians", "martian people", near=("hate*", "vermin", "go home"), unless=("not",), within=6),
@@ -163,7 +163,9 @@ def test_a_search_for_help_is_nobodys_business() -> None:
 def test_a_term_counts_only_where_it_is_looked_for() -> None:
     assert [hit.term.id for hit in find("secret club green giant", Surface.PAGE)] == ["page"]
     assert [hit.term.id for hit in find("bad-club.example", Surface.NAME)] == ["name"]
-    assert find("kys", Surface.SEARCH) == []
+    assert [find("kys", surface) for surface in (Surface.SEARCH, Surface.ADDRESS, Surface.NAME)] == [[], [], []]
+    assert [hit.term.id for hit in find("https://example.com/bad-club", Surface.ADDRESS)] == ["name"]
+    assert find("https://kys.example.com/kys?q=kys", Surface.ADDRESS) == []
 
 
 texts = st.text(st.characters(), max_size=300) | st.text(

@@ -17,7 +17,7 @@ from appliance_plugins.keyword.judge import Judge
 from appliance_plugins.keyword.library.files import PolicyFile
 from appliance_plugins.keyword.library.model import FACTS, folded
 from appliance_plugins.keyword.library.reading import read_own_policies, read_policies
-from appliance_plugins.keyword.library.shipped import SUPPLIED
+from appliance_plugins.keyword.library.shipped import SUPPLIED, supplied_policies
 
 ROOT = Path(__file__).parents[3]
 TEST_PHRASE = "purple penguins juggle pineapples"
@@ -320,3 +320,9 @@ def test_two_files_of_one_name_are_told(tmp_path: Path) -> None:
     own(tmp_path, GOOD, "a.yaml")
     own(tmp_path, GOOD, "b.yaml")
     assert mistakes(tmp_path) == ["/b.yaml:1: name: /a.yaml has the name local already, expected a name of its own"]
+
+
+def test_what_is_looked_for_in_what_is_typed_is_looked_for_in_emails() -> None:
+    typed = [term for policy in supplied_policies() for term in policy.terms if Surface.TYPED in term.surfaces]
+    assert len(typed) > 1000
+    assert all(Surface.EMAIL in term.surfaces for term in typed)

@@ -79,7 +79,7 @@ def test_a_search_for_help_is_nobodys_business(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["calm suicide", "shout suicide methods at him", "make up your mind suicide pact"]
+    "text", ["calm suicide methods", "shout at him suicide methods", "make up your mind suicide pact"]
 )
 def test_a_name_that_is_also_a_word_hides_nothing_by_itself(text: str) -> None:
     assert terms(text, Surface.SEARCH)

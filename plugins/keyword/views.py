@@ -14,10 +14,11 @@ from typing import Any
 
 from aiohttp import web
 
-from appliance.api import Actor, Appliance, Row, Severity, Surface, actor, now, render
+from appliance.api import Appliance, Row, Severity, Surface, actor, render
 
 from .choices.applying import OURS
 from .choices.decisions import EDIT
+from .choices.hidden import Readable, readable
 from .choices.model import LEVELS, Change
 from .choices.room import Choices
 from .library.model import FACTS, Policy, Term
@@ -25,8 +26,6 @@ from .library.model import FACTS, Policy, Term
 MOST_FOUND = 200
 FEW = 40
 """Terms of a policy that a page shows at once; of more, the worst are open and the others are a click away."""
-COUNTED = datetime.timedelta(days=365)
-VAULT = "captures"
 
 
 class Views:
@@ -63,9 +62,9 @@ class Views:
         policy = self._library.policy(request.match_info["name"])
         if policy is None:
             raise web.HTTPNotFound
-        counts = await self._found(actor(request))
-        shown = await self._may_be_shown(actor(request), policy, counts)
+        may_read = await readable(self._appliance, actor(request))
         store = self._choices.store
+        requests, own_terms = await store.requests_of(policy.name), await store.terms_of(policy.name)
         return render(
             request,
             "keyword/policy.html",
@@ -74,10 +73,11 @@ class Views:
             level=LEVELS[self._choices.levels.for_everybody(policy.name)],
             severities=Severity,
             day=_day,
-            terms=[self._term(policy, term, counts) for term in shown],
-            off=[] if policy.hidden else self._off(policy),
-            history=[] if policy.hidden else history(
-                await store.requests_of(policy.name), await store.terms_of(policy.name)
+            terms=[self._term(policy, term, may_read.found) for term in _shown(policy, may_read)],
+            off=[term for term in self._off(policy) if may_read.may_read(policy, term.id)],
+            history=history(
+                [row for row in requests if may_read.may_read(policy, row["term"])],
+                [row for row in own_terms if may_read.may_read(policy, row["term"])],
             ),
             few=FEW,
             own_policy=policy.name in {one.name for one in store.kept.policies},
@@ -91,23 +91,6 @@ class Views:
         """Policies for pages: all but the names that are watched for, which have a page of their own."""
         return [policy for policy in self._library.policies if self._library.policy(policy.name) is not None]
 
-    async def _found(self, who: Actor) -> Mapping[str, tuple[int, int]]:
-        """By ``policy/term``: in how many captures it was found, and how many of these were false positives."""
-        counts = await self._appliance.captures.reading.term_counts(who, now() - COUNTED)
-        found: dict[str, tuple[int, int]] = {}
-        for (_, term), one in counts.items():  # a policy may have had several titles
-            hits, wrong = found.get(term, (0, 0))
-            found[term] = hits + one.hits, wrong + one.false_positives
-        return found
-
-    async def _may_be_shown(self, who: Actor, policy: Policy, counts: Mapping[str, object]) -> list[Term]:
-        """The terms that stand on the page, the worst first; of a hidden policy those in captures that one may open."""
-        terms = sorted(policy.terms, key=lambda term: term.severity.rank)
-        if not policy.hidden:
-            return terms
-        may_open = await self._appliance.vaults.is_member(who.account, VAULT)
-        return [term for term in terms if may_open and f"{policy.name}/{term.id}" in counts]
-
     def _term(self, policy: Policy, term: Term, counts: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
         own = {one.entry["id"] for one in self._choices.store.kept.terms if one.policy == policy.name}
         return {
@@ -117,7 +100,7 @@ class Views:
             "own": term.id in own,
             "change": term.id.endswith(OURS),
             "replaces": term.id in own and self._library.supplied_term(policy.name, term.id) is not None,
-            "supplied": not policy.hidden and self._library.supplied_term(policy.name, term.id) is not None,
+            "supplied": self._library.supplied_term(policy.name, term.id) is not None,
             "found_words": found_words(*counts.get(f"{policy.name}/{term.id}", (0, 0))),
         }
 
@@ -125,6 +108,12 @@ class Views:
         changed = self._library.decisions.changed
         off = {one.term for one in changed if one.policy == policy.name and one.change is Change.OFF}
         return [term for term in self._library.before[policy.name].terms if term.id in off]
+
+
+def _shown(policy: Policy, may_read: Readable) -> list[Term]:
+    """The terms that stand on the page, the worst first; of a hidden policy those in captures that one may open."""
+    terms = sorted(policy.terms, key=lambda term: term.severity.rank)
+    return [term for term in terms if may_read.may_read(policy, term.id)]
 
 
 def found_words(hits: int, false_positives: int) -> str:

@@ -1,6 +1,7 @@
 """Deciding about terms: who may, that it stands in the record, and that it comes into force.
 
-A term's words never stand in the record of who did what, which more people read than see policies.
+A term's words never stand in the record of who did what, which more people read than see policies; nor do the ids of
+hidden terms.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from appliance.api import Actor, Appliance, Permission, Refused, Role, Row, Transaction
 
 from ..library.model import Policy
+from .hidden import readable
 from .model import REASONS, Change
 from .store import Store, Wish
 
@@ -41,10 +43,10 @@ class TermDecisions:
     async def ask(self, actor: Actor, wish: Wish) -> str:
         """Ask the safeguarding lead to switch a supplied term off; returns the id of the request."""
         require(actor, ASK)
-        self._check(wish)
+        await self._check(actor, wish)
         async with self._appliance.records.transaction() as tx:
             request = await self._store.ask(tx, actor.name, actor.account, wish)
-            await self._record(tx, actor, "asked to change a supplied term", wish, because=wish.because)
+            await self._record(tx, actor, "asked to change a supplied term", request, wish, because=wish.because)
             await self._appliance.notices.tell(
                 tx,
                 words=f"{actor.name} asks to switch off a term of the policy “{self._title(wish.policy)}”.",
@@ -60,11 +62,11 @@ class TermDecisions:
         require(actor, EDIT)
         if wish.change is Change.OFF:
             raise Refused("Switching off is what the safeguarding lead decides.", "Ask for it.")
-        self._check(wish)
+        await self._check(actor, wish)
         async with self._appliance.records.transaction() as tx:
             request = await self._store.ask(tx, actor.name, actor.account, wish)
             await self._store.decide(tx, actor.name, request, "granted", "")
-            await self._record(tx, actor, "made a supplied term stricter", wish, change=wish.change.value)
+            await self._record(tx, actor, "made a supplied term stricter", request, wish, change=wish.change.value)
             await self._in_force(tx)
 
     async def decide(self, actor: Actor, request: str, *, grant: bool, answer: str) -> None:
@@ -75,7 +77,7 @@ class TermDecisions:
             row = await self._store.decide(tx, actor.name, request, "granted" if grant else "refused", answer)
             wish = _wish(row)
             words = "switched a supplied term off" if grant else "kept a supplied term on"
-            await self._record(tx, actor, words, wish, asked_by=row["author"])
+            await self._record(tx, actor, words, request, wish, asked_by=row["author"])
             await self._appliance.notices.tell(
                 tx,
                 words=f"{actor.name} has decided what you asked about the policy “{self._title(wish.policy)}”: "
@@ -93,7 +95,7 @@ class TermDecisions:
         must_say_why(reason)
         async with self._appliance.records.transaction() as tx:
             row = await self._store.end(tx, actor.name, request, reason)
-            await self._record(tx, actor, "switched a supplied term on again", _wish(row))
+            await self._record(tx, actor, "switched a supplied term on again", request, _wish(row))
             await self._in_force(tx)
 
     async def make_policy(self, actor: Actor, title: str, category: str, summary: str, reason: str) -> str:
@@ -153,22 +155,33 @@ class TermDecisions:
             )
             await self._in_force(tx)
 
-    def _check(self, wish: Wish) -> None:
+    async def _check(self, actor: Actor, wish: Wish) -> None:
         must_say_why(wish.reason)
         if wish.because not in REASONS:
             raise Refused("Choose what is wrong with it.")
         policy = self._policies().get(wish.policy)
-        if policy is None or wish.term not in {term.id for term in policy.terms}:
+        found = policy is not None and wish.term in {term.id for term in policy.terms}
+        if policy is None or not found or not await self._may_read(actor, policy, wish.term):
             raise Refused("There is no such term any more.", "Load the page again.")
+
+    async def _may_read(self, actor: Actor, policy: Policy, term: str) -> bool:
+        return not policy.hidden or (await readable(self._appliance, actor)).may_read(policy, term)
+
+    def _subject(self, wish: Wish) -> str:
+        """What the record says: ids of hidden terms tell their words to whoever reads it."""
+        policy = self._policies().get(wish.policy)
+        hidden = policy is None or policy.hidden
+        return f"policy {wish.policy}" if hidden else f"term {wish.policy}/{wish.term}"
 
     def _title(self, name: str) -> str:
         policy = self._policies().get(name)
         return policy.title if policy is not None else name
 
-    async def _record(self, tx: Transaction, actor: Actor, action: str, wish: Wish, **detail: str) -> None:
-        await self._appliance.audit.record(
-            tx, actor.name, action, f"term {wish.policy}/{wish.term}", {**detail, "version": wish.version}
-        )
+    async def _record(
+        self, tx: Transaction, actor: Actor, action: str, request: str, wish: Wish, **detail: str
+    ) -> None:
+        shown = {**detail, "version": wish.version, "request": request}
+        await self._appliance.audit.record(tx, actor.name, action, self._subject(wish), shown)
 
     async def _in_force(self, tx: Transaction) -> None:
         await self._store.take_after_commit(tx)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
@@ -18,7 +17,6 @@ from appliance.api import (
     actor,
     flash,
     keys,
-    now,
     read_form,
     redirect,
     render,
@@ -27,6 +25,7 @@ from appliance.api import (
 from ..library.model import Policy, Term
 from .applying import own_term
 from .decisions import DECIDE, EDIT, TermDecisions, new_term_id
+from .hidden import Readable, readable
 from .library import Library
 from .model import REASONS, Change
 from .preview import Part, Previews
@@ -36,7 +35,10 @@ from .suggestions.box import Box, Suggestion
 from .term_form import WHERE, TermForm, check, suggestions, warnings
 
 REQUESTS = "/keyword/requests"
-COUNTED = timedelta(days=365)
+_UNTOLD = {
+    "term": "A hidden term that you may not read",
+    **dict.fromkeys(("reason", "answer", "ended_because"), "why is not shown either"),
+}
 
 
 class TermViews:
@@ -66,7 +68,7 @@ class TermViews:
 
     async def change(self, request: web.Request) -> web.Response:
         """Put a stricter copy in its place, or ask the lead to switch it off."""
-        policy, term = self._supplied(request)
+        policy, term = await self._supplied(request)
         fields = await read_form(request)
         try:
             change = Change(fields.get("change", ""))
@@ -96,7 +98,7 @@ class TermViews:
     async def _term(
         self, request: web.Request, typed: Mapping[str, str], errors: Mapping[str, str], status: int = 200
     ) -> web.Response:
-        policy, term = self._supplied(request)
+        policy, term = await self._supplied(request)
         return render(
             request,
             "keyword/term.html",
@@ -111,11 +113,14 @@ class TermViews:
             errors=errors,
         )
 
-    def _supplied(self, request: web.Request) -> tuple[Policy, Term]:
+    async def _supplied(self, request: web.Request) -> tuple[Policy, Term]:
+        """A supplied term; one of a hidden policy if whoever asks may read its words."""
         name = request.match_info["name"]
         policy = self._library.before.get(name)
         term = self._library.supplied_term(name, request.match_info["term"])
-        if policy is None or policy.hidden or term is None:
+        if policy is None or term is None:
+            raise web.HTTPNotFound
+        if policy.hidden and not (await readable(self._appliance, actor(request))).may_read(policy, term.id):
             raise web.HTTPNotFound
         return policy, term
 
@@ -145,49 +150,55 @@ class TermViews:
 
     async def _requests(self, request: web.Request, errors: Mapping[str, str], status: int = 200) -> web.Response:
         store, who = self._store, actor(request)
+        may_read = await readable(self._appliance, who)
         return render(
             request,
             "keyword/requests.html",
             status,
-            asked_for=[self._shown(row) for row in await store.requests("open")],
-            in_force=[self._shown(row) for row in await store.requests("granted")],
-            decided=[self._shown(row) for row in await store.requests("refused", "ended")],
+            asked_for=[self._shown(row, may_read) for row in await store.requests("open")],
+            in_force=[self._shown(row, may_read) for row in await store.requests("granted")],
+            decided=[self._shown(row, may_read) for row in await store.requests("refused", "ended")],
             may_decide=who.may(DECIDE),
             may_edit=who.may(EDIT),
             errors=errors,
         )
 
-    def _shown(self, row: Row) -> dict[str, Any]:
-        """A request for a page. The words of a hidden policy are shown nowhere."""
+    def _shown(self, row: Row, may_read: Readable) -> dict[str, Any]:
+        """A request for a page. Whoever may not read the words of a hidden term learns nothing that tells them."""
         policy = self._library.before.get(row["policy"])
         term = self._library.supplied_term(row["policy"], row["term"])
-        hidden = policy is None or policy.hidden or term is None
+        shown = policy is not None and term is not None and may_read.may_read(policy, term.id)
+        told = dict(row) if self._is_readable(row, may_read) else {**dict(row), **_UNTOLD}
         return {
-            **dict(row),
+            **told,
             "title": policy.title if policy is not None else row["policy"],
-            "words": row["term"] if hidden or term is None else term.phrases[0],
-            "shown": not hidden,
+            "words": term.phrases[0] if shown and term is not None else told["term"],
+            "shown": shown,
+            "reported": self._is_readable(row, may_read),
             "change_words": Change(row["change"]).words,
             "because_words": REASONS.get(row["because"], row["because"]),
         }
 
+    def _is_readable(self, row: Row, may_read: Readable) -> bool:
+        """Whether somebody may know which term a request is about: ids and reasons may tell hidden words.
+
+        Of a policy that is no longer there nobody knows whether it was hidden.
+        """
+        policy = self._library.before.get(row["policy"])
+        return may_read.opens if policy is None else may_read.may_read(policy, row["term"])
+
     async def report(self, request: web.Request) -> web.Response:
         """A file about a bad supplied term, for whoever writes the policies."""
         row = await self._store.request(request.match_info["id"])
-        if row is None:
+        may_read = await readable(self._appliance, actor(request))
+        if row is None or not self._is_readable(row, may_read):
             raise web.HTTPNotFound
         return web.Response(
-            text=report(row, *await self._counts(request, f"{row['policy']}/{row['term']}")),
+            text=report(row, *may_read.found.get(f"{row['policy']}/{row['term']}", (0, 0))),
             content_type="application/yaml",
             charset="utf-8",
             headers={"Content-Disposition": f'attachment; filename="report-{row["policy"]}-{row["term"]}.yaml"'},
         )
-
-    async def _counts(self, request: web.Request, term: str) -> tuple[int, int]:
-        """In how many captures a term was found, and how many of these were false positives."""
-        counts = await self._appliance.captures.reading.term_counts(actor(request), now() - COUNTED)
-        found = [one for (_, name), one in counts.items() if name == term]
-        return sum(one.hits for one in found), sum(one.false_positives for one in found)
 
     # Policies of the school's own
 

@@ -20,7 +20,9 @@ from appliance.observations import Finding, Observation, Severity, Surface
 from appliance.testing import HELP_SEEKING, Client, Home, Running, free_port, start_in_process
 from appliance_plugins.keyword.bundles.running import Material
 from appliance_plugins.keyword.choices.applying import apply, own_term
+from appliance_plugins.keyword.choices.identities import says_who
 from appliance_plugins.keyword.choices.model import Change, Changed, Decisions, Name, OwnPolicy, OwnTerm
+from appliance_plugins.keyword.choices.store import Wish
 from appliance_plugins.keyword.judge import Judge
 from appliance_plugins.keyword.library.model import Matching, Policy, Term
 from appliance_plugins.keyword.library.shipped import supplied_policies
@@ -38,6 +40,7 @@ summary: Words that nobody is shown before they are found.
 hidden: true
 terms:
   - {id: zebra, phrases: [purple zebra stripes], severity: severe, definition: A made-up thing that is hidden here.}
+  - {id: lion, phrases: [purple lion spots], severity: moderate, definition: Another hidden thing that is never found.}
 """
 OWN = """\
 name: local
@@ -369,12 +372,41 @@ async def test_a_poor_term_is_warned_of_and_tried_first(running: Running, deputy
     await deputy.post(f"/keyword/policies/local/own/{found.partition('/')[2]}/end", {"reason": "A test"})
 
 
+@pytest.mark.parametrize(
+    ("phrase", "alone"),
+    [
+        *[(phrase, True) for phrase in ("gay", "Muslims", "trans", "a Jew", "Irish Travellers", "autistic children")],
+        *[(phrase, True) for phrase in ("non-binary", "black boys", "Jehovah’s Witness", "the gypsies", "Polish")],
+        *[(phrase, False) for phrase in ("that is so gay", "kill all Muslims", "people", "blue ogre", "gay lord")],
+    ],
+)
+def test_a_phrase_that_says_no_more_than_who_somebody_is_is_known(phrase: str, alone: bool) -> None:
+    assert says_who(phrase) is alone
+
+
+@loop
+async def test_who_somebody_is_is_no_term(running: Running, deputy: Client) -> None:
+    term = {
+        "phrases": "blue ogre\n(gay|lesbian)", "definition": "A word that some pupils use to insult others here.",
+        "severity": "moderate", "on_typed": "yes", "reason": "Heard often", "sure": "yes",
+    }  # fmt: skip
+    for do in ("", "preview"):
+        refused = await deputy.post("/keyword/policies/local/add", {**term, "do": do})
+        assert (refused.status, "“gay”: by itself this says who somebody is" in refused.text) == (422, True)
+    kept = await deputy.post("/keyword/policies/local/add", {**term, "near": "disgusting"})
+    assert kept.status == 303
+    assert await terms(running, "I am gay") == []
+    (found,) = await terms(running, "gay and disgusting")
+    await deputy.post(f"/keyword/policies/local/own/{found.partition('/')[2]}/end", {"reason": "A test"})
+
+
 @loop
 async def test_hidden_words_stand_nowhere(running: Running, lead: Client) -> None:
     for path in ("/keyword", "/keyword?words=zebra", "/keyword/policies/secret_list", "/keyword/requests"):
         page = (await lead.get(path)).text
         assert "purple" not in page, path
         assert "A made-up thing" not in page, path
+        assert "zebra" not in page or "words=zebra" in path, path
     assert "1 Severe" in (await lead.get("/keyword/policies/secret_list")).text
     assert (await lead.get("/keyword/policies/secret_list/terms/zebra")).status == 404
     assert (await lead.get("/keyword/policies/secret_list/add")).status == 404
@@ -443,3 +475,54 @@ async def test_what_was_found_is_counted_and_found_hidden_words_are_shown_to_tho
     assert "The newest captures that you can open" in tried
     assert "1 of 2." in tried
     assert len(await audit(running, "opened a capture")) == 2
+
+
+@loop
+async def test_a_hidden_term_that_was_found_is_tuned_by_those_who_may_read_it(
+    running: Running, lead: Client, deputy: Client
+) -> None:
+    await capture(running, "secret_list/zebra", "purple zebra stripes")
+    policy = "/keyword/policies/secret_list"
+    zebra = f"{policy}/terms/zebra"
+    wish = {**WISH, "reason": "The zebra of the circus"}
+    assert f'href="{zebra}"' in (await lead.get(policy)).text
+    assert (await lead.get(f"{policy}/terms/lion")).status == 404  # it was never found
+    assert (await deputy.get(zebra)).status == 404  # she cannot open captures
+    assert (await deputy.post(zebra, wish)).status == 404
+    with pytest.raises(Refused, match="no such term"):
+        await plugin(running).choices.decisions.ask(
+            deputy.actor, Wish("secret_list", "zebra", "1", Change.OFF, "harmless", "x")
+        )
+
+    assert "purple zebra stripes" in (await lead.get(zebra)).text
+    assert (await lead.post(zebra, {**wish, "change": "exact"})).status == 303
+    assert await terms(running, "purpel zebra stripes") == []
+    assert await terms(running, "purple zebra stripes") == ["secret_list/zebra-ours"]
+    page = (await lead.get("/keyword/requests")).text
+    request = the_id(page)
+    assert "“purple zebra stripes”" in page
+    assert 'term: "zebra"' in (await lead.get(f"/keyword/requests/{request}/report.yaml")).text
+    assert "Made stricter by the school" in (await lead.get(policy)).text
+    await nobody_else_learns_the_words(deputy, request)
+    assert (await decide(lead, request, "on")).status == 303
+    await nobody_else_learns_the_words(deputy, request)
+
+    assert (await lead.post(zebra, wish)).status == 303
+    await nobody_else_learns_the_words(deputy, request)
+    request = the_id((await lead.get("/keyword/requests")).text)
+    assert (await decide(lead, request, "grant")).status == 303
+    assert await terms(running, "purple zebra stripes") == []
+    assert "Switched off by the school" in (await lead.get(policy)).text
+    await nobody_else_learns_the_words(deputy, request)
+    assert (await decide(lead, request, "on")).status == 303
+    rows = await running.appliance.records.fetch("SELECT subject, detail FROM audit WHERE subject LIKE '%secret_list%'")
+    assert len(rows) == 5
+    assert not any("zebra" in row["subject"] + row["detail"] for row in rows)
+
+
+async def nobody_else_learns_the_words(deputy: Client, request: str) -> None:
+    page = (await deputy.get("/keyword/requests")).text
+    assert "A hidden term that you may not read" in page
+    assert (await deputy.get(f"/keyword/requests/{request}/report.yaml")).status == 404
+    for path in ("/keyword/requests", "/keyword/policies/secret_list", "/notices", "/"):
+        assert "zebra" not in (await deputy.get(path)).text, path

@@ -51,7 +51,7 @@ class Material:
 
     @classmethod
     def of_json(cls, data: Mapping[str, Any]) -> Material:
-        """What ``as_json`` gave. Raises ``ValueError``, ``KeyError`` or ``TypeError`` for anything else."""
+        """What ``as_json`` gave. Raises ``ValueError``, ``LookupError`` or ``TypeError`` for anything else."""
         trial = None if data["trial"] is None else _unpacked(data["trial"])
         bundle, imported = _unpacked(data["bundle"]), _unpacked(data["imported"])
         return cls(frozenset(data["supplied"]), bundle, trial, imported)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache
@@ -22,8 +22,9 @@ from .files import SHIPPED, PolicyFile
 from .model import Matching, Policy, Term
 
 SUPPLIED = Path(__file__).parents[1] / "policies"
-FORM = 3
+FORM = 4
 """Of what is kept; another one is read anew."""
+AROUND = ("near", "unless")
 
 
 @cache
@@ -35,7 +36,7 @@ def supplied_policies() -> tuple[Policy, ...]:
 def _policy(file: Path) -> Policy:
     digest = f"{FORM} {hashlib.sha256(file.read_bytes()).hexdigest()}"
     kept = file.parent / "__pycache__" / f"{file.stem}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, LookupError, TypeError):
         data = json.loads(kept.read_text(encoding="utf-8"))
         if data["digest"] == digest:
             return of_json(data["policy"])
@@ -48,9 +49,19 @@ def _policy(file: Path) -> Policy:
 
 
 def as_json(policy: Policy) -> dict[str, Any]:
-    """A policy as plain data."""
-    terms = [{**_fields(term), "surfaces": sorted(term.surfaces)} for term in policy.terms]
-    return {**_fields(policy), "date": policy.date.isoformat(), "terms": terms}
+    """A policy as plain data. Many terms have the same neighbours: each list of them is told once, and named by its
+    number.
+    """
+    around: dict[tuple[str, ...], int] = {}
+    terms = [
+        {
+            **_fields(term),
+            "surfaces": sorted(term.surfaces),
+            **{name: around.setdefault(getattr(term, name), len(around)) for name in AROUND},
+        }
+        for term in policy.terms
+    ]
+    return {**_fields(policy), "date": policy.date.isoformat(), "terms": terms, "around": list(around)}
 
 
 def _fields(one: Policy | Term) -> dict[str, Any]:
@@ -59,13 +70,15 @@ def _fields(one: Policy | Term) -> dict[str, Any]:
 
 
 def of_json(data: Mapping[str, Any]) -> Policy:
-    """What ``as_json`` gave. Raises ``ValueError``, ``KeyError`` or ``TypeError`` for anything else."""
-    terms = tuple(map(_term, data["terms"]))
-    return Policy(**{**data, "date": datetime.date.fromisoformat(data["date"]), "terms": terms})
+    """What ``as_json`` gave. Raises ``ValueError``, ``LookupError`` or ``TypeError`` for anything else."""
+    around = [tuple(phrases) for phrases in data["around"]]
+    terms = tuple(_term(term, around) for term in data["terms"])
+    plain = {name: value for name, value in data.items() if name != "around"}
+    return Policy(**{**plain, "date": datetime.date.fromisoformat(data["date"]), "terms": terms})
 
 
-def _term(data: Mapping[str, Any]) -> Term:
-    texts = {name: tuple(data[name]) for name in ("phrases", "near", "unless")}
+def _term(data: Mapping[str, Any], around: Sequence[tuple[str, ...]]) -> Term:
+    texts = {"phrases": tuple(data["phrases"]), **{name: around[data[name]] for name in AROUND}}
     severity, matching = Severity(data["severity"]), Matching(data["matching"])
     surfaces = frozenset(map(Surface, data["surfaces"]))
     return Term(**{**data, **texts, "severity": severity, "matching": matching, "surfaces": surfaces})

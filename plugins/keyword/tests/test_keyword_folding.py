@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from needles_in_chromium import in_chromium
 
-from appliance_plugins.keyword.engine.folding import fold, words
+from appliance_plugins.keyword.engine.folding import Table, fold, words
 
 ROOT = Path(__file__).parents[3]
 VECTORS = json.loads((ROOT / "tests" / "vectors" / "folding.json").read_text())
@@ -72,16 +72,24 @@ FOLD_VECTORS = """async (texts) => {
 }"""
 FOLD_ALL = """async () => {
     const { words } = await import('/main.js');
-    return Array.from({ length: 0x110000 }, (_, number) =>
-        words(String.fromCodePoint(number)).map((word) => word.text).join(" "));
+    const others = [];
+    for (let code = 0; code < 0x110000; code++) {
+        const character = String.fromCodePoint(code);
+        const folded = words(character).map((word) => word.text).join(" ");
+        if (folded !== character) others.push([code, folded]);
+    }
+    return others;
 }"""
+"""What folds to something else than itself: a million answers take long to be handed over."""
 
 
 async def test_the_code_of_the_browser_folds_every_character_alike() -> None:
     async with in_chromium() as chromium:
-        theirs = await chromium.page.evaluate(FOLD_ALL)
+        theirs = {chr(code): folded for code, folded in await chromium.page.evaluate(FOLD_ALL)}
+    table = Table()
     for character in KNOWN:
-        assert theirs[ord(character)] == " ".join(word.text for word in words(character)), hex(ord(character))
+        ours = " ".join(word.text for word in words(character, table))
+        assert theirs.get(character, character) == ours, hex(ord(character))
 
 
 async def test_the_code_of_the_browser_finds_the_same_words_in_the_vectors() -> None:

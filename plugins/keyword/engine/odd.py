@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -44,9 +44,7 @@ class OddWords:
     ``pairs``: words that follow each other in phrases.
     """
 
-    def __init__(
-        self, vocabulary: Collection[str], spoken: Collection[str], pairs: Collection[tuple[str, str]]
-    ) -> None:
+    def __init__(self, vocabulary: Collection[str], spoken: Collection[str], pairs: Container[tuple[str, str]]) -> None:
         self._english = English([*vocabulary, *spoken])
         self.known = self._english.known
         common = self._english.commonest

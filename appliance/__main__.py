@@ -18,12 +18,13 @@ from typing import Any
 
 from appliance import __version__
 from appliance.errors import EXIT_BAD_SETTINGS, EXIT_CANNOT_START, ApplianceError, BadSettings, CannotStart
-from appliance.observations import Surface
+from appliance.observations import SURFACES_BY_NAME
 
 Command = Callable[[argparse.Namespace], int]
 
 CONFIG_HELP = "the settings file (default: /etc/appliance/appliance.yaml; in a checkout etc/appliance.yaml)"
 CODE_FILE_HELP = "a file that holds the code, instead of typing it"
+MORE = "Plugins add commands of their own: `appliance commands` lists them, also those that need no running appliance."
 TRIAL_HELP = "run as a trial that keeps everything in FOLDER (in a checkout: var)"
 
 
@@ -68,7 +69,7 @@ def _names(top: argparse.ArgumentParser) -> set[str]:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and options (the reference page is generated from it)."""
-    top = argparse.ArgumentParser(prog="appliance", description="The safeguarding appliance.")
+    top = argparse.ArgumentParser(prog="appliance", description="The safeguarding appliance.", epilog=MORE)
     top.add_argument("--version", action="version", version=__version__)
     top.add_argument("--config", type=Path, metavar="FILE", help=CONFIG_HELP)
     top.add_argument("--trial", type=Path, metavar="FOLDER", help=TRIAL_HELP)
@@ -117,13 +118,13 @@ def _add_processes(commands: _Commands) -> None:
     worker.add_argument("name", metavar="PLUGIN.NAME")
     worker.add_argument("--folder", type=Path, help="where its snapshot is (default: where the settings file says)")
     worker.add_argument("--socket", type=Path, help="the main process's socket for workers (default: as above)")
-    add("commands", "asking:commands", "print the commands that the plugins of the running appliance add")
+    add("commands", "asking:commands", "print the commands that plugins add; most need the running appliance")
     add("status", "asking:status", "print every check of the running appliance; exit code 1 if something is broken")
     trying = add("try", "trying:try_text", "print what the detectors say of a text; needs no running appliance")
     trying.add_argument("text", metavar="TEXT", help="the text; - reads it from standard input")
-    places = ", ".join(Surface)
+    places = ", ".join(SURFACES_BY_NAME)
     words = f"where it was seen: {places} (default: typed)"
-    trying.add_argument("--surface", choices=[*Surface], default="typed", metavar="PLACE", help=words)
+    trying.add_argument("--surface", choices=[*SURFACES_BY_NAME], default="typed", metavar="PLACE", help=words)
     trying.add_argument("--detector", default="", metavar="NAME", help="a plugin, or one detector as PLUGIN.NAME")
     bench = add("bench", "asking:bench", "run the detectors in force over the sentences of the test bench")
     bench.add_argument("--detector", default="", metavar="NAME", help="a plugin, or one detector as PLUGIN.NAME")

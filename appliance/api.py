@@ -66,7 +66,7 @@ from appliance.hookspecs import (
 from appliance.keys_on_disk import load_or_make_secret, read_private
 from appliance.live import Live
 from appliance.net import lan_addresses, local_addresses, port_holder, resolver_addresses
-from appliance.observations import Detector, EndpointDevice, Finding, Observation, Severity, Surface
+from appliance.observations import SURFACES_BY_NAME, Detector, EndpointDevice, Finding, Observation, Severity, Surface
 from appliance.people.devices import DeviceDetails
 from appliance.sealing import Keys, unwrap, wrap
 from appliance.signing import PublicKey, SigningKey, sign_rs256
@@ -82,6 +82,7 @@ __all__ = [
     "CLAIMS",
     "LONGEST_CLIP",
     "LONGEST_SENTENCE",
+    "SURFACES_BY_NAME",
     "Actor",
     "AlertRaised",
     "Appliance",

@@ -50,6 +50,15 @@ _SURFACES: Mapping[Surface, str] = {
 }
 
 
+SURFACES_BY_NAME: Mapping[str, Surface] = {
+    **{one.value: one for one in Surface},
+    "url": Surface.ADDRESS,
+    "app": Surface.APPLICATION,
+    "dns": Surface.NAME,
+}
+"""Surfaces by what people type: their own names, and what the field also calls them."""
+
+
 class Severity(StrEnum):
     """How bad a finding is. ``rule`` is the sentence by which whoever writes a term chooses."""
 

@@ -44,8 +44,17 @@ CORE_TABLES = frozenset({
 })  # fmt: skip
 """The core's own tables: no plugin may have a name that would make one of them look like its own."""
 
-Tool = Callable[[Sequence[str]], str]
-"""Gets everything that was typed, returns what to print; raises ``ApplianceError`` in words."""
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A command that works without a running appliance.
+
+    ``words``: what it does, in a line. ``run`` gets everything that was typed and returns what to print; it raises
+    ``ApplianceError`` in words.
+    """
+
+    words: str
+    run: Callable[[Sequence[str]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,19 +144,23 @@ def import_plugin(found: Found, drop_ins: Path) -> type[Any]:
 
 
 def find_tool(words: Sequence[str], plugins: Mapping[str, Found]) -> Tool | None:
-    """The tool that these words begin with: one in the ``tools.py`` of an installed plugin, run where it is typed.
+    """The tool that these words begin with."""
+    return next((tool for path, tool in tools_of(plugins).items() if tuple(words[: len(path)]) == path), None)
+
+
+def tools_of(plugins: Mapping[str, Found]) -> Mapping[tuple[str, ...], Tool]:
+    """The tools in the ``tools.py`` of installed plugins, by the words that call them; they run where they are typed.
 
     Tools work on files of whoever types them and need no running appliance, no settings and no store. Drop-ins have
-    none: nothing of theirs runs unless the settings name them.
+    none: nothing of theirs runs unless the settings name them. A ``tools.py`` has ``TOOLS``: the words that call each
+    tool, what it does, and what does it.
     """
-    for found in plugins.values():
-        if found.source == "drop-in" or not _has_tools(found.module):
-            continue
-        tools: Mapping[tuple[str, ...], Tool] = importlib.import_module(f"{found.module}.tools").TOOLS
-        for path, tool in tools.items():
-            if tuple(words[: len(path)]) == path:
-                return tool
-    return None
+    return {
+        path: Tool(words, run)
+        for found in plugins.values()
+        if found.source != "drop-in" and _has_tools(found.module)
+        for path, (words, run) in importlib.import_module(f"{found.module}.tools").TOOLS.items()
+    }
 
 
 def _has_tools(module: str) -> bool:

@@ -26,7 +26,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 from appliance import __main__ as command_line
 from appliance import api, hookspecs
 from appliance.events import CORE_EVENTS, Event
-from appliance.plugin_finder import find_plugins, hook_names, import_plugin, settings_model
+from appliance.plugin_finder import find_plugins, hook_names, import_plugin, settings_model, tools_of
 from appliance.sections import UNSET, About, Leaf, Shape, leaves
 from appliance.settings import Settings
 
@@ -167,6 +167,9 @@ def _summary(name: str) -> str:
     said = {
         "hook": "Decorator that marks a method of a plugin as the answer to the hook of the same name.",
         "CLAIMS": "How it is known who is on a device -> the words for it.",
+        "LONGEST_CLIP": "The most seconds that a clip of the screen may have.",
+        "LONGEST_SENTENCE": "The most characters that a sentence of a finding may have.",
+        "SURFACES_BY_NAME": "What people type -> the surface: its own name, and `url`, `app` and `dns`.",
     }
     if name in said:
         return said[name]
@@ -358,8 +361,17 @@ def commands_page() -> str:
             ("Command", "What it does"), ((f"[`{each.words}`](#{anchor(each.words)})", each.does) for each in found)
         ),
         *(_command(each) for each in found),
+        "## Commands of plugins",
+        "These need no running appliance. `--help` behind one tells its arguments.",
+        _table(("Command", "What it does"), ((f"`{words}`", does) for words, does in tools())),
+        "Others are for the appliance that runs. `appliance commands` lists them all.",
     ]
     return "\n\n".join(parts)
+
+
+def tools() -> list[tuple[str, str]]:
+    """The tools of bundled plugins, as they are typed, and what each does."""
+    return [(f"appliance {' '.join(path)}", tool.words) for path, tool in tools_of(find_plugins(NO_FOLDER)).items()]
 
 
 def exit_codes() -> list[tuple[str, str]]:

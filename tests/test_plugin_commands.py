@@ -77,3 +77,24 @@ def test_help_says_how_it_is_called() -> None:
             check_commands([wrong])
     with pytest.raises(PluginError, match="twice"):
         check_commands([command, command])
+
+
+@pytest.mark.parametrize("words", [["policy"], ["policy", "--help"], ["policy", "-h"]])
+def test_the_first_word_of_tools_lists_them(appliance_home: Home, words: list[str]) -> None:
+    said = run_cli(appliance_home, *words)
+    assert (said.returncode, said.stderr) == (0, "")
+    for tool in ("pack", "sign", "verify", "new-key"):
+        assert f"appliance policy {tool}\n    " in said.stdout
+    assert "need no running appliance" in said.stdout
+
+
+def test_where_nothing_runs_what_works_without_it_is_named(appliance_home: Home) -> None:
+    said = run_cli(appliance_home, "policy", "check")
+    assert said.returncode == 1
+    assert said.stderr.startswith("The appliance does not run.")
+    assert "appliance policy verify\n    check a bundle as a school would" in said.stderr
+    assert "usage: appliance policy pack" in run_cli(appliance_home, "policy", "pack", "--help").stdout
+    listed_too = run_cli(appliance_home, "commands")
+    assert (listed_too.returncode, "appliance policy pack" in listed_too.stdout) == (1, True)
+    elsewhere = run_cli(appliance_home, "greet", "one")
+    assert (elsewhere.returncode, elsewhere.stderr) == (1, "The appliance does not run.\n")

@@ -28,7 +28,7 @@ from appliance.errors import ApplianceError
 from appliance.finding_rules import NoFinding, check_findings
 from appliance.judging import plain_findings
 from appliance.loading import load
-from appliance.observations import Detector, Finding, Observation, Surface
+from appliance.observations import SURFACES_BY_NAME, Detector, Finding, Observation
 
 FIRST_SECONDS = 10.0
 """For the first question, in which a detector may make ready what it needs."""
@@ -58,7 +58,7 @@ def try_text(options: argparse.Namespace, place: Place) -> int:
 
     Returns 0 if every one of them that was asked has answered.
     """
-    observation = Observation(new_id(), stamp(), Surface(options.surface), _text(options.text))
+    observation = Observation(new_id(), stamp(), SURFACES_BY_NAME[options.surface], _text(options.text))
     with TemporaryDirectory() as folder:
         containment = Containment(Note(Path(folder) / "note"), FIRST_SECONDS)
         bench = asyncio.run(_load(place, containment))

@@ -5,14 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-from appliance.api import Severity, Surface
+from appliance.api import SURFACES_BY_NAME, Severity, Surface
 
 from .engine.engine import Engine
 from .engine.exclusions import supplied
 from .library.reading import read_policies
-
-ALSO_CALLED = {"url": Surface.ADDRESS, "app": Surface.APPLICATION, "dns": Surface.NAME}
-"""Other names of surfaces, as the field calls them."""
 
 
 class Found(NamedTuple):
@@ -38,7 +35,7 @@ def detect(text: str, surface: str = "typed") -> list[Found]:
     ``surface``: typed, email, search, page, title, address (or url), application (or app), name (or dns). Raises
     ``ValueError`` for any other.
     """
-    seen = ALSO_CALLED.get(surface) or Surface(surface)
+    seen = SURFACES_BY_NAME.get(surface) or Surface(surface)
     return [
         Found(f"{hit.policy.name}/{hit.term.id}", hit.policy.category, hit.severity, hit.how.value, hit.start, hit.end)
         for hit in supplied_engine().find(text, seen)

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .bundles import tool
 
-TOOLS: Mapping[tuple[str, ...], Callable[[Sequence[str]], str]] = {
-    ("policy", word): lambda words: tool.main(words[1:]) for word in sorted(tool.commands())
+
+def _run(words: Sequence[str]) -> str:
+    return tool.main(words[1:])
+
+
+TOOLS: Mapping[tuple[str, ...], tuple[str, Callable[[Sequence[str]], str]]] = {
+    ("policy", word): (does, _run) for word, does in tool.COMMANDS.items()
 }
-"""By the words that call it: gets everything that was typed, returns what to print, or raises ``ApplianceError``."""
+"""By the words that call it: what it does, and what does it. That gets everything that was typed and returns what to
+print, or raises ``ApplianceError``.
+"""

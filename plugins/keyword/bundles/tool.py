@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from appliance.api import ApplianceError, PublicKey, Refused, SigningKey, now, read_private, write_atomically
@@ -18,7 +18,13 @@ from .manifest import write_manifest
 from .opening import manifest_in, open_bundle, open_content, read_policy_files
 from .signatures import TrustedKey, fingerprint_of, signature_line
 
-PATH = "policy"
+COMMANDS: Mapping[str, str] = {
+    "pack": "check the policies in a folder and pack them, unsigned",
+    "sign": "sign a bundle, in its place",
+    "verify": "check a bundle as a school would, and print what it holds",
+    "new-key": "make a key to sign with, and print its public half",
+}
+"""The words after ``policy`` that are for this tool, and what each does; all others are for the appliance that runs."""
 
 
 def main(arguments: Sequence[str], prog: str = "appliance policy") -> str:
@@ -33,8 +39,11 @@ def main(arguments: Sequence[str], prog: str = "appliance policy") -> str:
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Make and check bundles of policies.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    packing, signing, verifying, making = (
+        commands.add_parser(word, help=does, description=f"{does[:1].upper()}{does[1:]}.")
+        for word, does in COMMANDS.items()
+    )
 
-    packing = commands.add_parser("pack", help="check the policies in a folder and pack them, unsigned")
     packing.add_argument("folder", type=Path, metavar="FOLDER", help="a folder of policy files (*.yaml)")
     packing.add_argument("--version", type=int, required=True, metavar="N", help="higher than every version before")
     packing.add_argument("--notes", type=Path, required=True, metavar="FILE", help="a text: what has changed")
@@ -43,25 +52,17 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     packing.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="X.tar, or X.tar.gz")
     packing.set_defaults(run=_pack)
 
-    signing = commands.add_parser("sign", help="sign a bundle, in its place")
     signing.add_argument("bundle", type=Path, metavar="FILE")
     signing.add_argument("--key-file", type=Path, required=True, metavar="FILE", help="what new-key has made")
     signing.set_defaults(run=_sign)
 
-    verifying = commands.add_parser("verify", help="check a bundle as a school would, and print what it holds")
     verifying.add_argument("bundle", type=Path, metavar="FILE")
     verifying.add_argument("--key", default="", help="the public key that must have signed it")
     verifying.set_defaults(run=_verify)
 
-    making = commands.add_parser("new-key", help="make a key to sign with, and print its public half")
     making.add_argument("file", type=Path, metavar="FILE", help="where the private key is written; it must not exist")
     making.set_defaults(run=_new_key)
     return parser
-
-
-def commands() -> frozenset[str]:
-    """The words after ``policy`` that are for this tool; all others are for the appliance that runs."""
-    return frozenset({"pack", "sign", "verify", "new-key"})
 
 
 def _date(text: str) -> datetime.date:

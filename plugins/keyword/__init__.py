@@ -30,14 +30,13 @@ from appliance.api import (
 from .bundles.room import Bundles
 from .bundles.running import Material
 from .bundles.trial import notes
-from .choices.applying import apply
 from .choices.room import Choices
 from .detecting import Found, detect
 from .innocence.names import SchoolNames
-from .innocence.ways import exclusions
 from .judge import Judge, test_policy
 from .needles.room import Needles
 from .needles.tables import PATH, tables_module
+from .school import HIDDEN_CATEGORIES, School
 from .settings import Settings as KeywordSettings
 from .views import Views
 
@@ -45,8 +44,8 @@ __all__ = ["Found", "Plugin", "detect"]
 
 
 def _sentences() -> Sequence[str]:
-    """What is tried in previews of a term."""
-    return [one.text for one in bench_sentences()]
+    """What is tried in previews of a term: those that may be shown."""
+    return [one.text for one in bench_sentences() if one.category not in HIDDEN_CATEGORIES]
 
 
 class Plugin:
@@ -61,9 +60,12 @@ class Plugin:
         self._test_phrase = appliance.config.settings.detection.test_phrase
         self.judge = Judge(settings.policies, self._test_phrase)
         self.trial: Judge | None = None
-        self.bundles = Bundles(appliance, settings.bundle, settings.policies, bench_sentences, taken=self._own_names)
-        self.choices = Choices(appliance, lambda: self.bundles.running.policies, _sentences)
+        self.bundles = Bundles(
+            appliance, settings.bundle, settings.policies, self.school, bench_sentences, taken=self._own_names
+        )
+        self.choices = Choices(appliance, lambda: self.bundles.running.policies, _sentences, self.school)
         self.school_names = SchoolNames(appliance)
+        self._names: Mapping[str, Any] | None = None
         self.needles = Needles(appliance, self.choices.levels, test_policy(self._test_phrase))
         self.choices.when_changed = self._policies_changed
         self.choices.when_levels_changed = self.needles.look_soon
@@ -82,6 +84,14 @@ class Plugin:
 
     def _own_names(self) -> frozenset[str]:
         return frozenset(policy.name for policy in self.choices.store.kept.policies)
+
+    async def school(self) -> School:
+        """What the school adds to policies, as the detection process knows it."""
+        names = self._names if self._names is not None else await self.school_names.data_for_detection()
+        return self._school_of(await self.choices.data_for_detection(), names)
+
+    def _school_of(self, choices: Mapping[str, Any], names: Mapping[str, Any]) -> School:
+        return School(choices, names, self._settings.set_texts, self._test_phrase)
 
     def _policies_changed(self) -> None:
         self.judge = Judge(self.choices.library.policies, self._test_phrase)
@@ -139,21 +149,19 @@ class Plugin:
 
     async def data_for_detection(self) -> dict[str, Any]:
         """What the detection process needs beside the files, as JSON."""
+        self._names = await self.school_names.data_for_detection()
         return {
             "bundles": await asyncio.to_thread(self.bundles.material.as_json),
             "choices": await self.choices.data_for_detection(),
-            "names": await self.school_names.data_for_detection(),
+            "names": self._names,
         }
 
     def load_for_detection(self, data: Mapping[str, Any]) -> None:
         """In the detection process: the same policies as in the main process."""
-        running, choices = Material.of_json(data["bundles"]).over(self._settings.policies), data["choices"]
-        watched = [name["name"] for name in choices["names"]]
-        innocent = exclusions(data["names"], self._settings.set_texts, watched)
-        self.judge = Judge(apply(running.policies, choices), self._test_phrase, innocent)
-        self.trial = (
-            Judge(apply(running.trial, choices), self._test_phrase, innocent) if running.trial is not None else None
-        )
+        running = Material.of_json(data["bundles"]).over(self._settings.policies)
+        school = self._school_of(data["choices"], data["names"])
+        self.judge = school.judge(school.in_force(running.policies))
+        self.trial = school.judge(school.in_force(running.trial)) if running.trial is not None else None
         for judge in filter(None, (self.judge, self.trial)):
             judge.make_ready()
 

@@ -1,9 +1,13 @@
-"""What a bundle changes: its terms against those in force, and what would be found in sentences of our own. Pure."""
+"""What a bundle changes: its terms against those in force, and what would be found in sentences of our own.
+
+Terms are compared as they are published, with a word about those of which the school has decided something; sentences
+are tried with what the school has decided, where each term is looked for.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -11,9 +15,8 @@ from typing import TypeAlias
 from appliance.api import BenchSentence, Surface
 
 from ..library.model import Policy, Term
+from ..school import HIDDEN_CATEGORIES, WHERE_SENTENCES_STAND, Find
 
-Find = Callable[[str, Surface], AbstractSet[str]]
-"""The terms (``policy/term``) that are found in a text."""
 Sentence: TypeAlias = BenchSentence
 """A sentence of the test bench."""
 MakeFind = Callable[[Sequence[Policy]], Find]
@@ -44,16 +47,22 @@ _OF_POLICY: Mapping[str, str] = {
     "hidden": "whether its terms are shown",
 }
 """What of a policy may change beside its terms, in words."""
+_Place: TypeAlias = tuple[str, Surface]
+"""A term (``policy/term``), and where the text stood in which it was found."""
 
 
 @dataclass(frozen=True, slots=True)
 class TermChange:
-    """One term that is new, changed or gone. ``shown``: its first phrase; ``fields``: what has changed, in words."""
+    """One term that is new, changed or gone. ``shown``: its first phrase; ``fields``: what has changed, in words.
+
+    ``decided``: what the school has decided about it, in words; that stays.
+    """
 
     id: str
     shown: str
     severity: str
     fields: tuple[str, ...] = ()
+    decided: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +84,28 @@ class PolicyChange:
         return bool(self.whole or self.fields or self.new or self.changed or self.gone)
 
 
-def compare(before: Iterable[Policy], after: Iterable[Policy]) -> list[PolicyChange]:
-    """Every policy of which something changes, in the order of ``after``. None of ``before`` may be missing there."""
+def compare(
+    before: Iterable[Policy],
+    after: Iterable[Policy],
+    decided: Mapping[str, str] | None = None,
+    title: Callable[[str], str] = str,
+) -> list[PolicyChange]:
+    """Every policy of which something changes, in the order of ``after``. None of ``before`` may be missing there.
+
+    ``decided``: what the school has decided about terms (``policy/term``), in words. ``title``: of a category.
+    """
     known = {policy.name: policy for policy in before}
-    changes = [_compare(known.get(policy.name), policy) for policy in after]
+    changes = [_compare(known.get(policy.name), policy, decided or {}, title) for policy in after]
     return [change for change in changes if change]
 
 
-def _compare(before: Policy | None, after: Policy) -> PolicyChange:
+def _compare(
+    before: Policy | None, after: Policy, decided: Mapping[str, str], title: Callable[[str], str]
+) -> PolicyChange:
+    def change(term: Term, fields: tuple[str, ...] = ()) -> TermChange:
+        words = decided.get(f"{after.name}/{term.id}", "")
+        return TermChange(term.id, term.phrases[0], term.severity, fields, words)
+
     old = {term.id: term for term in before.terms} if before is not None else {}
     new = {term.id: term for term in after.terms}
     hidden = after.hidden or (before is not None and before.hidden)
@@ -91,33 +114,31 @@ def _compare(before: Policy | None, after: Policy) -> PolicyChange:
         after.title,
         hidden,
         "" if before is not None else "new",
-        _policy_fields(before, after) if before is not None else (),
-        tuple(_change(term) for id_, term in new.items() if id_ not in old),
+        _policy_fields(before, after, title) if before is not None else (),
+        tuple(change(term) for id_, term in new.items() if id_ not in old),
         tuple(
-            _change(term, _changed_fields(old[id_], term))
+            change(term, _changed_fields(old[id_], term))
             for id_, term in new.items()
             if id_ in old and term != old[id_]
         ),
-        tuple(_change(term) for id_, term in old.items() if id_ not in new),
+        tuple(change(term) for id_, term in old.items() if id_ not in new),
     )
 
 
-def _policy_fields(before: Policy, after: Policy) -> tuple[str, ...]:
+def _policy_fields(before: Policy, after: Policy, title: Callable[[str], str]) -> tuple[str, ...]:
     return tuple(
-        _policy_words(name, getattr(before, name), getattr(after, name))
+        _policy_words(name, getattr(before, name), getattr(after, name), title)
         for name in _OF_POLICY
         if getattr(before, name) != getattr(after, name)
     )
 
 
-def _policy_words(name: str, before: object, after: object) -> str:
+def _policy_words(name: str, before: object, after: object, title: Callable[[str], str]) -> str:
     if name == "hidden":
         return "its terms are hidden from now on" if after else "its terms are shown from now on"
+    if name == "category":
+        before, after = title(str(before)), title(str(after))
     return _OF_POLICY[name] if name == "summary" else f"{_OF_POLICY[name]}: “{after}” instead of “{before}”"
-
-
-def _change(term: Term, fields: tuple[str, ...] = ()) -> TermChange:
-    return TermChange(term.id, term.phrases[0], term.severity, fields)
 
 
 def _changed_fields(before: Term, after: Term) -> tuple[str, ...]:
@@ -140,7 +161,10 @@ def _field_words(name: str, before: object, after: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A sentence in which something else is found. ``hidden``: a hidden policy has to do with it: not to be shown."""
+    """A sentence in which something else is found.
+
+    ``hidden``: it is about a hidden category, or a hidden policy has to do with it: not to be shown.
+    """
 
     sentence: Sentence
     more: tuple[str, ...]
@@ -159,26 +183,57 @@ class BenchResult:
 
     @property
     def by_kind(self) -> Sequence[tuple[str, str, int, int]]:
-        """Category, kind, and in how many sentences something is now found, and is found no more."""
-        more = Counter((one.sentence.category, one.sentence.kind) for one in self.differences if one.more)
-        fewer = Counter((one.sentence.category, one.sentence.kind) for one in self.differences if one.fewer)
+        """Category (empty: harmless), kind, in how many sentences something is now found, and is found no more."""
+        more = Counter(_kind_of(one.sentence) for one in self.differences if one.more)
+        fewer = Counter(_kind_of(one.sentence) for one in self.differences if one.fewer)
         return [(*key, more[key], fewer[key]) for key in sorted(more.keys() | fewer.keys())]
+
+
+def _kind_of(sentence: Sentence) -> tuple[str, str]:
+    return "" if sentence.is_harmless else sentence.category, sentence.kind
 
 
 def try_sentences(
     sentences: Sequence[Sentence], before: Sequence[Policy], after: Sequence[Policy], make_find: MakeFind
 ) -> BenchResult:
-    """What is found in each sentence, as typed text, by both. It takes seconds: not for the event loop."""
+    """What both find in each sentence, tried as typed text, and for terms that are not looked for there as what they
+    are looked for in. ``before`` and ``after`` are in force as they are. It takes seconds: not for the event loop.
+    """
     finders = make_find(before), make_find(after)
+    places = _places([*before, *after])
     hidden = {policy.name for policy in (*before, *after) if policy.hidden}
     counts = [0, 0]
     differences = []
     for sentence in sentences:
-        old, new = (find(sentence.text, Surface.TYPED) for find in finders)
+        old, new = (_found(sentence.text, find, places) for find in finders)
         counts[0] += bool(old)
         counts[1] += bool(new)
         if old != new:
-            touched = {term.partition("/")[0] for term in old ^ new}
-            is_hidden = bool(hidden & touched)
-            differences.append(Difference(sentence, tuple(sorted(new - old)), tuple(sorted(old - new)), is_hidden))
+            touched = {term.partition("/")[0] for term, _ in old ^ new}
+            is_hidden = bool(hidden & touched) or sentence.category in HIDDEN_CATEGORIES
+            differences.append(Difference(sentence, _told(new - old, old), _told(old - new, new), is_hidden))
     return BenchResult(len(sentences), counts[0], counts[1], tuple(differences))
+
+
+def _places(policies: Iterable[Policy]) -> Mapping[Surface, Collection[str]]:
+    """Where sentences are tried, and which terms (``policy/term``) count there: each where it is plainest."""
+    places: defaultdict[Surface, set[str]] = defaultdict(set)
+    for policy in policies:
+        for term in policy.terms:
+            plainest = next((surface for surface in WHERE_SENTENCES_STAND if surface in term.surfaces), None)
+            if plainest is not None:
+                places[plainest].add(f"{policy.name}/{term.id}")
+    return places
+
+
+def _found(text: str, find: Find, places: Mapping[Surface, Collection[str]]) -> AbstractSet[_Place]:
+    return {(term, surface) for surface, terms in places.items() for term in find(text, surface) if term in terms}
+
+
+def _told(places: AbstractSet[_Place], others: AbstractSet[_Place]) -> tuple[str, ...]:
+    """Terms for pages; where it matters with the place, as for one that the others find elsewhere."""
+    elsewhere = {term for term, _ in others}
+    return tuple(
+        term if surface is Surface.TYPED and term not in elsewhere else f"{term} ({surface.label})"
+        for term, surface in sorted(places)
+    )

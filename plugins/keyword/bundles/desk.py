@@ -173,11 +173,11 @@ class Desk:
         """Keep what a trial has found, and end one whose end has come (a job)."""
         async with self._turn:
             await self._flush()
-            over = self._trial is not None and now() >= parse(self._trial.ends_at)
-            if over:
-                await self.store.end_trial(OVER)
+            over = self._trial if self._trial is not None and now() >= parse(self._trial.ends_at) else None
+            if over is not None:
+                await self.store.end_trial(OVER, await self.store.bundle(over.bundle))
                 await self._no_trial()
-        if over:
+        if over is not None:
             self._tell()
 
     async def stop(self) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..choices.applying import OURS
+from ..choices.model import Change, Decisions
 from ..library.model import Policy
-from .comparing import BenchResult, MakeFind, PolicyChange, Sentence, compare, try_sentences
+from ..school import School, finder
+from .comparing import BenchResult, PolicyChange, Sentence, compare, try_sentences
 from .forces import Forces
 from .store import Kept
 
@@ -27,7 +30,9 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Every policy of which something changes, what the bench says (without sentences nothing), and what would run."""
+    """Every policy of which something changes, what the bench says (without sentences nothing), and what would run,
+    as it is published.
+    """
 
     changes: Sequence[PolicyChange]
     bench: BenchResult | None
@@ -39,7 +44,7 @@ class Preview:
         shown: list[Counted] = []
         hidden: Counter[str] = Counter()
         for key, times in counts.items():
-            name, _, id_ = key.partition("/")
+            name, _, id_ = key.removesuffix(OURS).partition("/")
             policy = policies.get(name)
             term = next((term for term in policy.terms if term.id == id_), None) if policy is not None else None
             if policy is None or term is None:
@@ -52,30 +57,55 @@ class Preview:
 
 
 class Previews:
-    """``forces``: what runs now. ``sentences``: those of the test bench."""
+    """``forces``: what runs now. ``sentences``: those of the test bench. ``school()``: what the school adds.
+    ``title``: of a category.
+    """
 
-    def __init__(self, forces: Forces, sentences: Callable[[], Sequence[Sentence]], make_find: MakeFind) -> None:
+    def __init__(
+        self,
+        forces: Forces,
+        sentences: Callable[[], Sequence[Sentence]],
+        school: Callable[[], Awaitable[School]],
+        title: Callable[[str], str],
+    ) -> None:
         self._forces = forces
         self._sentences = sentences
-        self._make_find = make_find
-        self._known: OrderedDict[tuple[str, int], Preview] = OrderedDict()
+        self._school = school
+        self._title = title
+        self._known: OrderedDict[tuple[str, int, str], Preview] = OrderedDict()
         self._working = asyncio.Lock()
 
     async def of(self, kept: Kept) -> Preview:
         """What this bundle would change now. Raises ``BundleRefused`` if it cannot run."""
         async with self._working:
-            before = self._forces.running.policies
-            key = kept.id, self._forces.changes
+            before, school = self._forces.running.policies, await self._school()
+            key = kept.id, self._forces.changes, await asyncio.to_thread(lambda: school.mark)
             found = self._known.get(key)
             if found is None:
                 after = await self._forces.would_run(kept)
-                found = await asyncio.to_thread(self._work, before, after)
+                found = await asyncio.to_thread(self._work, before, after, school)
                 self._known[key] = found
                 while len(self._known) > REMEMBERED:
                     self._known.popitem(last=False)
             return found
 
-    def _work(self, before: Sequence[Policy], after: Sequence[Policy]) -> Preview:
-        sentences = self._sentences()
-        bench = try_sentences(sentences, before, after, self._make_find) if sentences else None
-        return Preview(compare(before, after), bench, after)
+    def _work(self, before: Sequence[Policy], after: Sequence[Policy], school: School) -> Preview:
+        sentences, in_force = self._sentences(), (school.in_force(before), school.in_force(after))
+        bench = (
+            try_sentences(sentences, *in_force, lambda policies: finder(school.judge(policies))) if sentences else None
+        )
+        return Preview(compare(before, after, decided(school.choices), self._title), bench, after)
+
+
+def decided(choices: Mapping[str, object]) -> Mapping[str, str]:
+    """What the school has decided about terms of others (``policy/term``), in words."""
+    decisions = Decisions.of_json(choices)
+    changed = {f"{one.policy}/{one.term}": _words(one.change) for one in decisions.changed}
+    own = {f"{one.policy}/{one.entry['id']}": "your school’s own term counts instead" for one in decisions.terms}
+    return {**changed, **own}
+
+
+def _words(change: Change) -> str:
+    if change is Change.OFF:
+        return "switched off at your school, and stays off"
+    return f"stricter at your school: {change.words[:1].lower()}{change.words[1:]}"

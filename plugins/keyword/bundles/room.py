@@ -12,7 +12,7 @@ Whoever puts the plugin together
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import date, time, timedelta
 
 from appliance.api import (
@@ -35,11 +35,11 @@ from appliance.api import (
 
 from ..library.model import Policy
 from ..library.shipped import supplied_policies
+from ..school import School
 from .bundle_settings import BundleSettings
 from .commands import Commands
-from .comparing import MakeFind, Sentence
+from .comparing import Sentence
 from .desk import Desk
-from .finding import finder
 from .forces import Forces
 from .import_views import ImportViews
 from .keeping import Shelf
@@ -47,8 +47,8 @@ from .looking import Looking
 from .previews import Previews
 from .running import Material, Running
 from .sources import FilePlace, Place, WebPlace
-from .store import Store
-from .views import PATH, Views
+from .store import PATH, Store
+from .views import Views
 
 FOLDER = "keyword.bundles"
 THE_APPLIANCE = "the appliance"
@@ -62,8 +62,8 @@ def no_sentences() -> Sequence[Sentence]:
 class Bundles:
     """Keeps bundles. ``files``: the supplied policies, then the school's own.
 
-    ``sentences``: those of the test bench. ``place``: where bundles come from, if not as the settings say. ``taken``:
-    names of policies that the school has made on pages.
+    ``school()``: what the school adds to them. ``sentences``: those of the test bench. ``place``: where bundles come
+    from, if not as the settings say. ``taken``: names of policies that the school has made on pages.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class Bundles:
         appliance: Appliance,
         settings: BundleSettings,
         files: Sequence[Policy],
+        school: Callable[[], Awaitable[School]],
         sentences: Callable[[], Sequence[Sentence]] = no_sentences,
-        make_find: MakeFind = finder,
         place: Place | None = None,
         taken: Callable[[], Collection[str]] = tuple,
     ) -> None:
@@ -84,8 +84,9 @@ class Bundles:
         place = place or place_of(appliance, settings)
         self._looking = Looking(self._store, shelf, self._forces, place, settings.source, trusted)
         self.desk = Desk(self._store, shelf, self._forces, self._looking, self._told)
-        previews = Previews(self._forces, sentences, make_find)
-        self._views = Views(self.desk, previews, settings, self.age)
+        title = appliance.categories.title
+        previews = Previews(self._forces, sentences, school, title)
+        self._views = Views(self.desk, previews, settings, self.age, title)
         self._import_views = ImportViews(self.desk)
         self._commands = Commands(self.desk)
         self.when_changed: Callable[[], None] = _nothing
@@ -151,13 +152,22 @@ class Bundles:
 
     async def _age_check(self) -> Check:
         name, days = "Policy updates", self.age()
+        old = f"{self._in_force}, {days} day{'' if days == 1 else 's'} old"
         look = await self._store.look(self._settings.source) if self._looking.has_source else None
         if days > self._settings.remind_days:
-            words = f"The policies in force are {days} days old, which is more than a term."
-            return Check(name, State.WARNING, words, f"Look at {PATH}, or update the appliance.")
+            return Check(
+                name, State.WARNING, f"{old}, which is more than a term.", f"Look at {PATH}, or update the appliance."
+            )
         if look is not None and not look["good"]:
             return Check(name, State.WARNING, str(look["words"]), f"Look at {PATH}.")
-        return Check(name, State.GOOD, f"The policies in force are {days} days old.")
+        return Check(name, State.GOOD, f"{old}.")
+
+    @property
+    def _in_force(self) -> str:
+        bundle = self._forces.bundle
+        if bundle is None:
+            return "In force: the policies that came with the appliance"
+        return f"In force: version {bundle.version} of {bundle.name}"
 
     def age(self) -> int:
         """How old the policies in force are, in days: the bundle, or else the newest that is supplied."""

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from appliance.api import Actor, Appliance, Data, Permission, Refused, Row, Transaction, new_id, stamp
+from appliance.api import Actor, Appliance, Data, Permission, Refused, Role, Row, Transaction, new_id, stamp
 
 from .archive import BundleRefused
 from .imported import Kind
 from .opening import Bundle
 
+PATH = "/keyword/bundles"
+"""The page of updates; of one bundle it is followed by its id."""
 KEEP_DAYS = 400
 SHOWN = 20
 _BUNDLE = "id, name, version, date, notes, signer, fingerprint, sha256, policies, terms, source, received_at, state"
@@ -69,6 +71,7 @@ class Store:
     def __init__(self, appliance: Appliance) -> None:
         self._records = appliance.records
         self._audit = appliance.audit
+        self._notices = appliance.notices
 
     @staticmethod
     def data() -> Sequence[Data]:
@@ -254,10 +257,18 @@ class Store:
             detail = {"version": kept.version, "until": stamp(ends_at)}
             await self._audit.record(tx, actor.name, "began a trial run of a bundle of policies", kept.name, detail)
 
-    async def end_trial(self, author: str) -> None:
-        """Note that the trial is over."""
+    async def end_trial(self, author: str, kept: Kept) -> None:
+        """Note that the trial of this bundle is over, and tell those who decide what becomes of it."""
         async with self._records.transaction() as tx:
             await self._end_trials(tx, author)
+            words = f"The trial run of version {kept.version} of {kept.name} has ended. See what it found, and decide."
+            await self._notices.tell(
+                tx,
+                words=words,
+                kind="policies",
+                link=f"{PATH}/{kept.id}#trial",
+                roles=(Role.LEAD, Role.DEPUTY),
+            )
 
     @staticmethod
     async def _end_trials(tx: Transaction, author: str, bundle: str | None = None) -> None:

@@ -13,22 +13,29 @@ from appliance.api import Actor, Page, Permission, Refused, actor, flash, read_f
 from .bundle_settings import BundleSettings
 from .desk import LONGEST_TRIAL, Desk
 from .previews import Previews
-from .store import Kept
+from .store import PATH, Kept
 
-PATH = "/keyword/bundles"
 USUAL_TRIAL = 14
 """Days."""
 MAY_CHANGE = Permission.SWITCH_MONITORING
 
 
 class Views:
-    """``age``: of the policies in force, in days."""
+    """``age``: of the policies in force, in days. ``title``: of a category."""
 
-    def __init__(self, desk: Desk, previews: Previews, settings: BundleSettings, age: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        previews: Previews,
+        settings: BundleSettings,
+        age: Callable[[], int],
+        title: Callable[[str], str],
+    ) -> None:
         self._desk = desk
         self._previews = previews
         self._settings = settings
         self._age = age
+        self._title = title
 
     def pages(self) -> Sequence[Page]:
         """Routes."""
@@ -177,6 +184,7 @@ class Views:
             trouble=trouble,
             last_trial=last,
             counted=preview.counted(counts) if preview is not None else [],
+            title=lambda category: self._title(category) if category else "Harmless",
             errors=errors,
             days=days or str(USUAL_TRIAL),
             longest=LONGEST_TRIAL,

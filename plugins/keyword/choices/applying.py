@@ -109,7 +109,9 @@ def changed_term(term: Term, change: Change | None) -> Term | None:
     ours = replace(term, id=f"{term.id}{OURS}")
     if change is Change.EXACT:
         return replace(ours, matching=Matching.EXACT)
-    return replace(ours, surfaces=(term.surfaces - {Surface.PAGE}) or frozenset({Surface.TITLE}))
+    if Surface.PAGE not in term.surfaces:
+        return ours
+    return replace(ours, surfaces=term.surfaces - {Surface.PAGE} | {Surface.TITLE})
 
 
 def _names(names: Sequence[Name]) -> Iterator[Policy]:

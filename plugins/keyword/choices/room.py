@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -26,6 +26,7 @@ from appliance.api import (
 )
 
 from ..library.model import Policy
+from ..school import School
 from .applying import own_term
 from .decisions import ASK, EDIT, TermDecisions
 from .levels.levels import KIND, Levels
@@ -47,6 +48,7 @@ from .term_views import TermViews
 
 class Choices:
     """``supplied``: policies of files, asked again by ``refresh``. ``sentences``: made up, for previews.
+    ``school()``: what the school adds to policies, with its decisions.
 
     ``when_changed`` is called after each change of what is looked for, ``when_levels_changed`` after one of for whom.
     """
@@ -56,6 +58,7 @@ class Choices:
         appliance: Appliance,
         supplied: Callable[[], Sequence[Policy]],
         sentences: Callable[[], Sequence[str]],
+        school: Callable[[], Awaitable[School]],
     ) -> None:
         records = appliance.records
         self.when_changed: Callable[[], None] = lambda: None
@@ -69,7 +72,7 @@ class Choices:
         self.decisions = TermDecisions(appliance, self.store, lambda: self.library.before, self.refresh)
         self._names = Names(appliance, self._name_store, self.refresh)
         box = Box(appliance, self._suggestion_store)
-        self.previews = Previews(appliance, sentences)
+        self.previews = Previews(appliance, sentences, school)
         self._terms = TermViews(appliance, self.library, self.store, self.decisions, self.previews, box)
         self._level_views = LevelViews(appliance, self.library, self._level_store, self.levels)
         self._name_views = NameViews(appliance, self._names)
@@ -127,6 +130,7 @@ class Choices:
         return [
             Page("staff", "GET", f"{one}/terms/{{term}}", terms.term, ASK),
             Page("staff", "POST", f"{one}/terms/{{term}}", terms.change, ASK),
+            Page("staff", "GET", f"{one}/terms/{{term}}/report.yaml", terms.report_term, ASK),
             Page("staff", "GET", "/keyword/requests", terms.requests, ASK),
             Page("staff", "POST", "/keyword/requests/{id}", terms.decide, EDIT),
             Page("staff", "GET", "/keyword/requests/{id}/report.yaml", terms.report, ASK),

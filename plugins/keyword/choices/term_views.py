@@ -23,13 +23,14 @@ from appliance.api import (
 )
 
 from ..library.model import Policy, Term
+from ..school import HIDDEN_CATEGORIES
 from .applying import own_term
 from .decisions import DECIDE, EDIT, TermDecisions, new_term_id
 from .hidden import Readable, readable
 from .library import Library
 from .model import REASONS, Change
 from .preview import Part, Previews
-from .report import report
+from .report import Report, report
 from .store import Store, Wish
 from .suggestions.box import Box, Suggestion
 from .term_form import WHERE, TermForm, check, suggestions, warnings
@@ -78,6 +79,8 @@ class TermViews:
             policy.name, term.id, policy.version, change, fields.get("because", ""), fields.get("reason", "").strip()
         )
         errors = _wish_errors(wish)
+        if change is Change.NOT_PAGES and not self._is_read(policy, term):
+            errors["change"] = "It is not looked for on pages. Choose something else."
         if not errors:
             try:
                 done = await self._carry_out(request, wish)
@@ -107,11 +110,15 @@ class TermViews:
             term=term,
             seen_in=[surface.label for surface in Surface if surface in term.surfaces],
             reasons=REASONS,
-            changes=Change,
+            on_pages=self._is_read(policy, term),
             may_edit=actor(request).may(EDIT),
             typed=typed,
             errors=errors,
         )
+
+    def _is_read(self, policy: Policy, term: Term) -> bool:
+        """Whether it is looked for on pages, be it for some people only."""
+        return Surface.PAGE in term.surfaces or policy.name in self._library.decisions.reading
 
     async def _supplied(self, request: web.Request) -> tuple[Policy, Term]:
         """A supplied term; one of a hidden policy if whoever asks may read its words."""
@@ -188,17 +195,19 @@ class TermViews:
         return may_read.opens if policy is None else may_read.may_read(policy, row["term"])
 
     async def report(self, request: web.Request) -> web.Response:
-        """A file about a bad supplied term, for whoever writes the policies."""
+        """A file about a supplied term of which somebody wanted a change, for whoever writes the policies."""
         row = await self._store.request(request.match_info["id"])
         may_read = await readable(self._appliance, actor(request))
         if row is None or not self._is_readable(row, may_read):
             raise web.HTTPNotFound
-        return web.Response(
-            text=report(row, *may_read.found.get(f"{row['policy']}/{row['term']}", (0, 0))),
-            content_type="application/yaml",
-            charset="utf-8",
-            headers={"Content-Disposition": f'attachment; filename="report-{row["policy"]}-{row["term"]}.yaml"'},
-        )
+        return _file(Report.of_request(row), may_read)
+
+    async def report_term(self, request: web.Request) -> web.Response:
+        """The same about any supplied term; ``?wrong=`` says what is wrong with it."""
+        policy, term = await self._supplied(request)
+        wrong = request.query.get("wrong", "")
+        about = Report(policy.name, term.id, policy.version, wrong if wrong in REASONS else "")
+        return _file(about, await readable(self._appliance, actor(request)))
 
     # Policies of the school's own
 
@@ -236,7 +245,7 @@ class TermViews:
 
     def _categories(self) -> list[tuple[str, str]]:
         """What a policy can be about. Illegal content is no subject that schools write about themselves."""
-        left_out = ("test", "unjudged", "illegal")
+        left_out = {"test", "unjudged", *HIDDEN_CATEGORIES}
         return [(one.key, one.title) for one in self._appliance.categories.all() if one.key not in left_out]
 
     def _new_policy(
@@ -380,6 +389,15 @@ class TermViews:
         if entry is None:
             raise web.HTTPNotFound
         return policy, entry
+
+
+def _file(about: Report, may_read: Readable) -> web.Response:
+    return web.Response(
+        text=report(about, *may_read.found.get(f"{about.policy}/{about.term}", (0, 0))),
+        content_type="application/yaml",
+        charset="utf-8",
+        headers={"Content-Disposition": f'attachment; filename="report-{about.policy}-{about.term}.yaml"'},
+    )
 
 
 def _wish_errors(wish: Wish) -> dict[str, str]:

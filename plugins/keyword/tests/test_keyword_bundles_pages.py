@@ -84,6 +84,10 @@ class School:
     async def checks(self) -> dict[str, State]:
         return {check.name: check.state for check in await self.room.health()}
 
+    async def age(self) -> str:
+        """What the line about updates says."""
+        return next(check.words for check in await self.room.health() if check.name == "Policy updates")
+
     async def audited(self) -> list[tuple[str, str, str]]:
         rows = await self.box.appliance.audit.rows(None, 20)
         return [(row["actor"], row["action"], row["subject"]) for row in rows]
@@ -117,6 +121,7 @@ async def test_before_anything_came_the_supplied_policies_are_version_0(school: 
 
 async def test_a_bundle_comes_is_looked_at_applied_and_taken_back(school: School) -> None:
     assert school.terms() == ["cod", "eel"]
+    assert re.fullmatch(r"In force: the policies that came with the appliance, \d+ days? old\.", await school.age())
     page = await school.received()
     assert school.terms() == ["cod", "eel"]
     text = await school.get(page)
@@ -125,6 +130,7 @@ async def test_a_bundle_comes_is_looked_at_applied_and_taken_back(school: School
         assert told in text
     assert "Version 1 of acme-words is in force." in await school.post(f"{page}/apply")
     assert school.terms() == ["cod", "ray"]
+    assert re.fullmatch(r"In force: version 1 of acme-words, \d+ days? old\.", await school.age())
     assert school.terms("birds") == ["gull"]
     assert await school.found("a stinging ray and a slippery eel") == ["fish/ray"]
     assert "These policies are in force already." in await school.post(f"{page}/apply", 422)
@@ -270,6 +276,37 @@ async def test_a_trial_ends_when_its_end_has_come(school: School) -> None:
     await school.box.run_job("keyword", "policies on trial")
     assert school.room.running.trial is None
     assert "What the trial run has found" in await school.get(page)
+    deputy, pastoral = await school.box.as_role(Role.DEPUTY), await school.box.as_role(Role.PASTORAL)
+    await school.post(f"{page}/trial", days="1")
+    async with school.box.appliance.records.transaction() as tx:
+        await tx.execute("UPDATE keyword_bundle_trials SET ends_at = '2026-01-01T00:00:00Z' WHERE ended_at IS NULL")
+    await school.restart()
+    await school.box.run_job("keyword", "policies on trial")
+    await school.box.run_job("keyword", "policies on trial")
+    told = "The trial run of version 1 of acme-words has ended."
+    notices = await school.box.appliance.notices.all(school.lead.actor)
+    assert [(row["words"].startswith(told), row["link"]) for row in notices] == [(True, f"{page}#trial")] * 2
+    assert len(await school.box.appliance.notices.all(deputy.actor)) == 1
+    assert await school.box.appliance.notices.all(pastoral.actor) == []
+
+
+async def test_what_the_school_has_switched_off_is_marked_and_would_not_be_found(school: School) -> None:
+    """The test bench has a sentence “why are you even alive you waste of space”."""
+    found = policy("fish", term("cod", "waste of space"), term("ray", "stinging ray"))
+    page = await school.received(1, found)
+    before = await school.get(page)
+    assert "would be found: fish/cod" in before
+    assert "Bullying" in before.partition("Sentences in which it makes a difference")[2]
+    assert "Your decision" not in before
+    asked = await school.lead.post(
+        "/keyword/policies/fish/terms/cod", {"change": "off", "because": "harmless", "reason": "x"}
+    )
+    assert asked.status == 303
+    (request,) = await school.box.appliance.records.fetch("SELECT id FROM keyword_requests")
+    await school.lead.post(f"/keyword/requests/{request['id']}", {"do": "grant", "reason": "x"})
+    after = await school.get(page)
+    assert "fish/cod" not in after
+    assert "Your decision switched off at your school, and stays off" in after
 
 
 async def test_hidden_policies_are_numbers_alone(school: School) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,20 +16,24 @@ from appliance.observations import Severity, Surface
 from appliance.sealing import SealError
 from appliance_plugins.keyword.bundles import imported
 from appliance_plugins.keyword.bundles.comparing import Sentence, compare, try_sentences
-from appliance_plugins.keyword.bundles.finding import finder
 from appliance_plugins.keyword.bundles.imported import Kind, read_list, seal, unseal
 from appliance_plugins.keyword.bundles.opening import read_policy_files
-from appliance_plugins.keyword.bundles.previews import Preview
+from appliance_plugins.keyword.bundles.previews import Preview, decided
 from appliance_plugins.keyword.bundles.running import Material, overlay
 from appliance_plugins.keyword.bundles.trial import MOST_NOTES, notes, set_aside
 from appliance_plugins.keyword.choices.applying import apply
-from appliance_plugins.keyword.choices.model import Change, Changed, Decisions
+from appliance_plugins.keyword.choices.model import Change, Changed, Decisions, OwnTerm
 from appliance_plugins.keyword.engine.exclusions import Exclusions
+from appliance_plugins.keyword.judge import Judge
 from appliance_plugins.keyword.library.model import Matching, Policy
+from appliance_plugins.keyword.school import Find, School, finder
 
 DAY = date(2026, 11, 26)
 KEY = bytes(range(32))
-find_by = partial(finder, exclusions=Exclusions())
+
+
+def find_by(policies: Sequence[Policy]) -> Find:
+    return finder(Judge(policies, "a harmless test", Exclusions()))
 
 
 def policies(*texts: str) -> tuple[Policy, ...]:
@@ -123,6 +128,60 @@ def test_sentences_of_the_bench_show_what_would_be_found_more_and_less() -> None
     ]  # fmt: skip
 
 
+def test_a_term_is_tried_where_it_is_looked_for() -> None:
+    """One that is looked for in searches alone is found there, and one that is no more in what is typed is not."""
+    before = policies(policy("fish", term("cod", "smelly cod"), term("eel", "slippery eel")))
+    moved = term("eel", "slippery eel") + "    surfaces: [search]\n"
+    asked = term("ray", "rotten cod") + "    surfaces: [search]\n"
+    nowhere = term("bat", "fruit bat") + "    surfaces: [address]\n"
+    after = policies(policy("fish", term("cod", "smelly cod"), moved, asked, nowhere))
+    result = try_sentences(SENTENCES, before, after, find_by)
+    assert (result.before, result.after) == (2, 3)
+    assert [(one.sentence.text, one.more, one.fewer) for one in result.differences] == [
+        ("you rotten cod", ("fish/ray (search)",), ()),
+        ("a slippery eel", (), ("fish/eel (typed text)",)),
+    ]
+
+
+def test_sentences_about_hidden_categories_are_counted_and_not_shown() -> None:
+    sentences = [Sentence("a smelly cod", "illegal", "plain"), Sentence("a smelly cod", "none", "plain")]
+    result = try_sentences(sentences, (), policies(FISH), find_by)
+    assert [(one.sentence.category, one.hidden) for one in result.differences] == [("illegal", True), ("none", False)]
+    assert result.by_kind == [("", "plain", 1, 0), ("illegal", "plain", 1, 0)]
+
+
+DECIDED = Decisions(
+    changed=(Changed("fish", "cod", Change.OFF), Changed("fish", "eel", Change.EXACT)),
+    terms=(OwnTerm("fish", {"id": "ray"}),),
+).as_json()
+
+
+def test_what_the_school_has_decided_stands_beside_what_changes() -> None:
+    (change,) = compare(FILES, overlay(FILES, SUPPLIED, policies(NEW_FISH)), decided(DECIDED))
+    assert [one.decided for one in change.changed] == ["switched off at your school, and stays off"]
+    assert [one.decided for one in change.gone] == [
+        "stricter at your school: whole words only, exactly as they are written"
+    ]
+    assert [one.decided for one in change.new] == ["your school’s own term counts instead"]
+
+
+def test_what_is_tried_is_what_the_school_would_run_with_its_names_and_titles() -> None:
+    off = Decisions(changed=(Changed("fish", "cod", Change.OFF),)).as_json()
+    names = {"school": "Rotten Cod School", "people": ["Gulliver Slippery Eel"]}
+    school = School(off, names, ("The smelly cod of Rye",), "a harmless test")
+    found = finder(school.judge(school.in_force(FILES)))
+    assert found("a smelly cod", Surface.TYPED) == set()
+    assert found("a slippery eel", Surface.TYPED) == {"fish/eel"}
+    assert found("Gulliver Slippery Eel was here", Surface.TYPED) == set()
+    everything = School(Decisions().as_json(), names, ("The smelly cod of Rye",), "a harmless test")
+    found = finder(everything.judge(everything.in_force(FILES)))
+    assert found("a smelly cod", Surface.TYPED) == {"fish/cod"}
+    assert found("we read The smelly cod of Rye", Surface.TYPED) == set()
+    assert found("a harmless test", Surface.TYPED) == set()
+    assert len({school.mark, everything.mark, replace(school, names={**names, "people": []}).mark}) == 3
+    assert replace(school).mark == school.mark
+
+
 # Trials
 
 
@@ -142,6 +201,11 @@ def test_counts_of_hidden_policies_are_numbers_alone() -> None:
     preview = Preview((), None, policies(FISH, bats))
     shown = preview.counted({"bats/fruit": 2, "fish/eel": 4, "bats/vampire": 3, "gone/term": 9})
     assert [(one.policy, one.phrase, one.times) for one in shown] == [("Fish", "slippery eel", 4), ("Bats", "", 5)]
+
+
+def test_what_a_stricter_copy_of_the_school_found_on_trial_is_told_as_the_term() -> None:
+    (shown,) = Preview((), None, policies(FISH)).counted({"fish/eel-ours": 3})
+    assert (shown.phrase, shown.times) == ("slippery eel", 3)
 
 
 # Lists that were handed over

@@ -191,7 +191,12 @@ async def test_a_capture_says_why_it_was_found(house: House) -> None:
         "Moderate: a search of this kind is of concern", "Also called thinspiration",
     ):  # fmt: skip
         assert shown in words, shown
+    assert "Some of those that were tried" not in words
     assert '<dd dir="auto">كلمة</dd>' in page.text
+    many = replace(story, tried=tuple(f"“saying {number}”" for number in range(5)))
+    assert "Some of those that were tried. None" in words_of(
+        await house.lead.get(f"/captures/{await house.keep(many)}")
+    )
     plain = words_of(await house.lead.get(f"/captures/{await house.keep(SEVERE)}"))
     assert "How it was read" not in plain
     assert "Exceptions tried" not in plain

@@ -41,6 +41,13 @@ def test_the_shipped_file_has_thirteen_and_the_core_two() -> None:
     assert not categories.get(TEST).hide_picture
 
 
+def test_the_shipped_guidance_names_what_is_new_among_children() -> None:
+    categories = Categories.load(SHIPPED)
+    assert categories.title("sexting") == "Nudes and semi-nudes"
+    for key, words in (("sexting", "deepfake"), ("bullying", "misogyny"), ("radicalisation", "misinformation")):
+        assert words in " ".join(categories.get(key).guidance), key
+
+
 def test_where_there_is_no_file_the_shipped_one_counts(tmp_path: Path) -> None:
     assert shipped("categories.yaml") == SHIPPED
     assert Categories.load(tmp_path / "categories.yaml").title("drugs") == "Drugs and substance misuse"

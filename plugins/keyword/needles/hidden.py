@@ -2,12 +2,14 @@
 
 ::
 
-    key      of the hash (SipHash-2-4), base64url: of this box alone, so no table that was made elsewhere helps
-    words    for each surface of a browser, how many words phrases have there; letters likewise, in scripts without
-    blanks hashes   by the hash of a phrase, where it is looked for; or that, what must stand near it, and within how
-    many words near     by a name, hashes of what must stand near; "hat*" is hashed with its star, behind which nothing
-    more is asked
-             for; longestNear: how many words that has at most
+    key          of the hash (SipHash-2-4), base64url: of this box alone, so no table that was made elsewhere helps
+    words        for each surface of a browser, how many words phrases have there
+    letters      likewise, in scripts without blanks
+    hashes       by the hash of a phrase, where it is looked for; or that, what must stand near it, and within how many
+                 words
+    near         by a name, hashes of what must stand near; "hat*" is hashed with its star, behind which nothing more
+                 is asked for
+    longestNear  how many words that has at most
 
 What is hashed are words in plain forms with blanks between them. A device finds them as they are written and in plain
 forms, in no other disguise.

@@ -5,8 +5,7 @@
     terms    by "policy/term": {surfaces, loose, exact, short, solid, near, within, longer}; what is empty is left out
     near     by a name made of its content: what has to stand near a phrase, for all terms that share it
     taught   words of terms that lists of English have rarely or never, so that a run of letters comes apart on the
-    device
-             as it does here, whichever terms the device has; by their first letter
+             device as it does here, whichever terms the device has; by their first letter
     hidden   hashes of terms that no device is to know (``hidden``)
 
 Phrases (``phrases``) stand with a bar between them. Everything is an object of texts and whole numbers, so that a

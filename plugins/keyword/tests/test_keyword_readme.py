@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from appliance.config import section_of
 from appliance.observations import Surface
+from appliance_plugins.keyword import detect
 from appliance_plugins.keyword.engine.engine import Engine
 from appliance_plugins.keyword.library.files import Defaults, PolicyFile, TermEntry
 
@@ -36,3 +39,13 @@ def test_the_example_shows_every_field() -> None:
     for model in (PolicyFile, Defaults, TermEntry):
         for name in model.model_fields:
             assert re.search(rf"\b{name}:", text), name
+
+
+@pytest.mark.parametrize("words", ["childline", "samaritans self harm", "childline suicide"])
+def test_a_search_for_help_is_never_found(words: str) -> None:
+    assert detect(words, "search") == []
+
+
+@pytest.mark.parametrize("words", ["i want to kill myself childline", "samaritans i want to kill myself"])
+def test_what_somebody_says_of_themselves_is_found_whatever_service_is_named_beside_it(words: str) -> None:
+    assert "suicide/want-to-kill-myself" in [found.term for found in detect(words, "search")]

@@ -109,9 +109,10 @@ export class Disguises {
       if (WITH_SIGNS.test(shown) && !this.#isKnown(shown)) yield* stretchOf(at, end, this.#ofLeet(shown), LEET);
       if (WITH_MASK.test(shown)) yield* stretchOf(at, end, this.#ofMasked(shown), MASKED);
     }
-    if (token.endsWith("!") && WITH_SIGNS.test(token)) {
-      const meant = this.#ofLeet(token).filter((word) => this.#vocabulary.has(word));
-      yield* stretchOf(start, start + token.length, meant, LEET);
+    for (const bare of new Set([token, strippedBehind(token)])) {
+      if (!/^!|!$/.test(bare) || !WITH_SIGNS.test(bare)) continue;
+      const meant = this.#ofLeet(bare).filter((word) => this.#vocabulary.has(word));
+      yield* stretchOf(start, start + bare.length, meant, LEET);
     }
   }
 
@@ -196,10 +197,15 @@ function* tokens(text) {
 }
 
 function stripped(token) {
-  let [start, end] = [0, token.length];
-  while (start < end && aroundToken.includes(token[start])) start++;
-  while (end > start && aroundToken.includes(token[end - 1])) end--;
-  return token.slice(start, end);
+  let start = 0;
+  while (start < token.length && aroundToken.includes(token[start])) start++;
+  return strippedBehind(token.slice(start));
+}
+
+function strippedBehind(token) {
+  let end = token.length;
+  while (end > 0 && aroundToken.includes(token[end - 1])) end--;
+  return token.slice(0, end);
 }
 
 function lettersOf(token) {

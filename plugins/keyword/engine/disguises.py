@@ -138,7 +138,10 @@ class Disguises:
             one for one in found if one.how == LEET
         ]:  # then signs and digits that stand alone are letters too
             for match in _ALONE.finditer(text, max(0, stretch.start - NEAR), min(len(text), stretch.end + NEAR)):
-                readings = tuple(one for one in self._of_leet(match.group()) if one in self._known)
+                meant = [one for one in self._of_leet(match.group()) if self._known.get(one, inf) < inf]
+                if meant and match.group() in self._vocabulary:  # "2" is a word of text-speak, too
+                    meant.append(match.group())
+                readings = tuple(meant)
                 if readings:
                     found.append(Stretch(match.start(), match.end(), LEET, readings))
         return found
@@ -162,6 +165,10 @@ class Disguises:
 
     def _of_token(self, text: str, start: int, end: int) -> Stretch | None:
         token = text[start:end]
+        if token.startswith("!"):
+            bare = token.rstrip(AROUND_TOKEN)
+            if _LEET.fullmatch(bare) and (meant := self._of_policies(bare)):
+                return Stretch(start, start + len(bare), LEET, meant)
         shown = token.strip(AROUND_TOKEN)
         if shown:
             at = start + token.find(shown)
@@ -169,11 +176,13 @@ class Disguises:
                 return Stretch(at, at + len(shown), LEET, readings)
             if _MASKED.fullmatch(shown) and (readings := self._of_masked(shown)):
                 return Stretch(at, at + len(shown), MASKED, readings)
-        if token.endswith("!") and _LEET.fullmatch(token):  # which may be a letter, if a word of policies comes of it
-            meant = tuple(one for one in self._of_leet(token) if one in self._vocabulary)
-            if meant:
-                return Stretch(start, end, LEET, meant)
+        if token.endswith("!") and _LEET.fullmatch(token) and (meant := self._of_policies(token)):
+            return Stretch(start, end, LEET, meant)
         return None
+
+    def _of_policies(self, token: str) -> tuple[str, ...]:
+        """What a word may be whose exclamation mark may be a letter: words of policies alone."""
+        return tuple(one for one in self._of_leet(token) if one in self._vocabulary)
 
     def _of_leet(self, token: str) -> tuple[str, ...]:
         """What a word with digits or signs for letters may be: the known ones, else the likeliest two."""

@@ -1,6 +1,6 @@
 // Which words are English, how common they are, and where a run of letters without blanks comes apart into words.
 
-import { allCounts, common, english, longestRun, longestWord, shortWords, taughtCount, threeLetters } from "./generated/tables.js";
+import { allCounts, common, english, longestRun, longestWord, ofTwo, shortWords, taughtCount, threeLetters } from "./generated/tables.js";
 
 // By English word, how often it was seen.
 export const seen = new Map();
@@ -24,7 +24,7 @@ export class Segmenter {
   #taught = new Set();
 
   constructor(taught) {
-    for (const word of taught) if (word.length > 2 || SHORT.has(word)) this.#taught.add(word);
+    for (const word of taught) if (word.length > 1 || SHORT.has(word)) this.#taught.add(word);
   }
 
   // The words of a run of letters, none of `without`; none at all if it does not come apart into words.
@@ -51,7 +51,8 @@ export class Segmenter {
   #cost(word) {
     const count = seen.get(word);
     const own = count !== undefined && isWord(word, count) ? ALL - Math.log(count) : Infinity;
-    return own > TAUGHT && this.#taught.has(word) ? TAUGHT : own;
+    const taught = word.length > 2 || SHORT.has(word) ? TAUGHT : TAUGHT + ofTwo;
+    return own > taught && this.#taught.has(word) ? taught : own;
   }
 }
 

@@ -22,6 +22,8 @@ SHORT = frozenset(
     "a i am an as at be by do go he hi if in is it me my no of oh ok on or so to up us we u ur im".split()
 )
 """The words of one and two letters: the list has every pair of letters that somebody ever printed."""
+OF_TWO = 5.0
+"""What a word of two letters, such as "bf", costs more than others of policies: it stands in many words by chance."""
 THREE = 2_000_000
 """How common a word of three letters must be; most rarer ones are abbreviations."""
 
@@ -52,7 +54,7 @@ class English:
             if len(word) > 2 or word in SHORT:
                 cost[word] = min(cost.get(word, math.inf), new)
             else:
-                cost.setdefault(word, math.inf)
+                cost[word] = new + OF_TWO if len(word) == 2 and word.isalpha() else math.inf
         self.known: Mapping[str, float] = cost
         self._longest = min(LONGEST_WORD, max(map(len, cost), default=0))
 

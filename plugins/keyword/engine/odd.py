@@ -14,7 +14,7 @@ from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from .english import LONGEST_RUN, English
+from .english import LONGEST_RUN, SHORT, English
 
 FEWEST_LETTERS = 4
 """Words that are shorter are never taken for misspelt ones."""
@@ -117,8 +117,14 @@ class OddWords:
                         yield from self._if_words(word, others)
 
     def _if_words(self, word: str, parts: list[str]) -> Iterator[Reading]:
-        if 1 < len(parts) <= 1 + len(word) // 2 and self._may_say_something(parts):
+        if 1 < len(parts) <= 1 + len(word) // 2 and self._may_say_something(parts) and self._holds(parts):
             yield Reading(" ".join(parts), JOINED)
+
+    def _holds(self, parts: list[str]) -> bool:
+        """Whether each word of two letters that stands in many words by chance ("bf", "ed") stands in a phrase beside
+        one of its neighbours here."""
+        besides = {word for pair in pairwise(parts) if pair in self._pairs for word in pair}
+        return all(len(part) != 2 or part in SHORT or part in besides for part in parts)
 
     def _may_say_something(self, parts: list[str]) -> bool:
         return not self._telling.isdisjoint(parts) or any(pair in self._pairs for pair in pairwise(parts))

@@ -85,7 +85,7 @@ def _taught(terms: Iterable[Mapping[str, Any]], around: Iterable[str]) -> set[st
 
 
 def _may_be_joined(word: str) -> bool:
-    return word.isalpha() and len(word) <= LONGEST_WORD and (len(word) > 2 or word in SHORT)
+    return word.isalpha() and len(word) <= LONGEST_WORD and (len(word) > 1 or word in SHORT)
 
 
 def _by_first_letter(words: Iterable[str]) -> Mapping[str, str]:

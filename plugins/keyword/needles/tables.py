@@ -58,6 +58,7 @@ def _tables() -> Mapping[str, Any]:
         "shortWords": sorted(english.SHORT),
         "threeLetters": english.THREE,
         "taughtCount": english.TAUGHT,
+        "ofTwo": english.OF_TWO,
         "longestRun": english.LONGEST_RUN,
         "longestWord": english.LONGEST_WORD,
         "fewestLetters": odd.FEWEST_LETTERS,

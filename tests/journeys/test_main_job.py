@@ -294,7 +294,7 @@ async def what_must_not_be_seen_is_not(school: School) -> None:
 
 
 async def the_box_goes_away_and_comes_back(school: School) -> None:
-    """Away for longer than a worker of an extension stays awake, then killed in the middle: everything arrives, once."""
+    """Away for longer than the worker of an extension stays awake, then killed: everything arrives, once."""
     box, lead = school.box, school.lead
     await school.mail.letter(to=ADDRESS, subject="Severe", number=3)
     await take_the_alert(school)

@@ -21,7 +21,7 @@ FACTS: Mapping[str, str] = {
     "us_schedule": "Schedule in the USA",
     "uk_listed": "Proscribed in the UK",
     "us_listed": "Designated in the USA",
-    "as_of": "As of",
+    "as_of": "As of (check before use)",
     "meaning": "In English",
     "note": "Please note",
 }

@@ -52,6 +52,15 @@ def home(appliance_home: Home) -> Home:
     return appliance_home
 
 
+def test_of_hidden_categories_no_more_is_told_than_was_given(appliance_home: Home) -> None:
+    appliance_home.add_plugin(PLUGIN.replace('category="birds"', 'category="illegal"'), "birds")
+    appliance_home.write("plugins: {birds: {}}\n")
+    said = run_cli(appliance_home, "try", "two penguins")
+    assert said.returncode == 0
+    assert "Birds (illegal), a term that is shown nowhere" in said.stdout
+    assert not any(word in said.stdout for word in ("term bird", "looked for as", "an aquarium", "read as a bird"))
+
+
 def test_what_is_found_is_told_with_how_and_time(home: Home) -> None:
     said = run_cli(home, "try", "two penguins")
     assert (said.returncode, said.stderr) == (0, "")

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import TypeVar
 
 from appliance.app import build
+from appliance.bench.words import HIDDEN
 from appliance.clock import new_id, stamp
 from appliance.config import Place
 from appliance.containment import Containment, Note, PluginFailure
@@ -163,6 +164,10 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 def _told(finding: Finding, text: str) -> Iterator[str]:
     written, looked_for = _apart(text[finding.start : finding.end]), _apart(finding.phrase)
+    if finding.category in HIDDEN:
+        yield f"  {finding.severity.label}: {finding.policy} ({finding.category}), a term that is shown nowhere"
+        yield f"    “{written}” at {finding.start} to {finding.end}, found {finding.found}"
+        return
     yield f"  {finding.severity.label}: {finding.policy} ({finding.category}), term {finding.term}"
     yield f"    “{written}” at {finding.start} to {finding.end}, looked for as “{looked_for}”"
     yield f"    found {finding.found}"

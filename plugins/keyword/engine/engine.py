@@ -53,7 +53,7 @@ MOST_TOGETHER = 12
 """Odd words that are looked at together."""
 WINDOW = 90
 """Letters on each side of a disguised stretch that are looked at with it."""
-MOST_MET = 50_000
+MOST_MET = 20_000
 """Odd words, by their hash alone, of which is remembered what may be meant by them."""
 MOST_TRIED = 5
 MOST_JUDGED = 200

@@ -170,7 +170,7 @@ class Disguises:
             if _LEET.fullmatch(bare) and (meant := self._of_policies(bare)):
                 return Stretch(start, start + len(bare), LEET, meant)
         shown = token.strip(AROUND_TOKEN)
-        if shown:
+        if shown and not self._is_hyphenated(shown):
             at = start + token.find(shown)
             if _LEET.fullmatch(shown) and shown not in self._known and (readings := self._of_leet(shown)):
                 return Stretch(at, at + len(shown), LEET, readings)
@@ -179,6 +179,11 @@ class Disguises:
         if token.endswith("!") and _LEET.fullmatch(token) and (meant := self._of_policies(token)):
             return Stretch(start, end, LEET, meant)
         return None
+
+    def _is_hyphenated(self, token: str) -> bool:
+        """Whether it is known words with hyphens between them, as most words with a sign are."""
+        parts = token.split("-")
+        return len(parts) > 1 and all(len(part) > 2 and part in self._known for part in parts)
 
     def _of_policies(self, token: str) -> tuple[str, ...]:
         """What a word may be whose exclamation mark may be a letter: words of policies alone."""

@@ -147,7 +147,7 @@ class Engine:
 
     def _look(self, text: Text) -> Iterator[_Found]:
         """Every phrase in a text: as it is, without fillers, with odd words replaced."""
-        words = list(map(CANON.get, text.words, text.words))
+        text.plain = words = list(map(CANON.get, text.words, text.words))
         yield from self._scan(text, words, range(len(words)), {})
         has_fillers = not FILLERS.isdisjoint(words)
         if has_fillers:
@@ -170,7 +170,7 @@ class Engine:
         phrases with one of them count."""
         for entries, first, last in self._compiled.scan(words):
             hows = {changed[number] for number in numbers[first : last + 1] if number in changed} if changed else set()
-            match = Match.of(text, words, numbers, first, last, hows)
+            match = Match.of(text, words, numbers, first, last, hows, is_changed=bool(changed))
             for entry in entries:
                 if not changed or hows or _looks_around(entry):
                     yield match, entry
@@ -188,9 +188,11 @@ class Engine:
             touched = numbers[first : last + 1]
             if touched[-1] - touched[0] > last - first:
                 hows = {changed[number] for number in touched if number in changed}
-                match = Match.of(text, shorter, numbers, first, last, hows | {How.WORDS_BETWEEN})
+                counts = bool(hows) or not changed
+                hows.add(How.WORDS_BETWEEN)
+                match = Match.of(text, shorter, numbers, first, last, hows, is_changed=bool(changed))
                 for entry in entries:
-                    if not changed or hows or _looks_around(entry):
+                    if counts or _looks_around(entry):
                         yield match, entry
 
     def _telling(self, words: Sequence[str], meant: Mapping[int, Sequence[Reading]]) -> dict[int, tuple[Reading, ...]]:

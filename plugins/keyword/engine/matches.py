@@ -19,6 +19,7 @@ class Text:
     """Words of a text, where they stand in its folded form, and how some of them were changed.
 
     ``places`` are found when they are needed first. ``alone``: numbers of words that make up a whole disguised stretch.
+    ``plain``: the words in their plain forms.
     """
 
     folded: Folded
@@ -26,7 +27,15 @@ class Text:
     places: list[tuple[int, int]] | None = None
     hows: dict[int, How] = field(default_factory=dict)
     alone: frozenset[int] = frozenset()
+    plain: Sequence[str] = ()
+    _plain_words: frozenset[str] | None = None
     _last_words: Sequence[int] | None = None
+
+    def plain_words(self) -> frozenset[str]:
+        """Its words in their plain forms, without order."""
+        if self._plain_words is None:
+            self._plain_words = frozenset(" ".join(self.plain).split())
+        return self._plain_words
 
     def place(self, number: int) -> tuple[int, int]:
         """Where a word stands in the folded text."""
@@ -57,8 +66,8 @@ class Text:
 @dataclass(slots=True, eq=False)
 class Match:
     """A place in a view where phrases stand: ``words`` are those of the view, ``numbers`` say which words of the text
-    they were, ``hows`` how those were written that were changed. What stands around it is looked up once for all terms
-    that have the phrase.
+    they were, ``hows`` how those were written that were changed, ``is_changed`` whether any word of the view was. What
+    stands around it is looked up once for all terms that have the phrase.
     """
 
     text: Text
@@ -67,17 +76,19 @@ class Match:
     first: int
     last: int
     hows: tuple[How, ...]
+    is_changed: bool
     _windows: dict[tuple[int, int, str], Window] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, text: Text, words: Sequence[str], numbers: Sequence[int], first: int, last: int, hows: set[How]
-    ) -> Match:
+        cls, text: Text, words: Sequence[str], numbers: Sequence[int], first: int, last: int, hows: set[How],
+        *, is_changed: bool,
+    ) -> Match:  # fmt: skip
         """A match in which words were changed in some ways, and maybe more of them in its text."""
         if text.hows:
             hows.update(text.hows[number] for number in numbers[first : last + 1] if number in text.hows)
         in_order = tuple(sorted(hows, key=ORDER.__getitem__)) if hows else ()
-        return cls(text, words, numbers, first, last, in_order)
+        return cls(text, words, numbers, first, last, in_order, is_changed)
 
     @property
     def touched(self) -> Sequence[int]:

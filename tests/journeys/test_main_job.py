@@ -29,6 +29,8 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 ADDRESS = "lena@school.example"
 AWAY_SECONDS = 45.0
+BACK = 90_000.0
+"""Milliseconds in which a browser comes back: a worker that sleeps is woken once in half a minute."""
 FORUM = "forum.test"
 HELPLINE = "www.childline.org.uk"
 PAGE = """<!doctype html><meta charset=utf-8><title>A forum</title><h1>A forum</h1>
@@ -309,7 +311,7 @@ async def the_box_goes_away_and_comes_back(school: School) -> None:
     await school.box.ready()
     await lead.page.goto(f"{lead.base}/captures")
     await open_again(lead)
-    await expect(lead.page.locator("tbody tr", has_text="LAPTOP-07")).to_have_count(4)
+    await expect(lead.page.locator("tbody tr", has_text="LAPTOP-07")).to_have_count(4, timeout=BACK)
     await take_the_alert(school)
     await page.close()
     page = await type_words(school, "i want to kill myself")
@@ -317,7 +319,7 @@ async def the_box_goes_away_and_comes_back(school: School) -> None:
     await school.box.until(school.box.answers)
     await lead.page.goto(f"{lead.base}/captures")
     await open_again(lead)
-    await expect(lead.page.locator("tbody tr", has_text="LAPTOP-07")).to_have_count(5)
+    await expect(lead.page.locator("tbody tr", has_text="LAPTOP-07")).to_have_count(5, timeout=BACK)
     await school.mail.letter(to=ADDRESS, subject="Severe", number=before + 2)
     letters = school.mail.found(ADDRESS, "Severe")
     assert len({letter.id for letter in letters}) == before + 2

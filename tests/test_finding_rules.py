@@ -82,7 +82,7 @@ def test_what_an_older_version_has_kept_is_read() -> None:
         ("alert", "yes"),
         ("alert", 0),
         ("clip_seconds", -1),
-        ("clip_seconds", 61),
+        ("clip_seconds", 121),
         ("clip_seconds", 1.5),
         ("clip_seconds", True),
         ("clip_seconds", None),

@@ -26,7 +26,7 @@ terms:
     surfaces: [name]
     definition: Two short words that also end the names of many sites.
   - id: sex
-    phrases: [sex]
+    phrases: [sex, sexy]
     severity: minor
     surfaces: [typed, address]
     definition: A short word that stands within many others.
@@ -52,8 +52,9 @@ def judge(tmp_path: Path) -> Judge:
         ("week-end.it", []),  # a country
         ("end.it", []),
         ("send-it.example", []),
-        ("sex.example", ["local/sex"]),
-        ("free-SEX.example", ["local/sex"]),
+        ("sexy.example", ["local/sex"]),
+        ("sex.example", []),
+        ("free-SEXY.example", ["local/sex"]),
         ("essex.gov.uk", []),
         ("www.middlesex-hospital.example", []),
         ("green-giant.example", []),
@@ -67,5 +68,5 @@ def test_terms_in_names(judge: Judge, host: str, terms: list[str]) -> None:
 
 
 def test_an_address_is_looked_through_whole(judge: Judge) -> None:
-    found = judge.detect(Observation("1", "", Surface.ADDRESS, "https://sex.example/a"))
+    found = judge.detect(Observation("1", "", Surface.ADDRESS, "https://sexy.example/a"))
     assert [one.term for one in found] == ["local/sex"]

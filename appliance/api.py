@@ -10,6 +10,7 @@ from appliance.bench.sentences import BenchSentence, bench_sentences
 from appliance.bus import Bus
 from appliance.captures.reading import Filter as CaptureFilter
 from appliance.captures.reading import TermCount
+from appliance.categories import HIDDEN_CATEGORIES
 from appliance.clock import new_id, now, parse, random_id, stamp
 from appliance.codes import new_code, plain_code
 from appliance.config import (
@@ -80,6 +81,7 @@ from appliance.yamlfile import load_shipped_yaml
 
 __all__ = [
     "CLAIMS",
+    "HIDDEN_CATEGORIES",
     "LONGEST_CLIP",
     "LONGEST_SENTENCE",
     "SURFACES_BY_NAME",

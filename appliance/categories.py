@@ -19,6 +19,8 @@ from appliance.yamlfile import ConfigError, Lines, Mistake, PathKeys, load_yaml,
 TEST = "test"
 UNJUDGED = "unjudged"
 ILLEGAL = "illegal"
+HIDDEN_CATEGORIES = frozenset({ILLEGAL})
+"""Categories whose words are shown to nobody: of made-up sentences about them only numbers are told."""
 KEYS = ("key", "title", "hide_picture", "images", "guidance")
 IMAGES = ("keep", "never")
 

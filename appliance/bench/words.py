@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.bench.scoring import BenchResult, Score, Wrong
-from appliance.categories import ILLEGAL
+from appliance.categories import HIDDEN_CATEGORIES
 
-HIDDEN = frozenset({ILLEGAL})
-"""Categories whose words are shown to nobody: of their sentences only numbers are told."""
 MOST_LISTED = 100
 """Sentences that a command prints of each kind of mistake."""
 
@@ -96,7 +94,7 @@ def _versions(result: BenchResult) -> Iterator[str]:
 
 def shown(wrong: Sequence[Wrong]) -> list[Wrong]:
     """Those that may be shown: neither about a hidden category nor found with one."""
-    return [one for one in wrong if not HIDDEN.intersection((one.category, *one.found))]
+    return [one for one in wrong if not HIDDEN_CATEGORIES.intersection((one.category, *one.found))]
 
 
 def _list(title: str, wrong: Sequence[Wrong]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import TypeVar
 
 from appliance.app import build
-from appliance.bench.words import HIDDEN
+from appliance.categories import HIDDEN_CATEGORIES
 from appliance.clock import new_id, stamp
 from appliance.config import Place
 from appliance.containment import Containment, Note, PluginFailure
@@ -164,7 +164,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 def _told(finding: Finding, text: str) -> Iterator[str]:
     written, looked_for = _apart(text[finding.start : finding.end]), _apart(finding.phrase)
-    if finding.category in HIDDEN:
+    if finding.category in HIDDEN_CATEGORIES:
         yield f"  {finding.severity.label}: {finding.policy} ({finding.category}), a term that is shown nowhere"
         yield f"    “{written}” at {finding.start} to {finding.end}, found {finding.found}"
         return

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from appliance.api import (
+    HIDDEN_CATEGORIES,
     Appliance,
     Check,
     Circumstances,
@@ -36,7 +37,7 @@ from .innocence.names import SchoolNames
 from .judge import Judge, test_policy
 from .needles.room import Needles
 from .needles.tables import PATH, tables_module
-from .school import HIDDEN_CATEGORIES, School
+from .school import School
 from .settings import Settings as KeywordSettings
 from .views import Views
 

@@ -21,8 +21,6 @@ from .innocence.ways import exclusions
 from .judge import Judge
 from .library.model import Policy
 
-HIDDEN_CATEGORIES = frozenset({"illegal"})
-"""Categories whose words are shown to nobody; of made-up sentences about them only numbers are told."""
 WHERE_SENTENCES_STAND = (
     *(Surface.TYPED, Surface.EMAIL, Surface.SEARCH),
     *(Surface.PAGE, Surface.TITLE, Surface.APPLICATION),

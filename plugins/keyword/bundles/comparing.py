@@ -12,10 +12,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from appliance.api import BenchSentence, Surface
+from appliance.api import HIDDEN_CATEGORIES, BenchSentence, Surface
 
 from ..library.model import Policy, Term
-from ..school import HIDDEN_CATEGORIES, WHERE_SENTENCES_STAND, Find
+from ..school import WHERE_SENTENCES_STAND, Find
 
 Sentence: TypeAlias = BenchSentence
 """A sentence of the test bench."""

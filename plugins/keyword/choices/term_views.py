@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from appliance.api import (
+    HIDDEN_CATEGORIES,
     Appliance,
     Refused,
     Row,
@@ -23,7 +24,6 @@ from appliance.api import (
 )
 
 from ..library.model import Policy, Term
-from ..school import HIDDEN_CATEGORIES
 from .applying import own_term
 from .decisions import DECIDE, EDIT, TermDecisions, new_term_id
 from .hidden import Readable, readable

@@ -30,6 +30,11 @@ NAMES = "names from the school’s directory"
 """What is told of names that did not apply."""
 
 
+TELLING = 4
+"""Letters of a word by which a saying is told as one that did not apply: nearly every phrase shares an "an" with
+some."""
+
+
 class _File(Section):
     """The supplied exclusions."""
 
@@ -53,7 +58,8 @@ class Exclusions:
         found: dict[str, dict[str, None]] = {}
         for why, phrase in self.phrases:
             for word in phrase.lower().split():
-                found.setdefault(word, {})[NAMES if why is Innocent.NAME else phrase] = None
+                if why is Innocent.NAME or len(word) >= TELLING:
+                    found.setdefault(word, {})[NAMES if why is Innocent.NAME else phrase] = None
         return {word: tuple(told) for word, told in found.items()}
 
     def adding(self, why: Innocent, phrases: Iterable[str]) -> Exclusions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -122,16 +122,6 @@ class Around:
                 after.setdefault(first.word, []).append(tuple(rest))
         phrases = {word: _After(rests) for word, rests in after.items()}
         return _Sought(frozenset(words), frozenset(beginnings), phrases, loose)
-
-    @cached_property
-    def _first_words(self) -> frozenset[str]:
-        """The words without one of which none of them stands anywhere; empty if there may be others."""
-        sought = self._sought
-        return frozenset() if sought.beginnings or sought.loose else sought.words.union(sought.phrases)
-
-    def may_be_in(self, words: Collection[str]) -> bool:
-        """Whether one of them may stand in a text of these words: a quick look, before places are looked at."""
-        return not self._first_words or not self._first_words.isdisjoint(words)
 
     def among(self, window: Window) -> bool:
         """Whether one of them stands there."""

@@ -147,7 +147,7 @@ class Engine:
 
     def _look(self, text: Text) -> Iterator[_Found]:
         """Every phrase in a text: as it is, without fillers, with odd words replaced."""
-        text.plain = words = list(map(CANON.get, text.words, text.words))
+        words = list(map(CANON.get, text.words, text.words))
         yield from self._scan(text, words, range(len(words)), {})
         has_fillers = not FILLERS.isdisjoint(words)
         if has_fillers:
@@ -170,7 +170,7 @@ class Engine:
         phrases with one of them count."""
         for entries, first, last in self._compiled.scan(words):
             hows = {changed[number] for number in numbers[first : last + 1] if number in changed} if changed else set()
-            match = Match.of(text, words, numbers, first, last, hows, is_changed=bool(changed))
+            match = Match.of(text, words, numbers, first, last, hows)
             for entry in entries:
                 if not changed or hows or _looks_around(entry):
                     yield match, entry
@@ -190,7 +190,7 @@ class Engine:
                 hows = {changed[number] for number in touched if number in changed}
                 counts = bool(hows) or not changed
                 hows.add(How.WORDS_BETWEEN)
-                match = Match.of(text, shorter, numbers, first, last, hows, is_changed=bool(changed))
+                match = Match.of(text, shorter, numbers, first, last, hows)
                 for entry in entries:
                     if counts or _looks_around(entry):
                         yield match, entry
@@ -242,8 +242,6 @@ class Engine:
                 for match, entry in self._look(text):
                     if _looks_around(entry) or any(number in text.hows for number in match.touched):
                         yield match, entry
-
-    # Judging
 
 
 @contextmanager

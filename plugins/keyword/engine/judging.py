@@ -69,11 +69,8 @@ class InnocentPlaces:
 def counts_among(match: Match, needle: Needle) -> bool:
     """Whether the words around a phrase let it count."""
     sought, term = needle.sought, needle.sought.term
-    if term.near:
-        if not match.is_changed and not sought.near.may_be_in(match.text.plain_words()):
-            return False
-        if not sought.near.among(match.near(term.within, needle.words)):
-            return False
+    if term.near and not sought.near.among(match.near(term.within, needle.words)):
+        return False
     sentence = match.sentence()
     if sought.unless.among(sentence):
         return False

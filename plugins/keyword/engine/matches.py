@@ -19,7 +19,6 @@ class Text:
     """Words of a text, where they stand in its folded form, and how some of them were changed.
 
     ``places`` are found when they are needed first. ``alone``: numbers of words that make up a whole disguised stretch.
-    ``plain``: the words in their plain forms.
     """
 
     folded: Folded
@@ -27,15 +26,7 @@ class Text:
     places: list[tuple[int, int]] | None = None
     hows: dict[int, How] = field(default_factory=dict)
     alone: frozenset[int] = frozenset()
-    plain: Sequence[str] = ()
-    _plain_words: frozenset[str] | None = None
     _last_words: Sequence[int] | None = None
-
-    def plain_words(self) -> frozenset[str]:
-        """Its words in their plain forms, without order."""
-        if self._plain_words is None:
-            self._plain_words = frozenset(" ".join(self.plain).split())
-        return self._plain_words
 
     def place(self, number: int) -> tuple[int, int]:
         """Where a word stands in the folded text."""
@@ -66,8 +57,8 @@ class Text:
 @dataclass(slots=True, eq=False)
 class Match:
     """A place in a view where phrases stand: ``words`` are those of the view, ``numbers`` say which words of the text
-    they were, ``hows`` how those were written that were changed, ``is_changed`` whether any word of the view was. What
-    stands around it is looked up once for all terms that have the phrase.
+    they were, ``hows`` how those were written that were changed. What stands around it is looked up once for all terms
+    that have the phrase.
     """
 
     text: Text
@@ -76,19 +67,18 @@ class Match:
     first: int
     last: int
     hows: tuple[How, ...]
-    is_changed: bool
-    _windows: dict[tuple[int, int, str], Window] = field(default_factory=dict)
+    _near: dict[tuple[int, bool], Window] = field(default_factory=dict)
+    _sentence: Window | None = None
 
     @classmethod
     def of(
-        cls, text: Text, words: Sequence[str], numbers: Sequence[int], first: int, last: int, hows: set[How],
-        *, is_changed: bool,
-    ) -> Match:  # fmt: skip
+        cls, text: Text, words: Sequence[str], numbers: Sequence[int], first: int, last: int, hows: set[How]
+    ) -> Match:
         """A match in which words were changed in some ways, and maybe more of them in its text."""
         if text.hows:
             hows.update(text.hows[number] for number in numbers[first : last + 1] if number in text.hows)
         in_order = tuple(sorted(hows, key=ORDER.__getitem__)) if hows else ()
-        return cls(text, words, numbers, first, last, in_order, is_changed)
+        return cls(text, words, numbers, first, last, in_order)
 
     @property
     def touched(self) -> Sequence[int]:
@@ -113,23 +103,23 @@ class Match:
         of one word, is joined to "send".
         """
         said = self.said().split()
-        inside = said if len(said) > length else []
-        return self._window(within, ["|", *inside, "|"])
+        key = within, len(said) > length
+        if key not in self._near:
+            before, after = self._around(within)
+            inside = said if key[1] else []
+            self._near[key] = Window([*before, "|", *inside, "|", *after])
+        return self._near[key]
 
     def sentence(self) -> Window:
         """The words beside it, and its own."""
-        return self._window(AROUND, self.said().split())
+        if self._sentence is None:
+            before, after = self._around(AROUND)
+            self._sentence = Window([*before, self.said(), *after])
+        return self._sentence
 
     def wider(self) -> Sequence[str]:
         """The words of the view that say what the text is about, whichever sentence they stand in."""
         return self.words[max(0, self.first - AROUND) : self.last + AROUND]
-
-    def _window(self, within: int, middle: Sequence[str]) -> Window:
-        key = within, len(middle), middle[0]
-        if key not in self._windows:
-            before, after = self._around(within)
-            self._windows[key] = Window([*before, *middle, *after])
-        return self._windows[key]
 
     def _around(self, within: int) -> tuple[Sequence[str], Sequence[str]]:
         """The words of the view before and after a phrase, as far as its sentence goes, or the next one goes on about

@@ -21,7 +21,7 @@ demo: $(VENV)/.run
 	@exec $(BIN)/appliance demo
 
 test: $(VENV)/.test
-	@sh .ci/debian-packages chromium dnsutils iproute2 systemd
+	@sh .ci/debian-packages bible-kjv chromium dnsutils iproute2 systemd
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -218,7 +218,7 @@ async def test_whatever_the_engine_finds_in_any_text_is_noticed(own: Pair, cases
     assert await own.missed(cases) == []
 
 
-def test_the_patterns_that_the_browser_repeats_are_as_they_were() -> None:
+async def test_the_patterns_that_the_browser_repeats_are_as_they_were() -> None:
     """If one of these has changed, so must browser/disguises.js or browser/addresses.js; then write it down here."""
     patterns = [
         *(disguises._ONE, disguises._BETWEEN, disguises._SPACED.pattern, disguises._SIGN_BEFORE.pattern),

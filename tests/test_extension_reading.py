@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 from managed_chromium import ManagedChromium, managed_chromium, school_policy, why_not
-from playwright.async_api import Frame, Page
+from playwright.async_api import CDPSession, Frame, Page
 from protocol_box import TOKEN, ProtocolBox, Received
 
 from appliance.keys_on_disk import ExtensionKey
@@ -236,13 +236,24 @@ async def test_a_page_that_stops_all_events_hides_nothing(school: School) -> Non
 
 
 async def test_what_is_typed_before_anything_may_be_read_is_read_then(school: School) -> None:
-    school.box.pages["/at-once"] = """<!doctype html><title>At once</title><input id="line">"""
+    school.box.pages["/at-once"] = """<!doctype html><title>At once</title><input id="line"><input id="next">"""
     page = await school.browser.context.new_page()
     client = await page.context.new_cdp_session(page)
     await page.goto(f"http://forum.test:{school.box.port}/at-once", wait_until="commit")
-    await client.send("Runtime.evaluate", {"expression": "document.querySelector('#line').focus()"})
-    await client.send("Input.insertText", {"text": f"I {TERM}"})  # all of it with one event
-    assert (await school.received("typed"))[0].content["text"] == f"I {TERM}"
+    for field in ("line", "next"):
+        await focus(client, field)
+        await client.send("Input.insertText", {"text": f"In the {field} I {TERM}"})  # all of it with one event
+    assert {one.content["text"] for one in await school.received("typed", 2)} == {
+        f"In the line I {TERM}",
+        f"In the next I {TERM}",
+    }
+
+
+async def focus(client: CDPSession, field: str) -> None:
+    """Without the waiting of a locator, which would give the page time; the field may not be there yet."""
+    looking = f"document.activeElement?.id === '{field}' || document.querySelector('#{field}')?.focus()"
+    while not (await client.send("Runtime.evaluate", {"expression": looking}))["result"].get("value"):
+        pass
 
 
 async def test_a_page_that_writes_itself_anew_is_read_all_the_same(school: School) -> None:

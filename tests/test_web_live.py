@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 
 from appliance.access import Role
 from appliance.clock import now
 from appliance.hookspecs import Permission
-from appliance.live import QUEUE_LIMIT, Live, Subscriber
+from appliance.live import EXPECTED_SECONDS, MOST_KEPT, QUEUE_LIMIT, Live
 from appliance.sealing import Keys, new_pair
 from appliance.testing import Client, Home, Running
 from appliance.web import live
@@ -59,6 +61,7 @@ class Stream:
         self.reader = reader
         self.writer = writer
         self.head = b""
+        self.last: dict[str, Any] = {}
 
     async def piece(self) -> str:
         """The next piece up to an empty line, without the framing of chunks."""
@@ -71,10 +74,10 @@ class Stream:
     async def message(self) -> tuple[str, object]:
         """The next message: its topic and data."""
         while True:
-            piece = await self.piece()
-            if piece.startswith("data: "):
-                sent = json.loads(piece.removeprefix("data: "))
-                return sent["topic"], sent["data"]
+            _, is_one, data = (await self.piece()).rpartition("data: ")
+            if is_one:
+                self.last = json.loads(data)
+                return self.last["topic"], self.last["data"]
 
     async def ended(self) -> None:
         """Wait until the server ends the stream."""
@@ -83,11 +86,12 @@ class Stream:
 
 
 @asynccontextmanager
-async def opened(client: Client, cookie: str | None = None) -> AsyncIterator[Stream]:
+async def opened(client: Client, cookie: str | None = None, since: str = "", heard: str = "") -> AsyncIterator[Stream]:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     cookie = client.cookie if cookie is None else cookie
     writer.write(
-        f"GET /live HTTP/1.1\r\nHost: staff.localhost:{client.port}\r\nCookie: {COOKIE}={cookie}\r\n\r\n".encode()
+        f"GET /live?since={since} HTTP/1.1\r\nHost: staff.localhost:{client.port}\r\n"
+        f"Cookie: {COOKIE}={cookie}\r\nLast-Event-ID: {heard}\r\n\r\n".encode()
     )
     stream = Stream(reader, writer)
     stream.head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
@@ -221,19 +225,31 @@ async def test_a_stream_ends_when_the_appliance_stops(appliance_home: Home, star
 
 
 async def test_whoever_reads_too_slowly_is_told_that_something_is_missing() -> None:
-    subscriber = Subscriber(lambda: frozenset(Permission))
-    for number in range(QUEUE_LIMIT):
-        subscriber.messages.put_nowait(("visitors.arrived", json.dumps(number)))
-    subscriber.dropped = 7
-    first = await live._next(subscriber)
-    assert json.loads(first.removeprefix(b"data: ")) == {"topic": live.DROPPED, "data": {"count": 7}}
-    second = await live._next(subscriber)
-    assert json.loads(second.removeprefix(b"data: ")) == {"topic": "visitors.arrived", "data": 0}
+    hub = Live()
+    async with hub.subscribe(lambda: frozenset(Permission)) as subscriber:
+        for number in range(QUEUE_LIMIT + 7):
+            hub.publish("visitors.arrived", {"number": number}, Permission.OPERATE)
+        first = await live._next(hub, subscriber)
+        assert json.loads(first.removeprefix(b"data: ")) == {
+            "topic": live.DROPPED,
+            "data": {"count": 7},
+            "from": hub.place(QUEUE_LIMIT + 7),
+        }
+        second = await live._next(hub, subscriber)
+        assert second.startswith(f"id: {hub.place(1)}\ndata: ".encode())
+        assert json.loads(second.partition(b"data: ")[2]) == {
+            "topic": "visitors.arrived",
+            "data": {"number": 0},
+            "place": hub.place(1),
+        }
 
 
 async def test_a_quiet_stream_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.01)
-    assert await live._next(Subscriber(frozenset)) == live.HEARTBEAT
+    hub = Live()
+    async with hub.subscribe(frozenset) as subscriber:
+        hub.publish("visitors.arrived", {}, Permission.OPERATE)
+        assert await live._next(hub, subscriber) == f"id: {hub.place(1)}\n\n".encode()  # it was not for this one
 
 
 async def test_the_server_stops_in_time_with_streams_and_stuck_clients(
@@ -295,11 +311,70 @@ async def test_only_what_a_stream_may_see_is_sent_to_it() -> None:
         hub.publish("visitors.greeted", {}, Permission.OPERATE, [])
         hub.publish("visitors.greeted", {}, Permission.SEE_ACTIVITY, ["one"])
         hub.publish("visitors.seen", {}, Permission.OPERATE, ["another", "one"])
-        assert subscriber.messages.get_nowait() == ("visitors.arrived", "{}")
-        assert subscriber.messages.get_nowait() == ("visitors.seen", "{}")
+        assert [subscriber.messages.get_nowait().topic for _ in range(2)] == ["visitors.arrived", "visitors.seen"]
         allowed = frozenset({Permission.SEE_ACTIVITY})  # asked anew for every message
         hub.publish("visitors.arrived", {}, Permission.OPERATE)
         hub.publish("visitors.left", {}, Permission.SEE_ACTIVITY)
-        assert subscriber.messages.get_nowait() == ("visitors.left", "{}")
+        assert subscriber.messages.get_nowait().topic == "visitors.left"
         assert subscriber.messages.empty()
+    assert not hub.watched
+
+
+async def test_a_page_is_told_what_came_between_it_and_its_stream(appliance_home: Home, start_appliance: Start) -> None:
+    running = await start_appliance(appliance_home)
+    hub = running.appliance.live
+    hub.publish("visitors.arrived", {"name": "before the page"}, Permission.OPERATE)
+    page = (await running.get("/")).text
+    found = re.search(r'data-live-place="([0-9a-f]+-\d+)"', page)
+    assert found
+    hub.publish("visitors.arrived", {"name": "in between"}, Permission.OPERATE)
+    hub.publish("visitors.left", {}, Permission.OPERATE, ["somebody else"])
+    async with opened(running, since=found[1]) as stream:
+        assert await stream.message() == ("visitors.arrived", {"name": "in between"})
+        assert stream.last["late"] is True
+        hub.publish("visitors.arrived", {"name": "now"}, Permission.OPERATE)
+        assert await stream.message() == ("visitors.arrived", {"name": "now"})
+        assert "late" not in stream.last
+        heard = str(stream.last["place"])
+    hub.publish("visitors.arrived", {"name": "while it was away"}, Permission.OPERATE)
+    async with opened(running, since=found[1], heard=heard) as stream:
+        assert await stream.message() == ("visitors.arrived", {"name": "while it was away"})
+        assert stream.last["late"] is True
+
+
+@pytest.mark.parametrize(
+    "since", ["0-0", "nonsense", "{start}-", "{start}-x", "{start}-2", "{start}-\u0663", "{start}-1" + "0" * 5000]
+)
+async def test_whoever_comes_from_a_place_that_is_not_known_hears_that_something_may_be_missing(since: str) -> None:
+    hub = Live()
+    start = hub.expect().partition("-")[0]
+    hub.publish("visitors.arrived", {}, Permission.OPERATE)
+    async with hub.subscribe(lambda: frozenset(Permission), since=since.format(start=start)) as subscriber:
+        assert not subscriber.missed
+        assert subscriber.dropped == 1
+
+
+async def test_what_is_kept_of_each_topic_is_bounded() -> None:
+    hub = Live()
+    place = hub.expect()
+    hub.publish("captures.new", {}, Permission.OPERATE)
+    for _ in range(MOST_KEPT):
+        hub.publish("visitors.arrived", {}, Permission.OPERATE)
+    async with hub.subscribe(lambda: frozenset(Permission), since=place) as subscriber:
+        assert [one.number for one in subscriber.missed] == list(range(1, MOST_KEPT + 2))
+        assert not subscriber.dropped
+    hub.publish("visitors.arrived", {}, Permission.OPERATE)
+    async with hub.subscribe(lambda: frozenset(Permission), since=place) as subscriber:
+        assert subscriber.dropped == 1
+
+
+async def test_nothing_is_made_when_nobody_looks_or_is_about_to() -> None:
+    moment = 0.0
+    hub = Live(lambda: moment)
+    place = hub.place()
+    hub.publish("visitors.arrived", {}, Permission.OPERATE)
+    assert hub.place() == place
+    hub.expect()
+    assert hub.watched
+    moment = EXPECTED_SECONDS
     assert not hub.watched

@@ -19,7 +19,7 @@ from appliance.net import bracketed
 from appliance.web.assets import CACHEABLE
 from appliance.web.deadline import SlowBody
 from appliance.web.error_pages import ErrorPages
-from appliance.web.pages import ACTOR, COOKIE, SESSION, Context
+from appliance.web.pages import ACTOR, COOKIE, LIVE_PLACE, SESSION, Context
 from appliance.web.sites import ELSEWHERE, SITES, host_name, site_of
 
 NO_USE = frozenset({Permission.PUBLIC, Permission.SIGNED_IN})
@@ -163,6 +163,7 @@ class Guard:
             if session is not None:
                 request[ACTOR] = await staff.actor(session)
                 request[SESSION] = session
+                request[LIVE_PLACE] = self._context.appliance.live.expect()
                 declared = self._routes.get(request.match_info.route)
                 if declared is not None and declared.page.permission not in NO_USE:
                     staff.sessions.use(session)

@@ -95,6 +95,8 @@ class Context:
 CONTEXT = web.AppKey("context", Context)
 ACTOR = web.RequestKey("actor", Actor)
 SESSION = web.RequestKey("session", Session)
+LIVE_PLACE = web.RequestKey("live place", str)
+"""Where the live stream was before anything was read for the page: its script asks for what came after."""
 
 
 def context_of(request: web.Request) -> Context:
@@ -240,6 +242,7 @@ def _around_staff(request: web.Request, page: Context) -> Mapping[str, Any]:
             "waiting": 0,
             "alerts": None,
             "idle": 0,
+            "live_place": "",
         }
     appliance = page.appliance
     return {
@@ -252,6 +255,7 @@ def _around_staff(request: web.Request, page: Context) -> Mapping[str, Any]:
         "waiting": appliance.notices.waiting(found.account),
         "alerts": _around_alerts(request, page, found),
         "idle": int(appliance.staff.sessions.idle.total_seconds()),
+        "live_place": request[LIVE_PLACE],
     }
 
 

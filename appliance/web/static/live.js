@@ -10,7 +10,10 @@
 // [data-value="field"] gets the value of that field, such as a box to tick.
 // [data-href="/place/{field}"] becomes a link to a page of this site: the path is the template's, the field is escaped.
 // Of the list itself: data-live-only='{"field": "value"}' takes rows of this kind alone; data-live-rank="field" puts a
-// row before those with the same or a higher data-rank; data-live-end puts rows at the end.
+// row before those with the same or a higher data-rank; data-live-end puts rows at the end; with data-live-key="field" a
+// row whose field is some row's data-key already is there and is not added again.
+//
+// The body's data-live-place says where the stream was when the page was made: what came since then is asked for.
 //
 // What has a <template data-alert-bar> shows a line at the top when an alert comes. It says what kind of alert it is,
 // and never anything about anybody.
@@ -19,7 +22,7 @@
   const ANNOUNCE_MS = 10000;
   const RETRY_MS = 3000;
   const RETRY_MOST_MS = 60000;
-  const LATE_MS = 3000;
+  const MOST_KEPT = 500;
   const bodies = document.querySelectorAll("[data-live-list]");
   const notices = document.querySelector("[data-notices]");
   const alerts = document.querySelector("[data-alerts]");
@@ -95,12 +98,19 @@
       if (fresh.length === 0) return;
       const empty = this.body.querySelector("[data-live-empty]");
       if (empty) empty.remove();
-      for (const row of fresh) this.put(this.make(row), row);
+      for (const row of fresh) if (!this.has(row)) this.put(this.make(row), row);
       while (this.body.rows.length > this.limit) this.body.rows[this.body.rows.length - 1].remove();
       this.say(fresh.length);
     }
 
+    has(row) {
+      const { liveKey } = this.body.dataset;
+      return liveKey !== undefined && Array.from(this.body.rows).some(({ dataset }) => dataset.key === String(row[liveKey]));
+    }
+
     put(made, row) {
+      const { liveKey } = this.body.dataset;
+      if (liveKey !== undefined) made.firstElementChild.dataset.key = row[liveKey];
       if ("liveEnd" in this.body.dataset) {
         this.body.append(made);
         return;
@@ -157,7 +167,19 @@
   const lists = Array.from(bodies, (body) => new LiveList(body));
   const channel = "BroadcastChannel" in window ? new BroadcastChannel("appliance-live") : null;
 
+  const me = crypto.randomUUID();
+  let place = document.body.dataset.livePlace;
+  const seen = new Set(); // places of messages that were shown
+
   function show(message) {
+    if (message.to && message.to !== me) return;
+    if (message.place) {
+      if (seen.has(message.place)) return;
+      seen.add(message.place);
+      if (seen.size > MOST_KEPT) seen.delete(seen.values().next().value);
+      place = message.place;
+    }
+    if (message.late && (message.topic === "appliance.notice" || message.topic === "appliance.alert")) return; // counted by the page
     if (message.state) lists.forEach((list) => list.setState(message.state));
     else if (message.topic === "appliance.notice") notice();
     else if (message.topic === "appliance.alert") showAlert(message.data);
@@ -216,21 +238,24 @@
 
   function hold() {
     let pause = RETRY_MS;
-    // A tab that takes over from one that was closed may have missed what came in between.
-    let opened = lists.length > 0 && lists[0].connection === "live";
     let state = "connecting";
+    let from = place; // whoever asks for what came since then or later can be told
+    const kept = [];
     tell({ state });
     const connect = () => {
-      const source = new EventSource("/live");
+      const source = new EventSource(`/live?since=${encodeURIComponent(place)}`);
       source.addEventListener("open", () => {
         pause = RETRY_MS;
         state = "live";
         tell({ state });
-        // What came before the stream was open is not on a page that was made some time ago.
-        if (opened || performance.now() > LATE_MS) tell({ topic: "appliance.dropped", data: {} });
-        opened = true;
       });
-      source.addEventListener("message", (event) => tell(JSON.parse(event.data)));
+      source.addEventListener("message", (event) => {
+        const message = JSON.parse(event.data);
+        if (message.from) from = place = message.from; // nothing is known of what came before
+        if (message.place) kept.push(message);
+        if (kept.length > MOST_KEPT) from = kept.shift().place;
+        tell(message);
+      });
       source.addEventListener("error", () => {
         state = "connecting";
         tell({ state });
@@ -242,17 +267,28 @@
     };
     if (channel) {
       channel.addEventListener("message", ({ data }) => {
-        if (data.ask) channel.postMessage({ state });
+        if (data.ask === undefined) return;
+        channel.postMessage({ state });
+        if (state !== "live") return; // what comes first then is for all
+        if (isBefore(data.ask, from)) channel.postMessage({ topic: "appliance.dropped", data: {}, to: data.by });
+        const later = kept.filter((message) => isBefore(data.ask, message.place));
+        for (const message of later) channel.postMessage({ ...message, late: true, to: data.by });
       });
     }
     connect();
   }
 
+  // Places are "start-number"; nothing is known of how those of different starts of the box lie to each other.
+  function isBefore(one, other) {
+    const [[start, number], [otherStart, otherNumber]] = [one.split("-"), other.split("-")];
+    return start !== otherStart || Number(number) < Number(otherNumber);
+  }
+
   if (channel && navigator.locks) {
     channel.addEventListener("message", ({ data }) => {
-      if (!data.ask) show(data);
+      if (data.ask === undefined) show(data);
     });
-    channel.postMessage({ ask: true });
+    channel.postMessage({ ask: place, by: me });
     // Held for as long as this page lives; the next tab in line gets it then.
     navigator.locks.request("appliance-live", () => { hold(); return new Promise(() => {}); });
   } else {

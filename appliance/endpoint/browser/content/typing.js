@@ -9,6 +9,7 @@
   const KEY_MS = 200; // the browser writes what a key means sooner, if it does
   const MOST_OF_A_FIELD = 20_000;
   const MOST_KEYS = 500;
+  const MOST_EARLY = 20;
   const CARET_KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"]);
   const LEAVES_KEYS = /^(insertCompositionText|format)/;
   const NOWHERE = Object.freeze({ element: null, keys: "", timer: 0, since: 0 });
@@ -17,7 +18,7 @@
   let lives = new WeakMap(); // a life is what one field holds from the first letter until it is empty: {known}
   let typed = { ...NOWHERE }; // where somebody types at this moment, and the keys themselves
   let pressed = null; // {element, key, timer}: a key that the browser may still write, or the page takes for itself
-  let early = null; // a weak reference to where somebody typed before it was known whether it may be read
+  let early = []; // weak references to where somebody typed before it was known whether it may be read, the last at the end
 
   device.readTyping = (teller, signal) => {
     tell = teller;
@@ -29,11 +30,13 @@
       typed = { ...NOWHERE };
       tell = pressed = null;
     });
-    const element = early?.deref();
-    early = null;
-    if (!element || !dom.isConnected(element)) return;
-    moveTo(element);
-    readSoon();
+    const elements = early.map((reference) => reference.deref());
+    early = [];
+    for (const element of elements) {
+      if (!element || !dom.isConnected(element)) continue;
+      moveTo(element); // reads the one before
+      readSoon();
+    }
   };
 
   const LISTENERS = {
@@ -90,7 +93,9 @@
   }
 
   function noteEarly(element) {
-    if (element) early = new WeakRef(element);
+    if (!element) return;
+    const others = early.filter((reference) => reference.deref() !== element);
+    early = [...others, new WeakRef(element)].slice(-MOST_EARLY);
   }
 
   function whereTo(event) {

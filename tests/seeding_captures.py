@@ -317,7 +317,8 @@ def messages(subscriber: Subscriber) -> list[tuple[str, str]]:
     """What has come for a browser: topic and data."""
     found = []
     while not subscriber.messages.empty():
-        found.append(subscriber.messages.get_nowait())
+        message = subscriber.messages.get_nowait()
+        found.append((message.topic, message.data))
     return found
 
 

@@ -221,7 +221,7 @@ async def test_a_device_that_is_there_already_is_named_and_let_in_only_by_its_ti
     live = running.appliance.live
     async with live.subscribe(lambda: running.actor.permissions) as seen, frame.connected(), other.connected():
         assert await frame.enrol() == "waiting"
-        told = json.loads((await seen.messages.get())[1])
+        told = json.loads((await seen.messages.get()).data)
         assert told["claims"] == "says that it is LAPTOP-07, which has a browser already"
         assert await other.enrol() == "waiting"
         first, _ = await waiting(running)
@@ -305,11 +305,11 @@ async def test_what_comes_to_wait_is_told_live_to_it_alone(running: Running) -> 
         one = browser(running, token, name="LIVE-1", profile="child@school.example")
         async with one.connected():
             await one.enrol()
-            topic, text = await seen.messages.get()
-    assert topic == "appliance.endpoints"
-    told = json.loads(text)
+            message = await seen.messages.get()
+    assert message.topic == "appliance.endpoints"
+    told = json.loads(message.data)
     assert (told["name"], told["state"], told["from"]) == ("LIVE-1", "waiting", "127.0.0.1")
-    assert "child" not in text
+    assert "child" not in message.data
     assert unseen.messages.empty()
 
 

@@ -252,16 +252,16 @@ async def test_an_alert_that_came_while_a_page_had_no_stream_is_shown_when_it_ha
     house: House, chromium: Browser
 ) -> None:
     context, page = await tab_of(chromium, house.lead)
-    await page.route("**/live", lambda route: route.abort())
+    await page.route("**/live?*", lambda route: route.abort())
     await page.goto("/people")
     await house.keep(SEVERE)
     assert await page.get_by_role("alert").count() == 0
-    await page.unroute("**/live")
+    await page.unroute("**/live?*")
     await expect(page.get_by_role("alert")).to_contain_text("Alerts are waiting.")
     await expect(page.locator(".alerts-line")).to_have_text("1 alert")
     await page.goto("/people")  # this page knows of it from the start
     await expect(page.locator(".alerts-line")).to_have_text("1 alert")
-    async with page.expect_response("**/live"):
+    async with page.expect_response("**/live?*"):
         await page.reload()
     assert await page.get_by_role("alert").count() == 0
     await context.close()

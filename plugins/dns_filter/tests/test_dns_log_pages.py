@@ -152,8 +152,8 @@ async def test_live_rows_name_somebody_only_to_those_who_may_see_them(log: Log) 
         for subscriber in (one, two, three, four):
             found = {}
             while not subscriber.messages.empty():
-                topic, text = subscriber.messages.get_nowait()
-                found[topic] = json.loads(text)
+                message = subscriber.messages.get_nowait()
+                found[message.topic] = json.loads(message.data)
             heard.append(found)
     of_it, of_lead, of_deputy, of_teacher = heard
     assert of_it.keys() == {TOPIC}

@@ -94,10 +94,10 @@ async def test_records_are_kept_and_shown_live(house: Any) -> None:
         live.subscribe(lambda: frozenset({Permission.OPERATE})) as other,
     ):
         await house.plugin.queries.receive(records, 0)
-        topic, text = allowed.messages.get_nowait()
+        message = allowed.messages.get_nowait()
         assert other.messages.empty()
-    rows = json.loads(text)
-    assert (topic, len(rows)) == (TOPIC, LIVE_ROWS)
+    rows = json.loads(message.data)
+    assert (message.topic, len(rows)) == (TOPIC, LIVE_ROWS)
     assert rows[-1]["name"] == records[-1]["name"]
     assert rows[-1]["verdict"] == "would block"
     card = await _card(house)

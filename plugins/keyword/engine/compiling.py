@@ -6,26 +6,18 @@ with blanks between them, one over text without any, for scripts that are writte
 
 from __future__ import annotations
 
-import re
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice, pairwise
 
 from ahocorasick_rs import AhoCorasick
 
 from ..library.model import Matching, Policy, Term
 from .context import Around
 from .exclusions import Exclusions, Innocent
-from .folding import Table, folded_lines
-from .textspeak import CANON
-
-SHORT = 4
-"""Phrases of fewer letters than this are only compared exactly, as whole words of what is typed."""
-MOST_COUNTED = 50
-"""Matches up to which the blanks before each are counted."""
-UNSPACED = re.compile("[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
+from .folding import Table
+from .prepared import SHORT, UNSPACED, canonical_lines, is_unspaced, pair_hash, prepared
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,41 +64,41 @@ class Compiled:
         self._sought: list[Sought] = []
         self._innocent = exclusions.phrases
         self._made: dict[int, Entry] = {}
-        spaced, unspaced = _Phrases(), _Phrases()
+        self.vocabulary: set[str] = set()
+        self.alone: set[str] = set()
+        spaced, unspaced, pairs = _Phrases(), _Phrases(), array("I")
         around: dict[tuple[str, ...], Around] = {}
         for policy in policies:
             for term in policy.terms:
                 near, unless = (around.setdefault(one, Around(one)) for one in (term.near, term.unless))
-                self._add(spaced, unspaced, Sought(policy, term, near, unless))
-        sought = len(spaced)
-        for number, joined in enumerate(self._canonical([phrase for _, phrase in exclusions.phrases])):
-            spaced.put(f" {joined} ", -number - 1)
+                self._add(spaced, unspaced, pairs, Sought(policy, term, near, unless))
+        for number, line in enumerate(self._canonical([phrase for _, phrase in exclusions.phrases])):
+            spaced.put(f" {line} ", -number - 1)
         self._spaced, self._spaced_codes = spaced.automaton()
         self._unspaced, self._unspaced_codes = unspaced.automaton()
-        self.vocabulary, pairs, self.alone = spaced.words_and_pairs(sought)
         self.pairs = Pairs(pairs)
-        nears = {term.near for policy in policies for term in policy.terms}
-        self._near = set(self._whole_words(_written(nears)))
-        self._beginnings = tuple({word[:-1].lower() for word in _written(nears) if word.endswith("*")})
+        beside = _written({term.near for policy in policies for term in policy.terms})
+        self._near = set(self._whole_words(beside))
+        self._beginnings = tuple({word[:-1].lower() for word in beside if word.endswith("*")})
         self.vocabulary |= self._near
-        self.vocabulary.update(self._whole_words(_written(around)))
+        self.vocabulary.update(self._whole_words(_written(around) - beside))
 
-    def _add(self, spaced: _Phrases, unspaced: _Phrases, sought: Sought) -> None:
-        """Every way of saying a term; what is canonically the same as another way of it is left out."""
+    def _add(self, spaced: _Phrases, unspaced: _Phrases, pairs: array[int], sought: Sought) -> None:
+        """Every way of saying a term."""
         code = len(self._sought) << _PHRASE_BITS
         self._sought.append(sought)
-        known: set[str] = set()
-        for number, joined in enumerate(self._canonical(sought.term.phrases), code):
-            if joined and joined not in known:
-                known.add(joined)
-                if joined.isascii() or not UNSPACED.search(joined):
-                    spaced.put(f" {joined} ", number)
-                else:
-                    unspaced.put(joined.replace(" ", ""), number)
+        ready = prepared(sought.term.phrases, self._table)
+        self.vocabulary.update(ready.words)
+        self.alone.update(ready.alone)
+        pairs.frombytes(ready.pairs)
+        for number, line in enumerate(ready.lines, code):
+            if is_unspaced(line):
+                unspaced.put(line.replace(" ", ""), number)
+            elif line:
+                spaced.put(f" {line} ", number)
 
     def _canonical(self, phrases: Sequence[str]) -> Iterator[str]:
-        for words in folded_lines(phrases, self._table):
-            yield " ".join(map(CANON.get, words, words))
+        return canonical_lines(phrases, self._table)
 
     def words(self, phrase: str) -> list[str]:
         """The canonical words of a phrase."""
@@ -123,14 +115,15 @@ class Compiled:
         return word in self._near or word.startswith(self._beginnings)
 
     def scan(self, words: Sequence[str]) -> Iterator[tuple[Sequence[Entry], int, int]]:
-        """Every phrase among canonical words: what it stands for, and the numbers of its first and last word."""
+        """Every phrase among canonical words, none of which has a blank: what it stands for, and the numbers of its
+        first and last word."""
         text = f" {' '.join(words)} "
-        matches = self._spaced.find_matches_as_indexes(text, overlapping=True)
-        if not matches:
-            return
-        number_at = _Numbers(text, words, len(matches)).at
-        for number, start, end in matches:
-            yield self._entries(self._spaced_codes.of(number)), number_at(start + 1), number_at(end - 2)
+        count = text.count
+        last = counted = 0
+        for number, start, end in self._spaced.find_matches_as_indexes(text, overlapping=True):  # in the order of ends
+            last += count(" ", counted + 1, end - 1)
+            counted = end - 2
+            yield self._entries(self._spaced_codes.of(number)), last - count(" ", start + 1, end - 1), last
 
     def scan_unspaced(self, text: str) -> Iterator[tuple[Entry, int, int]]:
         """Every phrase in folded text of scripts without blanks, with its places there."""
@@ -158,13 +151,13 @@ class Compiled:
 
 
 class Pairs:
-    """Words that follow each other in phrases, as sorted hashes of 64 bits: a tenth of the room of a set."""
+    """Words that follow each other in phrases, as sorted hashes: a tenth of the room of a set."""
 
-    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self._hashes = array("q", sorted({hash(pair) for pair in pairs}))
+    def __init__(self, hashes: Iterable[int]) -> None:
+        self._hashes = array("I", sorted(set(hashes)))
 
     def __contains__(self, pair: object) -> bool:
-        hashed = hash(pair)
+        hashed = pair_hash(*pair) if isinstance(pair, tuple) else -1
         place = bisect_left(self._hashes, hashed)
         return place < len(self._hashes) and self._hashes[place] == hashed
 
@@ -172,22 +165,6 @@ class Pairs:
 _PHRASE_BITS = 24
 _PHRASE = (1 << _PHRASE_BITS) - 1
 """A phrase's code: the number of its term, and in the low bits its own number there; below zero it is innocent."""
-
-
-class _Numbers:
-    """Which word of a view a place in its text belongs to."""
-
-    def __init__(self, text: str, words: Sequence[str], asked: int) -> None:
-        self._text = text
-        is_plain = text.count(" ") == len(words) + 1  # none has blanks, as "do not" for "dont" has
-        counts = is_plain and asked < MOST_COUNTED
-        self._starts = None if counts else list(accumulate([len(word) + 1 for word in words], initial=1))
-
-    def at(self, place: int) -> int:
-        """The number of the word at a place."""
-        if self._starts is None:
-            return self._text.count(" ", 0, place) - 1
-        return bisect_right(self._starts, place) - 1
 
 
 class _Codes:
@@ -217,31 +194,12 @@ class _Phrases:
         else:
             self._more.setdefault(number, []).append(code)
 
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def words_and_pairs(self, count: int) -> tuple[set[str], set[tuple[str, str]], set[str]]:
-        """The words of the first patterns, as far as those are not short, words that follow each other, and those that
-        are a pattern.
-        """
-        words: set[str] = set()
-        pairs: set[tuple[str, str]] = set()
-        alone: set[str] = set()
-        for pattern in islice(self._numbers, count):
-            found = pattern.split()
-            if sum(map(len, found)) >= SHORT:
-                words.update(found)
-                pairs.update(pairwise(found))
-                if len(found) == 1:
-                    alone.add(found[0])
-        return words, pairs, alone
-
     def automaton(self) -> tuple[AhoCorasick, _Codes]:
         return AhoCorasick(self._numbers, store_patterns=False), _Codes(self._first, self._more)
 
 
 def _written(around: Iterable[Sequence[str]]) -> set[str]:
-    return {word for phrases in around for phrase in phrases for word in phrase.split()}
+    return set(" ".join([" ".join(phrases) for phrases in around]).split())
 
 
 def is_exact(needle: Needle) -> bool:

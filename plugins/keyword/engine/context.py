@@ -60,18 +60,6 @@ _MARK = "0begins0"
 """Stands for the asterisk while phrases are folded."""
 
 
-class Window:
-    """Canonical words around a match, as single words."""
-
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words: Sequence[str] = " ".join(words).split()
-
-    @cached_property
-    def beginnings(self) -> frozenset[str]:
-        """Whatever one of the words begins with."""
-        return frozenset([word[:length] for word in self.words for length in range(1, len(word) + 1)])
-
-
 class _After:
     """What goes on after the first word of phrases."""
 
@@ -89,12 +77,18 @@ class _After:
 
 
 class _Sought(NamedTuple):
-    """Single words, single beginnings, phrases by their first word, and the few that start with a beginning."""
+    """Single words, single beginnings, phrases by their first word, and the few that start with a beginning.
+
+    ``longest``: the single words and the longest of each phrase, one of which must be there; ``may_begin``: the same
+    for beginnings.
+    """
 
     words: frozenset[str]
-    beginnings: frozenset[str]
+    beginnings: tuple[str, ...]
     phrases: Mapping[str, _After]
     loose: Sequence[_Phrase]
+    longest: frozenset[str]
+    may_begin: tuple[str, ...]
 
 
 class Around:
@@ -112,25 +106,42 @@ class Around:
         beginnings: set[str] = set()
         after: dict[str, list[_Phrase]] = {}
         loose: list[_Phrase] = []
+        longest: set[_Part] = set()
         for phrase in filter(None, _parts_of_all(self._phrases)):
             first, *rest = phrase
+            longest.add(max(phrase, key=_length))
             if not rest:
                 (beginnings if first.is_beginning else words).add(first.word)
             elif first.is_beginning:
                 loose.append(phrase)
             else:
                 after.setdefault(first.word, []).append(tuple(rest))
-        phrases = {word: _After(rests) for word, rests in after.items()}
-        return _Sought(frozenset(words), frozenset(beginnings), phrases, loose)
+        return _Sought(
+            frozenset(words),
+            tuple(beginnings),
+            {word: _After(rests) for word, rests in after.items()},
+            loose,
+            frozenset(one.word for one in longest if not one.is_beginning),
+            tuple({one.word for one in longest if one.is_beginning}),
+        )
 
-    def among(self, window: Window) -> bool:
-        """Whether one of them stands there."""
+    def may_be_among(self, words: Sequence[str]) -> bool:
+        """Whether the longest word of one of them stands there, which is rarely so and quickly seen."""
         if not self._phrases:
             return False
-        sought, words = self._sought, window.words
+        sought = self._sought
+        return not sought.longest.isdisjoint(words) or (
+            bool(sought.may_begin) and any(word.startswith(sought.may_begin) for word in words)
+        )
+
+    def among(self, words: Sequence[str]) -> bool:
+        """Whether one of them stands among canonical words, each of which is one word."""
+        if not self.may_be_among(words):
+            return False
+        sought = self._sought
         return (
             not sought.words.isdisjoint(words)
-            or (bool(sought.beginnings) and not sought.beginnings.isdisjoint(window.beginnings))
+            or (bool(sought.beginnings) and any(word.startswith(sought.beginnings) for word in words))
             or any(sought.phrases[word].stands(words, at) for at, word in enumerate(words, 1) if word in sought.phrases)
             or any(
                 word.startswith(first.word) and _goes_on(rest, words, at)
@@ -138,6 +149,10 @@ class Around:
                 for at, word in enumerate(words, 1)
             )
         )
+
+
+def _length(part: _Part) -> int:
+    return len(part.word)
 
 
 def _goes_on(rest: Sequence[_Part], words: Sequence[str], at: int) -> bool:

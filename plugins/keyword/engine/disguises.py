@@ -71,10 +71,7 @@ class Disguises:
         self._vocabulary = frozenset(vocabulary)
         self._known = known
         self._splits = splits
-        self._by_shape: dict[tuple[int, str, str], list[str]] = defaultdict(list)
-        for word in sorted(self._vocabulary, key=lambda word: (known.get(word, inf), word)):
-            if word.isalpha():
-                self._by_shape[len(word), word[0], word[-1]].append(word)
+        self._by_shape: dict[int, Mapping[tuple[str, str], Sequence[str]]] = {}
 
     def stretches(self, text: str, words: Sequence[str]) -> list[Stretch]:
         """All of them in order, none that lies within another. ``words``: those of the text."""
@@ -220,20 +217,19 @@ class Disguises:
     def _of_shape(self, token: str) -> Iterable[str]:
         """Words as long as a masked one, with the same letters at their ends as far as those are shown; the commonest
         first."""
-        if token[0].isalpha() and token[-1].isalpha():
-            return self._by_shape.get((len(token), token[0], token[-1]), ())
-        return self._likeliest((len(token), token[0] * token[0].isalpha(), token[-1] * token[-1].isalpha()))
+        first, last = (letter if letter.isalpha() else "" for letter in (token[0], token[-1]))
+        return self._shapes(len(token)).get((first, last), ())
 
-    def _likeliest(self, shape: tuple[int, str, str]) -> list[str]:
-        """Words whose first or last letter is hidden."""
-        length, first, last = shape
-        found = [
-            word
-            for (long, begin, end), words in self._by_shape.items()
-            if long == length and first in ("", begin) and last in ("", end)
-            for word in words
-        ]
-        return sorted(found, key=lambda word: (self._known.get(word, inf), word))
+    def _shapes(self, length: int) -> Mapping[tuple[str, str], Sequence[str]]:
+        """Words of a length by the letters at their ends, of which either may be hidden. Made when first needed."""
+        if length not in self._by_shape:
+            shapes: dict[tuple[str, str], list[str]] = defaultdict(list)
+            words = [word for word in self._vocabulary if len(word) == length and word.isalpha()]
+            for word in sorted(words, key=lambda word: (self._known.get(word, inf), word)):
+                for first, last in ((word[0], word[-1]), (word[0], ""), ("", word[-1]), ("", "")):
+                    shapes[first, last].append(word)
+            self._by_shape[length] = dict(shapes)
+        return self._by_shape[length]
 
     def _is_compound(self, token: str) -> bool:
         """Whether a hyphen or the like joins words: "well-known" masks nothing."""

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import filterfalse, islice, pairwise, product
 from math import prod
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from appliance.api import Surface
 
@@ -36,6 +36,7 @@ from .hits import ORDER, Hit, How
 from .judging import InnocentPlaces, counts_among, is_written_well_enough, severity_of
 from .matches import Match, Text
 from .odd import OddWords, Reading
+from .prepared import SHORT
 from .textspeak import CANON, CONFUSED, FILLERS, MEANS_YOU_ARE, RIGHT_BEFORE
 
 MOST_ODD = 4000
@@ -148,26 +149,26 @@ class Engine:
     def _look(self, text: Text) -> Iterator[_Found]:
         """Every phrase in a text: as it is, without fillers, with odd words replaced."""
         words = list(map(CANON.get, text.words, text.words))
-        yield from self._scan(text, words, range(len(words)), {})
-        has_fillers = not FILLERS.isdisjoint(words)
+        view = _View.of(words, 0)
+        yield from self._scan(text, view, {})
+        has_fillers = not FILLERS.isdisjoint(view.words)
         if has_fillers:
-            yield from self._without_fillers(text, words, {}, 0)
+            yield from self._without_fillers(text, view, {})
         meant = self._telling(words, self._readings(text.words) | _confused(words))
         most = MOST_COMBINED if len(meant) <= MANY_ODD else FEWEST_COMBINED
         for first, last in _near_each_other(sorted(meant), len(words)):
-            numbers = range(first, last)
-            odd = [number for number in numbers if number in meant]
+            odd = [number for number in range(first, last) if number in meant]
             for chosen in _combined([meant[number] for number in odd], most):
                 changed, hows = _replaced(words[first:last], first, odd, chosen)
-                yield from self._scan(text, changed, numbers, hows)
+                view = _View.of(changed, first)
+                yield from self._scan(text, view, hows)
                 if has_fillers:
-                    yield from self._without_fillers(text, changed, hows, first)
+                    yield from self._without_fillers(text, view, hows)
 
-    def _scan(
-        self, text: Text, words: Sequence[str], numbers: Sequence[int], changed: Mapping[int, How]
-    ) -> Iterator[_Found]:
+    def _scan(self, text: Text, view: _View, changed: Mapping[int, How]) -> Iterator[_Found]:
         """Every phrase in one view. ``changed`` says which words of the text were replaced, and how: if any were, only
         phrases with one of them count."""
+        words, numbers = view
         for entries, first, last in self._compiled.scan(words):
             hows = {changed[number] for number in numbers[first : last + 1] if number in changed} if changed else set()
             match = Match.of(text, words, numbers, first, last, hows)
@@ -175,19 +176,17 @@ class Engine:
                 if not changed or hows or _looks_around(entry):
                     yield match, entry
 
-    def _without_fillers(
-        self, text: Text, words: Sequence[str], changed: Mapping[int, How], at: int
-    ) -> Iterator[_Found]:
-        """Every phrase from which words were left out. The first word has the number ``at``."""
+    def _without_fillers(self, text: Text, view: _View, changed: Mapping[int, How]) -> Iterator[_Found]:
+        """Every phrase from which words were left out."""
+        words = view.words
         shorter = list(filterfalse(FILLERS.__contains__, words))
         if not 1 < len(shorter) < len(words):
             return
-        numbers: list[int] = []
+        kept = [place for place, word in enumerate(words) if word not in FILLERS]
+        numbers = [view.numbers[place] for place in kept]
         for entries, first, last in self._compiled.scan(shorter):
-            numbers = numbers or [number for number, word in enumerate(words, at) if word not in FILLERS]
-            touched = numbers[first : last + 1]
-            if touched[-1] - touched[0] > last - first:
-                hows = {changed[number] for number in touched if number in changed}
+            if kept[last] - kept[first] > last - first:
+                hows = {changed[number] for number in numbers[first : last + 1] if number in changed}
                 counts = bool(hows) or not changed
                 hows.add(How.WORDS_BETWEEN)
                 match = Match.of(text, shorter, numbers, first, last, hows)
@@ -201,13 +200,14 @@ class Engine:
         for number, readings in meant.items():
             before = _beside(words, meant, range(number - 1, -1, -1))
             after = _beside(words, meant, range(number + 1, len(words)))
-            telling = tuple(one for one in readings if self._may_be_part(one, before, after))
+            telling = tuple(one for one in readings if self._may_be_part(one.words, before, after))
             if telling:
                 found[number] = telling
         return found
 
-    def _may_be_part(self, reading: Reading, before: Collection[str], after: Collection[str]) -> bool:
-        said = " ".join(CANON.get(word, word) for word in reading.words.split()).split()
+    def _may_be_part(self, read: str, before: Collection[str], after: Collection[str]) -> bool:
+        """Whether words, as they were read, may be part of a phrase that goes on beside them."""
+        said = _canonical(read)
         compiled = self._compiled
         pairs = compiled.pairs
         return (
@@ -236,12 +236,96 @@ class Engine:
 
     def _in_disguise(self, folded: Folded, words: Sequence[str]) -> Iterator[_Found]:
         """Every phrase around disguised stretches that has a word of one."""
-        for window in _windows(self._disguises.stretches(folded.text, words)):
+        for window in _windows(self._telling_stretches(folded, self._disguises.stretches(folded.text, words))):
             for readings in _combined([stretch.readings for stretch in window], MOST_COMBINED):
                 text = _read(folded, window, readings)
                 for match, entry in self._look(text):
                     if _looks_around(entry) or any(number in text.hows for number in match.touched):
                         yield match, entry
+
+    def _telling_stretches(self, folded: Folded, stretches: Sequence[Stretch]) -> list[Stretch]:
+        """Stretches with a reading that may be part of a phrase, going by the words beside them: numbers, versions and
+        names of files are none."""
+        found: list[Stretch] = []
+        for number, stretch in enumerate(stretches):
+            before = self._words_before(folded, stretches, number)
+            after = self._words_after(folded, stretches, number)
+            telling = tuple(
+                one
+                for one in stretch.readings
+                if (stretch.how == SPACED and len(one) < SHORT)
+                or any(self._may_be_part(meant, before, after) for meant in self._meanings(one))
+            )
+            if telling:
+                found.append(replace(stretch, readings=telling) if len(telling) < len(stretch.readings) else stretch)
+        return found
+
+    def _words_before(self, folded: Folded, stretches: Sequence[Stretch], number: int) -> set[str]:
+        """What may stand before a stretch: the last words of what is read there, in all their readings, from the first
+        that is no filler."""
+        found: set[str] = set()
+        for other in range(number, -1, -1):
+            start = stretches[other - 1].end if other else 0
+            end = stretches[other].start
+            start = max(start, end - WINDOW)
+            words = [folded.text[first:last] for first, last in folded.places_within(start, end)]
+            if self._goes_beside(reversed(words), found) or not other:
+                break
+            if self._is_said_beside(stretches[other - 1].readings, found):
+                break
+        return found
+
+    def _words_after(self, folded: Folded, stretches: Sequence[Stretch], number: int) -> set[str]:
+        """The same after it."""
+        found: set[str] = set()
+        for other in range(number, len(stretches)):
+            start = stretches[other].end
+            is_last = other + 1 == len(stretches)
+            end = min(start + WINDOW, len(folded.text) if is_last else stretches[other + 1].start)
+            words = (folded.text[first:last] for first, last in folded.places_within(start, end))
+            if self._goes_beside(words, found) or is_last:
+                break
+            if self._is_said_beside(stretches[other + 1].readings, found):
+                break
+        return found
+
+    def _goes_beside(self, words: Iterable[str], found: set[str]) -> bool:
+        """Add words up to the first that is no filler; whether there was one."""
+        return any(self._is_said_beside((word,), found) for word in words)
+
+    def _is_said_beside(self, readings: Iterable[str], found: set[str]) -> bool:
+        """Add what may be said by one of some readings; whether none of it is fillers alone."""
+        said = [_canonical(meant) for reading in readings for meant in self._meanings(reading)]
+        found.update(word for words in said for word in words)
+        return not any(FILLERS.issuperset(words) for words in said)
+
+    def _meanings(self, read: str) -> Iterator[str]:
+        """What was read, and the same with one of its words as it may be meant."""
+        yield read
+        words = read.split()
+        for number, readings in (self._readings(words) | _confused(words)).items():
+            for reading in readings:
+                yield " ".join([*words[:number], reading.words, *words[number + 1 :]])
+
+
+def _canonical(read: str) -> list[str]:
+    """Words in their plain forms."""
+    return " ".join([CANON.get(word, word) for word in read.split()]).split()
+
+
+class _View(NamedTuple):
+    """Canonical words, none of which has a blank, and the number that each had in its text."""
+
+    words: Sequence[str]
+    numbers: Sequence[int]
+
+    @classmethod
+    def of(cls, words: Sequence[str], first: int) -> _View:
+        """What was written as one word may be several: "do not" for "dont". The first word has the number ``first``."""
+        single = " ".join(words).split()
+        if len(single) == len(words):
+            return cls(single, range(first, first + len(single)))
+        return cls(single, [number for number, word in enumerate(words, first) for _ in range(1 + word.count(" "))])
 
 
 @contextmanager

@@ -31,11 +31,9 @@ THREE = 2_000_000
 def frequencies() -> dict[str, int]:
     """By English word, without apostrophes, how often it was seen; the commonest first."""
     text = (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_text("utf-8-sig")
-    found: dict[str, int] = {}
-    for line in text.replace("'", "").splitlines():
-        word, _, count = line.partition(" ")
-        found.setdefault(word, int(count))
-    return found
+    parts = text.replace("'", "").split()
+    rarest_first = dict(zip(parts[-2::-2], map(int, parts[::-2]), strict=True))  # of the same word, the last one counts
+    return dict(reversed(rarest_first.items()))
 
 
 class English:

@@ -69,13 +69,15 @@ class InnocentPlaces:
 def counts_among(match: Match, needle: Needle) -> bool:
     """Whether the words around a phrase let it count."""
     sought, term = needle.sought, needle.sought.term
-    if term.near and not sought.near.among(match.near(term.within, needle.words)):
+    if term.near and not (
+        sought.near.may_be_among(match.beside(term.within)) and sought.near.among(match.near(term.within, needle.words))
+    ):
         return False
     sentence = match.sentence()
     if sought.unless.among(sentence):
         return False
     may_be_foreign = needle.words == 1 and term.language == "en" and sought.policy.category not in SELF
-    return not (may_be_foreign and is_foreign(sentence.words))
+    return not (may_be_foreign and is_foreign(sentence))
 
 
 def is_written_well_enough(needle: Needle, match: Match, hows: Sequence[How], written: str) -> bool:

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .context import AROUND, Window
+from .context import AROUND
 from .folding import Folded
 from .hits import ORDER, How
 
@@ -56,9 +56,9 @@ class Text:
 
 @dataclass(slots=True, eq=False)
 class Match:
-    """A place in a view where phrases stand: ``words`` are those of the view, ``numbers`` say which words of the text
-    they were, ``hows`` how those were written that were changed. What stands around it is looked up once for all terms
-    that have the phrase.
+    """A place in a view where phrases stand: ``words`` are those of the view, none of which has a blank, ``numbers``
+    say which words of the text they were, ``hows`` how those were written that were changed. What stands around it is
+    looked up once for all terms that have the phrase.
     """
 
     text: Text
@@ -67,8 +67,9 @@ class Match:
     first: int
     last: int
     hows: tuple[How, ...]
-    _near: dict[tuple[int, bool], Window] = field(default_factory=dict)
-    _sentence: Window | None = None
+    _beside: dict[int, Sequence[str]] = field(default_factory=dict)
+    _near: dict[tuple[int, bool], Sequence[str]] = field(default_factory=dict)
+    _sentence: Sequence[str] | None = None
 
     @classmethod
     def of(
@@ -98,23 +99,29 @@ class Match:
         number = self.numbers[self.first]
         return number == 0 or number - 1 in self.text.last_words()
 
-    def near(self, within: int, length: int) -> Window:
+    def beside(self, within: int) -> Sequence[str]:
+        """All that ``near`` may give, and more: words of other sentences too. Found in a tenth of the time."""
+        if within not in self._beside:
+            self._beside[within] = self.words[max(0, self.first - within) : self.last + 1 + within]
+        return self._beside[within]
+
+    def near(self, within: int, length: int) -> Sequence[str]:
         """The words beside it. Those that were written together with it count too: of "sendnudes" the phrase "nudes",
         of one word, is joined to "send".
         """
-        said = self.said().split()
+        said = self.words[self.first : self.last + 1]
         key = within, len(said) > length
         if key not in self._near:
             before, after = self._around(within)
             inside = said if key[1] else []
-            self._near[key] = Window([*before, "|", *inside, "|", *after])
+            self._near[key] = [*before, "|", *inside, "|", *after]
         return self._near[key]
 
-    def sentence(self) -> Window:
+    def sentence(self) -> Sequence[str]:
         """The words beside it, and its own."""
         if self._sentence is None:
             before, after = self._around(AROUND)
-            self._sentence = Window([*before, self.said(), *after])
+            self._sentence = [*before, *self.words[self.first : self.last + 1], *after]
         return self._sentence
 
     def wider(self) -> Sequence[str]:

@@ -52,7 +52,7 @@ class OddWords:
         self._telling = self._vocabulary.difference(common[:COMMONEST])
         self._pairs = pairs
         self._common = frozenset(common)
-        self._doubled = _by_squeezed(word for word in {*self._vocabulary, *common} if _RUN.search(word))
+        self._doubled = _by_squeezed(_with_runs({*self._vocabulary, *common}))
         self._near = _Near(
             [word for word in vocabulary if len(word) >= FEWEST_LETTERS and word.isascii() and word.isalpha()]
         )
@@ -101,7 +101,7 @@ class OddWords:
         """Words of policies with the same first letter that are one edit away (optimal string alignment)."""
         if len(word) < FEWEST_LETTERS - 1:
             return
-        for piece in (word, *_deletions(word)):
+        for piece in (word, *[word[:place] + word[place + 1 :] for place in range(1, len(word))]):
             for meant in self._near.of(piece):
                 if meant[0] == word[0] and is_one_edit(word, meant):
                     yield meant
@@ -141,6 +141,16 @@ def squeeze(word: str) -> str:
     return _RUN.sub(r"\1", word)
 
 
+def _with_runs(words: Iterable[str]) -> Iterator[str]:
+    """Those of some words in which a letter is repeated."""
+    text = "\n".join(words)
+    end = -1
+    for run in _RUN.finditer(text):
+        if run.start() > end:
+            end = text.find("\n", run.start()) % (len(text) + 1)
+            yield text[text.rfind("\n", 0, run.start()) + 1 : end]
+
+
 def _by_squeezed(words: Iterable[str]) -> dict[str, list[str]]:
     """Words by their squeezed form."""
     found: dict[str, list[str]] = {}
@@ -151,7 +161,8 @@ def _by_squeezed(words: Iterable[str]) -> dict[str, list[str]]:
 
 
 class _Near:
-    """By a word, and by each form of it with one letter less, the words that it comes from (SymSpell, Garbe 2012).
+    """By a word, and by each form of it with one letter less, the words that it comes from (SymSpell, Garbe 2012). The
+    first letter is never less: what is looked for has the same.
 
     Kept as sorted numbers, each of the hash of a form and the number of its word: a dictionary of two hundred thousand
     forms takes ten times the room. What comes out may be wrong, where two hashes are alike, and has to be compared.
@@ -164,7 +175,7 @@ class _Near:
             sorted(
                 (hash(form) & _HASH) << _NUMBER_BITS | number
                 for number, word in enumerate(words)
-                for form in (word, *_deletions(word))
+                for form in (word, *[word[:place] + word[place + 1 :] for place in range(1, len(word))])
             ),
         )
 
@@ -181,10 +192,6 @@ class _Near:
 _NUMBER_BITS = 24
 _NUMBER = (1 << _NUMBER_BITS) - 1
 _HASH = (1 << 64 - _NUMBER_BITS) - 1
-
-
-def _deletions(word: str) -> Iterator[str]:
-    return (word[:place] + word[place + 1 :] for place in range(len(word)))
 
 
 def is_one_edit(one: str, other: str) -> bool:

@@ -1,14 +1,16 @@
 """The supplied policies, quickly: every process of the appliance reads them when it starts.
 
 As Python keeps its compiled modules beside their sources, what was read of a policy is kept in ``__pycache__`` beside
-its file, under the digest of the file, if that folder may be written. It is as trustworthy as the modules beside it.
+its file, in the same form as those (``marshal``) and under the digest of the file, with what the engine needs of its
+phrases, if that folder may be written. It is as trustworthy as the modules beside it.
 """
 
 from __future__ import annotations
 
 import datetime
 import hashlib
-import json
+import marshal
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
@@ -18,11 +20,13 @@ from typing import Any
 
 from appliance.api import Severity, Surface, load_shipped_yaml, write_atomically
 
+from ..engine.folding import Table
+from ..engine.prepared import Phrases, Prepared, prepared
 from .files import SHIPPED, PolicyFile
 from .model import Matching, Policy, Term
 
 SUPPLIED = Path(__file__).parents[1] / "policies"
-FORM = 4
+FORM = 5
 """Of what is kept; another one is read anew."""
 AROUND = ("near", "unless")
 
@@ -34,18 +38,35 @@ def supplied_policies() -> tuple[Policy, ...]:
 
 
 def _policy(file: Path) -> Policy:
-    digest = f"{FORM} {hashlib.sha256(file.read_bytes()).hexdigest()}"
-    kept = file.parent / "__pycache__" / f"{file.stem}.json"
-    with suppress(OSError, ValueError, LookupError, TypeError):
-        data = json.loads(kept.read_text(encoding="utf-8"))
-        if data["digest"] == digest:
-            return of_json(data["policy"])
+    source = _digest(f"{FORM} ".encode() + file.read_bytes())
+    kept = file.parent / "__pycache__" / f"{file.stem}.{sys.implementation.cache_tag}.policy"
+    with suppress(OSError):
+        content = kept.read_bytes()
+        body = memoryview(content)[2 * len(source) :]
+        if content.startswith(source + _digest(body)):
+            return _unpacked(marshal.loads(body))  # noqa: S302 - as Python reads the modules beside it
     policy = PolicyFile.model_validate(load_shipped_yaml(file), context=SHIPPED).policy()
+    table = Table()
+    ready = [prepared(term.phrases, table) for term in policy.terms]
+    packed = {"policy": as_json(policy), "prepared": [[getattr(one, name) for name in _PREPARED] for one in ready]}
     with suppress(OSError):
         kept.parent.mkdir(exist_ok=True)
-        content = json.dumps({"digest": digest, "policy": as_json(policy)}, ensure_ascii=False)
-        write_atomically(kept, content.encode(), 0o644)
-    return policy
+        written = marshal.dumps(packed)
+        write_atomically(kept, source + _digest(written) + written, 0o644)
+    return _unpacked(packed)
+
+
+_PREPARED = tuple(field.name for field in fields(Prepared))
+
+
+def _digest(content: bytes | memoryview) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+def _unpacked(packed: Mapping[str, Any]) -> Policy:
+    terms = zip(packed["policy"]["terms"], packed["prepared"], strict=True)
+    ready = [{**term, "phrases": Phrases.of(term["phrases"], Prepared(*parts))} for term, parts in terms]
+    return of_json({**packed["policy"], "terms": ready})
 
 
 def as_json(policy: Policy) -> dict[str, Any]:
@@ -56,7 +77,9 @@ def as_json(policy: Policy) -> dict[str, Any]:
     terms = [
         {
             **_fields(term),
-            "surfaces": sorted(term.surfaces),
+            "severity": term.severity.value,
+            "matching": term.matching.value,
+            "surfaces": sorted(surface.value for surface in term.surfaces),
             **{name: around.setdefault(getattr(term, name), len(around)) for name in AROUND},
         }
         for term in policy.terms
@@ -78,7 +101,9 @@ def of_json(data: Mapping[str, Any]) -> Policy:
 
 
 def _term(data: Mapping[str, Any], around: Sequence[tuple[str, ...]]) -> Term:
-    texts = {"phrases": tuple(data["phrases"]), **{name: around[data[name]] for name in AROUND}}
+    phrases = data["phrases"]
+    texts = {name: around[data[name]] for name in AROUND}
+    texts["phrases"] = phrases if isinstance(phrases, Phrases) else tuple(phrases)
     severity, matching = Severity(data["severity"]), Matching(data["matching"])
     surfaces = frozenset(map(Surface, data["surfaces"]))
     return Term(**{**data, **texts, "severity": severity, "matching": matching, "surfaces": surfaces})

@@ -20,8 +20,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from ..engine.compiling import SHORT as FEWEST_LETTERS
 from ..engine.english import LONGEST_WORD, SHORT, TAUGHT, frequencies, is_word
+from ..engine.prepared import SHORT as FEWEST_LETTERS
 from ..library.model import Policy, Term
 from .hidden import Hashes
 from .phrases import EXACT, LOOSE, longer, near_form, near_forms, phrases_of, plain_forms

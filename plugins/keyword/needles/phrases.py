@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 
-from ..engine.compiling import SHORT, UNSPACED
 from ..engine.folding import Table, folded_words
+from ..engine.prepared import SHORT, UNSPACED
 from ..engine.textspeak import canonical
 from ..library.model import Matching, Term
 

@@ -16,7 +16,6 @@ from typing import Any
 from ..engine import (
     addresses,
     alike,
-    compiling,
     disguises,
     engine,
     english,
@@ -24,6 +23,7 @@ from ..engine import (
     judging,
     matches,
     odd,
+    prepared,
     textspeak,
 )  # fmt: skip
 from .surfaces import SURFACES
@@ -88,8 +88,8 @@ def _tables() -> Mapping[str, Any]:
         "fewestOfData": addresses.FEWEST_OF_DATA,
         "fewestNumbers": addresses.FEWEST_NUMBERS,
         # terms
-        "fewestCompared": compiling.SHORT,
-        "unspaced": compiling.UNSPACED.pattern,
+        "fewestCompared": prepared.SHORT,
+        "unspaced": prepared.UNSPACED.pattern,
         "surfaces": [surface.value for surface in SURFACES],
     }
 

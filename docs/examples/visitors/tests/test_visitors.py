@@ -123,9 +123,9 @@ async def test_an_arrival_is_counted_and_told_to_open_pages(running: Running) ->
     async with running.appliance.live.subscribe(lambda: frozenset(Permission)) as watching, asyncio.timeout(10):
         await sign_in(running)
         await sign_in(running, "Bo Chan")
-        topic, data = await watching.messages.get()
-    assert topic == "visitors.arrivals"
-    assert "Ada Byron" in data
+        message = await watching.messages.get()
+    assert message.topic == "visitors.arrivals"
+    assert "Ada Byron" in message.data
     await all_is_heard(running)
     (day,) = await store_of(running).days(7)
     assert day["visits"] == 2

@@ -1,0 +1,100 @@
+"""The supplied policies are kept beside their files in a form that is read at once, and not believed when it is old."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from appliance.api import Surface
+from appliance_plugins.keyword.engine.engine import Engine
+from appliance_plugins.keyword.engine.folding import Table
+from appliance_plugins.keyword.engine.prepared import Phrases, Prepared, pair_hash, prepared
+from appliance_plugins.keyword.library import shipped
+from appliance_plugins.keyword.library.model import Policy
+
+NAME = "sexting"
+
+
+@pytest.fixture(name="folder")
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    shutil.copy(shipped.SUPPLIED / f"{NAME}.yaml", tmp_path)
+    monkeypatch.setattr(shipped, "SUPPLIED", tmp_path)
+    shipped.supplied_policies.cache_clear()
+    yield tmp_path
+    shipped.supplied_policies.cache_clear()
+
+
+def read() -> Policy:
+    shipped.supplied_policies.cache_clear()
+    (policy,) = shipped.supplied_policies()
+    return policy
+
+
+def kept_in(folder: Path) -> Path:
+    (kept,) = (folder / "__pycache__").iterdir()
+    return kept
+
+
+def test_what_is_kept_is_what_was_read(folder: Path) -> None:
+    anew = read()
+    before = kept_in(folder).read_bytes()
+    again = read()
+    assert again == anew
+    assert kept_in(folder).read_bytes() == before
+    for one, other in zip(anew.terms, again.terms, strict=True):
+        assert isinstance(other.phrases, Phrases)
+        assert prepared(other.phrases, Table()) == prepared(tuple(one.phrases), Table())
+
+
+def test_it_is_read_and_not_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    anew = read()
+    monkeypatch.delattr(shipped, "load_shipped_yaml")
+    assert read() == anew
+
+
+def test_another_file_is_read_anew(folder: Path) -> None:
+    file = folder / f"{NAME}.yaml"
+    before = read()
+    file.write_text(file.read_text("utf-8").replace(before.summary.split()[0], "Anew"), "utf-8")
+    assert read().summary == before.summary.replace(before.summary.split()[0], "Anew")
+    assert read().summary != before.summary
+
+
+@pytest.mark.parametrize("damage", ["cut off", "another byte", "empty", "a folder"])
+def test_what_is_damaged_is_not_read(folder: Path, damage: str) -> None:
+    anew = read()
+    kept = kept_in(folder)
+    content = kept.read_bytes()
+    if damage == "a folder":
+        kept.unlink()
+        kept.mkdir()
+    else:
+        changed = content[:-1] + bytes([content[-1] ^ 1])
+        kept.write_bytes({"cut off": content[:-7], "another byte": changed, "empty": b""}[damage])
+    assert read() == anew
+
+
+def test_what_was_prepared_finds_the_same(folder: Path) -> None:
+    plain = read()
+    text = "send nudes pls or i will show every1 ur pics"
+    kept = Engine([read()]).find(text, Surface.TYPED)
+    terms = tuple(replace(term, phrases=tuple(term.phrases)) for term in plain.terms)
+    anew = Engine([replace(plain, terms=terms)]).find(text, Surface.TYPED)
+    assert kept
+    assert [(hit.term.id, hit.start, hit.end, hit.hows) for hit in kept] == [
+        (hit.term.id, hit.start, hit.end, hit.hows) for hit in anew
+    ]
+
+
+def test_what_is_prepared() -> None:
+    phrases = ("Kill Urself", "kill yourself", "kys", "想死", "no-one", "", "end")
+    found = prepared(phrases, Table())
+    assert found.lines == ("kill yourself", "", "kys", "想死", "no one", "", "end")
+    assert set(found.words) == {"kill", "yourself", "no", "one"}  # what is short is only compared exactly
+    assert found.alone == ()
+    assert memoryview(found.pairs).cast("I").tolist() == sorted([pair_hash("kill", "yourself"), pair_hash("no", "one")])
+    assert prepared(Phrases.of(phrases, Prepared((), (), (), b"")), Table()).lines == ()

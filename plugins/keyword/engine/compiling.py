@@ -66,14 +66,14 @@ class Compiled:
         self._made: dict[int, Entry] = {}
         self.vocabulary: set[str] = set()
         self.alone: set[str] = set()
-        spaced, unspaced, pairs = _Phrases(), _Phrases(), array("I")
+        spaced, unspaced, pairs = _Phrases(" "), _Phrases(""), array("I")
         around: dict[tuple[str, ...], Around] = {}
         for policy in policies:
             for term in policy.terms:
                 near, unless = (around.setdefault(one, Around(one)) for one in (term.near, term.unless))
                 self._add(spaced, unspaced, pairs, Sought(policy, term, near, unless))
         for number, line in enumerate(self._canonical([phrase for _, phrase in exclusions.phrases])):
-            spaced.put(f" {line} ", -number - 1)
+            spaced.put(line, -number - 1)
         self._spaced, self._spaced_codes = spaced.automaton()
         self._unspaced, self._unspaced_codes = unspaced.automaton()
         self.pairs = Pairs(pairs)
@@ -95,7 +95,7 @@ class Compiled:
             if is_unspaced(line):
                 unspaced.put(line.replace(" ", ""), number)
             elif line:
-                spaced.put(f" {line} ", number)
+                spaced.put(line, number)
 
     def _canonical(self, phrases: Sequence[str]) -> Iterator[str]:
         return canonical_lines(phrases, self._table)
@@ -111,8 +111,8 @@ class Compiled:
             yield from joined.split()
 
     def may_be_near(self, word: str) -> bool:
-        """Whether a word may be one that has to stand near a phrase, or part of what has to."""
-        return word in self._near or word.startswith(self._beginnings)
+        """Whether a word may be one that has to stand near a phrase, or tell of what has to ("to" does not)."""
+        return len(word) > 2 and (word in self._near or word.startswith(self._beginnings))
 
     def scan(self, words: Sequence[str]) -> Iterator[tuple[Sequence[Entry], int, int]]:
         """Every phrase among canonical words, none of which has a blank: what it stands for, and the numbers of its
@@ -180,9 +180,10 @@ class _Codes:
 
 
 class _Phrases:
-    """Patterns with the codes of what they stand for."""
+    """Patterns with the codes of what they stand for. ``edge``: what a text must have on both sides of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, edge: str) -> None:
+        self._edge = edge
         self._numbers: dict[str, int] = {}
         self._first = array("q")
         self._more: dict[int, list[int]] = {}
@@ -195,7 +196,10 @@ class _Phrases:
             self._more.setdefault(number, []).append(code)
 
     def automaton(self) -> tuple[AhoCorasick, _Codes]:
-        return AhoCorasick(self._numbers, store_patterns=False), _Codes(self._first, self._more)
+        """Made once, when all have been put."""
+        lines, self._numbers = list(self._numbers), {}  # most memory is taken while it is made
+        patterns = (f"{self._edge}{line}{self._edge}" for line in lines)
+        return AhoCorasick(patterns, store_patterns=False), _Codes(self._first, self._more)
 
 
 def _written(around: Iterable[Sequence[str]]) -> set[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from .folding import Table, folded_lines
+from .folding import Table
+from .prepared import BEGINS, neighbour_lines
 from .textspeak import canonical
 
 AROUND = 30
@@ -56,36 +57,19 @@ class _Part(NamedTuple):
 
 
 _Phrase = tuple[_Part, ...]
-_MARK = "0begins0"
-"""Stands for the asterisk while phrases are folded."""
-
-
-class _After:
-    """What goes on after the first word of phrases."""
-
-    def __init__(self, phrases: Sequence[_Phrase]) -> None:
-        plain = [phrase for phrase in phrases if not any(part.is_beginning for part in phrase)]
-        self._texts = frozenset([" ".join([part.word for part in phrase]) for phrase in plain])
-        self._lengths = sorted({len(phrase) for phrase in plain})
-        self._loose = [phrase for phrase in phrases if any(part.is_beginning for part in phrase)]
-
-    def stands(self, words: Sequence[str], at: int) -> bool:
-        """Whether it stands among words from a place on."""
-        return any(" ".join(words[at : at + length]) in self._texts for length in self._lengths) or any(
-            _goes_on(phrase, words, at) for phrase in self._loose
-        )
 
 
 class _Sought(NamedTuple):
-    """Single words, single beginnings, phrases by their first word, and the few that start with a beginning.
+    """Single words, single beginnings, what follows the first word of phrases, and the few with a beginning in them.
 
-    ``longest``: the single words and the longest of each phrase, one of which must be there; ``may_begin``: the same
-    for beginnings.
+    ``lengths``: how many words may follow. ``longest``: the single words and the longest of each phrase, one of which
+    must be there; ``may_begin``: the same for beginnings.
     """
 
     words: frozenset[str]
     beginnings: tuple[str, ...]
-    phrases: Mapping[str, _After]
+    after: Mapping[str, Collection[str]]
+    lengths: Sequence[int]
     loose: Sequence[_Phrase]
     longest: frozenset[str]
     may_begin: tuple[str, ...]
@@ -103,25 +87,31 @@ class Around:
         takes seconds to be made.
         """
         words: set[str] = set()
-        beginnings: set[str] = set()
-        after: dict[str, list[_Phrase]] = {}
+        after: dict[str, set[str]] = {}
         loose: list[_Phrase] = []
-        longest: set[_Part] = set()
-        for phrase in filter(None, _parts_of_all(self._phrases)):
-            first, *rest = phrase
-            longest.add(max(phrase, key=_length))
-            if not rest:
-                (beginnings if first.is_beginning else words).add(first.word)
-            elif first.is_beginning:
-                loose.append(phrase)
-            else:
-                after.setdefault(first.word, []).append(tuple(rest))
+        longest: list[_Part] = []
+        lengths: set[int] = set()
+        for line in neighbour_lines(self._phrases, Table()):
+            if BEGINS in line:
+                parts = _parts(line)
+                longest.append(max(parts, key=_length))
+                loose.append(parts)
+                continue
+            first, _, rest = line.partition(" ")
+            if rest:
+                after.setdefault(first, set()).add(rest)
+                lengths.add(rest.count(" ") + 1)
+                longest.append(_Part(max(line.split(), key=len), is_beginning=False))
+            elif first:
+                words.add(first)
+        beginnings = tuple({parts[0].word for parts in loose if len(parts) == 1})
         return _Sought(
             frozenset(words),
-            tuple(beginnings),
-            {word: _After(rests) for word, rests in after.items()},
-            loose,
-            frozenset(one.word for one in longest if not one.is_beginning),
+            beginnings,
+            after,
+            sorted(lengths),
+            [parts for parts in loose if len(parts) > 1],
+            frozenset(words.union(one.word for one in longest if not one.is_beginning)),
             tuple({one.word for one in longest if one.is_beginning}),
         )
 
@@ -142,12 +132,13 @@ class Around:
         return (
             not sought.words.isdisjoint(words)
             or (bool(sought.beginnings) and any(word.startswith(sought.beginnings) for word in words))
-            or any(sought.phrases[word].stands(words, at) for at, word in enumerate(words, 1) if word in sought.phrases)
             or any(
-                word.startswith(first.word) and _goes_on(rest, words, at)
-                for first, *rest in sought.loose
+                " ".join(words[at : at + length]) in sought.after[word]
                 for at, word in enumerate(words, 1)
+                if word in sought.after
+                for length in sought.lengths
             )
+            or any(_stands(phrase, words, at) for phrase in sought.loose for at in range(len(words)))
         )
 
 
@@ -155,21 +146,17 @@ def _length(part: _Part) -> int:
     return len(part.word)
 
 
-def _goes_on(rest: Sequence[_Part], words: Sequence[str], at: int) -> bool:
-    return len(words) - at >= len(rest) and all(part.fits(words[at + place]) for place, part in enumerate(rest))
+def _stands(phrase: _Phrase, words: Sequence[str], at: int) -> bool:
+    return len(words) - at >= len(phrase) and all(part.fits(words[at + place]) for place, part in enumerate(phrase))
 
 
-def _parts_of_all(phrases: Sequence[str]) -> set[_Phrase]:
-    """Phrases in their parts."""
-    marked = [phrase.replace("*", _MARK) for phrase in phrases]
-    return {
-        tuple(
-            _Part(plain, written.endswith(_MARK))
-            for written in words
-            for plain in canonical(written.removesuffix(_MARK)).split()
-        )
-        for words in folded_lines(marked, Table())
-    }
+def _parts(line: str) -> _Phrase:
+    """A phrase in its parts, at least one of which is a beginning."""
+    return tuple(
+        _Part(plain, written.endswith(BEGINS))
+        for written in line.split()
+        for plain in canonical(written.removesuffix(BEGINS)).split()
+    )
 
 
 def is_lesson(around: Iterable[str]) -> bool:

@@ -7,7 +7,7 @@ no text takes more than its length to look through.
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
@@ -30,6 +30,8 @@ MOST_AMBIGUOUS = 5
 LONGEST_TOKEN = 30
 MOST_LOOKED_AT = 3000
 """Stretches of one text that are looked at: hundreds of times more than people write."""
+MOST_SPACED = 100_000
+"""Characters of such stretches of one text that are taken apart: twenty pages of nothing else."""
 NEAR = 40
 """Letters around a word with digits for letters in which what is only digits counts as letters too."""
 MOST_WILD = 6
@@ -71,7 +73,8 @@ class Disguises:
         self._vocabulary = frozenset(vocabulary)
         self._known = known
         self._splits = splits
-        self._by_shape: dict[int, Mapping[tuple[str, str], Sequence[str]]] = {}
+        self._by_length: dict[int, Sequence[str]] = {}
+        self._by_shape: dict[tuple[int, str, str], Sequence[str]] = {}
 
     def stretches(self, text: str, words: Sequence[str]) -> list[Stretch]:
         """All of them in order, none that lies within another. ``words``: those of the text."""
@@ -89,7 +92,11 @@ class Disguises:
     # Single letters with signs between them
 
     def _spaced(self, text: str) -> Iterator[Stretch]:
+        letters = 0
         for match in islice(_SPACED.finditer(text), MOST_LOOKED_AT):
+            letters += match.end() - match.start()
+            if letters > MOST_SPACED:
+                break
             readings = tuple(dict.fromkeys(self._of_single_letters(match.group())))
             if readings:
                 yield Stretch(match.start(), match.end(), SPACED, readings)
@@ -218,18 +225,16 @@ class Disguises:
         """Words as long as a masked one, with the same letters at their ends as far as those are shown; the commonest
         first."""
         first, last = (letter if letter.isalpha() else "" for letter in (token[0], token[-1]))
-        return self._shapes(len(token)).get((first, last), ())
+        shape = len(token), first, last
+        if shape not in self._by_shape:
+            fitting = [word for word in self._of_length(len(token)) if word.startswith(first) and word.endswith(last)]
+            self._by_shape[shape] = sorted(fitting, key=lambda word: (self._known.get(word, inf), word))
+        return self._by_shape[shape]
 
-    def _shapes(self, length: int) -> Mapping[tuple[str, str], Sequence[str]]:
-        """Words of a length by the letters at their ends, of which either may be hidden. Made when first needed."""
-        if length not in self._by_shape:
-            shapes: dict[tuple[str, str], list[str]] = defaultdict(list)
-            words = [word for word in self._vocabulary if len(word) == length and word.isalpha()]
-            for word in sorted(words, key=lambda word: (self._known.get(word, inf), word)):
-                for first, last in ((word[0], word[-1]), (word[0], ""), ("", word[-1]), ("", "")):
-                    shapes[first, last].append(word)
-            self._by_shape[length] = dict(shapes)
-        return self._by_shape[length]
+    def _of_length(self, length: int) -> Sequence[str]:
+        if length not in self._by_length:
+            self._by_length[length] = [word for word in self._vocabulary if len(word) == length and word.isalpha()]
+        return self._by_length[length]
 
     def _is_compound(self, token: str) -> bool:
         """Whether a hyphen or the like joins words: "well-known" masks nothing."""

@@ -35,7 +35,7 @@ from .folding import Folded, Table
 from .hits import ORDER, Hit, How
 from .judging import InnocentPlaces, counts_among, is_written_well_enough, severity_of
 from .matches import Match, Text
-from .odd import OddWords, Reading
+from .odd import EDIT, OddWords, Reading
 from .prepared import SHORT
 from .textspeak import CANON, CONFUSED, FILLERS, MEANS_YOU_ARE, RIGHT_BEFORE
 
@@ -52,6 +52,10 @@ NEIGHBOURS = 12
 """Words on each side of an odd one that are looked at with it."""
 MOST_TOGETHER = 12
 """Odd words that are looked at together."""
+MOST_PASSED = 6
+"""Disguised fillers that are passed over when it is asked what stands beside a stretch."""
+MOST_READ_TOGETHER = 24
+"""Disguised stretches that are read together."""
 WINDOW = 90
 """Letters on each side of a disguised stretch that are looked at with it."""
 MOST_MET = 20_000
@@ -60,6 +64,8 @@ MOST_TRIED = 5
 MOST_JUDGED = 200
 """Places of one term in one text that are judged: a text that repeats it more often says no more than that."""
 LONGEST_ODD = 60
+LONGEST_CHECKED = 8
+"""Words of a disguised stretch of which it is checked whether they may be part of a phrase at all."""
 SHORT_ON = frozenset({Surface.TYPED, Surface.EMAIL})
 """Where phrases of three letters count: in what is typed."""
 WHOLE_ADDRESSES = frozenset({Surface.ADDRESS, Surface.NAME})
@@ -205,13 +211,14 @@ class Engine:
                 found[number] = telling
         return found
 
-    def _may_be_part(self, read: str, before: Collection[str], after: Collection[str]) -> bool:
-        """Whether words, as they were read, may be part of a phrase that goes on beside them."""
+    def _may_be_part(self, read: str, before: Collection[str], after: Collection[str], *, alone: bool = True) -> bool:
+        """Whether words, as they were read, may be part of a phrase that goes on beside them; or, unless they were
+        guessed twice, say something ``alone``."""
         said = _canonical(read)
         compiled = self._compiled
         pairs = compiled.pairs
         return (
-            any(word in compiled.alone or compiled.may_be_near(word) for word in said)
+            (alone and any(word in compiled.alone or compiled.may_be_near(word) for word in said))
             or any(pair in pairs for pair in pairwise(said))
             or any((word, said[0]) in pairs for word in before)
             or any((said[-1], word) in pairs for word in after)
@@ -246,71 +253,80 @@ class Engine:
     def _telling_stretches(self, folded: Folded, stretches: Sequence[Stretch]) -> list[Stretch]:
         """Stretches with a reading that may be part of a phrase, going by the words beside them: numbers, versions and
         names of files are none."""
+        said = [_Said.of(map(self._meanings, stretch.readings)) for stretch in stretches]
         found: list[Stretch] = []
         for number, stretch in enumerate(stretches):
-            before = self._words_before(folded, stretches, number)
-            after = self._words_after(folded, stretches, number)
+            before = self._beside_stretch(folded, stretches, said, number, -1)
+            after = self._beside_stretch(folded, stretches, said, number, 1)
             telling = tuple(
                 one
                 for one in stretch.readings
                 if (stretch.how == SPACED and len(one) < SHORT)
-                or any(self._may_be_part(meant, before, after) for meant in self._meanings(one))
+                or one.count(" ") >= LONGEST_CHECKED
+                or before is None
+                or after is None
+                or any(self._may_be_part(meant, before, after, alone=how != EDIT) for meant, how in self._meanings(one))
             )
             if telling:
                 found.append(replace(stretch, readings=telling) if len(telling) < len(stretch.readings) else stretch)
         return found
 
-    def _words_before(self, folded: Folded, stretches: Sequence[Stretch], number: int) -> set[str]:
-        """What may stand before a stretch: the last words of what is read there, in all their readings, from the first
-        that is no filler."""
+    def _beside_stretch(
+        self, folded: Folded, stretches: Sequence[Stretch], said: Sequence[_Said], number: int, step: int
+    ) -> set[str] | None:
+        """What may stand before (``step`` -1) or behind (1) a stretch: words in all their readings up to the first that
+        is no filler; ``None`` if that is far away."""
         found: set[str] = set()
-        for other in range(number, -1, -1):
-            start = stretches[other - 1].end if other else 0
-            end = stretches[other].start
-            start = max(start, end - WINDOW)
+        for _ in range(MOST_PASSED):
+            following = number + step
+            is_there = 0 <= following < len(stretches)
+            if step < 0:
+                end = stretches[number].start
+                start = max(stretches[following].end if is_there else 0, end - WINDOW)
+            else:
+                start = stretches[number].end
+                end = min(stretches[following].start if is_there else len(folded.text), start + WINDOW)
             words = [folded.text[first:last] for first, last in folded.places_within(start, end)]
-            if self._goes_beside(reversed(words), found) or not other:
-                break
-            if self._is_said_beside(stretches[other - 1].readings, found):
-                break
-        return found
+            for word in words[::step]:
+                beside = _Said.of([self._meanings(word)])
+                found |= beside.words
+                if not beside.may_be_filler:
+                    return found
+            if not is_there:
+                return found
+            found |= said[following].words
+            if not said[following].may_be_filler:
+                return found
+            number = following
+        return None
 
-    def _words_after(self, folded: Folded, stretches: Sequence[Stretch], number: int) -> set[str]:
-        """The same after it."""
-        found: set[str] = set()
-        for other in range(number, len(stretches)):
-            start = stretches[other].end
-            is_last = other + 1 == len(stretches)
-            end = min(start + WINDOW, len(folded.text) if is_last else stretches[other + 1].start)
-            words = (folded.text[first:last] for first, last in folded.places_within(start, end))
-            if self._goes_beside(words, found) or is_last:
-                break
-            if self._is_said_beside(stretches[other + 1].readings, found):
-                break
-        return found
-
-    def _goes_beside(self, words: Iterable[str], found: set[str]) -> bool:
-        """Add words up to the first that is no filler; whether there was one."""
-        return any(self._is_said_beside((word,), found) for word in words)
-
-    def _is_said_beside(self, readings: Iterable[str], found: set[str]) -> bool:
-        """Add what may be said by one of some readings; whether none of it is fillers alone."""
-        said = [_canonical(meant) for reading in readings for meant in self._meanings(reading)]
-        found.update(word for words in said for word in words)
-        return not any(FILLERS.issuperset(words) for words in said)
-
-    def _meanings(self, read: str) -> Iterator[str]:
-        """What was read, and the same with one of its words as it may be meant."""
-        yield read
+    def _meanings(self, read: str) -> Iterator[tuple[str, str]]:
+        """What was read, and the same with one of its words as it may be meant, and how that was written."""
+        yield read, ""
         words = read.split()
+        if len(words) > LONGEST_CHECKED:
+            return
         for number, readings in (self._readings(words) | _confused(words)).items():
             for reading in readings:
-                yield " ".join([*words[:number], reading.words, *words[number + 1 :]])
+                yield " ".join([*words[:number], reading.words, *words[number + 1 :]]), reading.how
 
 
 def _canonical(read: str) -> list[str]:
     """Words in their plain forms."""
     return " ".join([CANON.get(word, word) for word in read.split()]).split()
+
+
+class _Said(NamedTuple):
+    """What may be said by a word or stretch: ``words`` of all readings, and whether one of those is fillers alone."""
+
+    words: frozenset[str]
+    may_be_filler: bool
+
+    @classmethod
+    def of(cls, readings: Iterable[Iterable[tuple[str, str]]]) -> _Said:
+        """Of everything that may be meant by some readings."""
+        said = [_canonical(meant) for meanings in readings for meant, _ in meanings]
+        return cls(frozenset(word for words in said for word in words), any(map(FILLERS.issuperset, said)))
 
 
 class _View(NamedTuple):
@@ -414,7 +430,7 @@ def _windows(stretches: Sequence[Stretch]) -> Iterator[list[Stretch]]:
     """Stretches that stand so near each other that they are read together."""
     window: list[Stretch] = []
     for stretch in stretches:
-        if window and stretch.start - window[-1].end > WINDOW:
+        if window and (stretch.start - window[-1].end > WINDOW or len(window) == MOST_READ_TOGETHER):
             yield window
             window = []
         window.append(stretch)
@@ -428,7 +444,7 @@ def _read(folded: Folded, window: Sequence[Stretch], readings: Sequence[str]) ->
     assert text.places is not None
     alone: set[int] = set()
     at = max(0, window[0].start - WINDOW)
-    at = folded.text.rfind(" ", 0, at) + 1 if at else 0
+    at = folded.text.rfind(" ", max(0, at - WINDOW), at) + 1 or at  # whole words, where there are any
     for number, stretch in enumerate((*window, None)):
         stop = min(len(folded.text), window[-1].end + WINDOW) if stretch is None else stretch.start
         for start, end in folded.places_within(at, stop):

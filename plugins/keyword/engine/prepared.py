@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,8 @@ from .textspeak import CANON
 
 SHORT = 4
 """Phrases of fewer letters than this are only compared exactly, as whole words of what is typed."""
+BEGINS = "0begins0"
+"""Stands for the asterisk of ``hat*`` while phrases are folded."""
 UNSPACED = re.compile("[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 """A letter of a script that is written without blanks."""
 
@@ -43,6 +46,26 @@ class Phrases(tuple[str, ...]):
         found = cls(phrases)
         found.prepared = prepared
         return found
+
+
+class Neighbours(tuple[str, ...]):
+    """Words and phrases that stand near others, with their canonical words. Nothing else tells them from any others."""
+
+    lines: tuple[str, ...]
+
+    @classmethod
+    def of(cls, phrases: Iterable[str], lines: tuple[str, ...]) -> Neighbours:
+        """Phrases with what was made of them."""
+        found = cls(phrases)
+        found.lines = lines
+        return found
+
+
+def neighbour_lines(phrases: Sequence[str], table: Table) -> tuple[str, ...]:
+    """The canonical words of each phrase, with ``BEGINS`` for an asterisk."""
+    if isinstance(phrases, Neighbours):
+        return phrases.lines
+    return tuple(canonical_lines([phrase.replace("*", BEGINS) for phrase in phrases], table))
 
 
 def prepared(phrases: Sequence[str], table: Table) -> Prepared:
@@ -78,7 +101,7 @@ def _prepare(phrases: Sequence[str], table: Table) -> Prepared:
         if line in known:
             continue
         known.add(line)
-        found = line.split()
+        found = list(map(sys.intern, line.split()))  # one text of each word, also in what is kept
         if not is_unspaced(line) and sum(map(len, found)) >= SHORT:
             words.update(found)
             pairs.update(pair_hash(first, second) for first, second in pairwise(found))

@@ -11,7 +11,7 @@ import datetime
 import hashlib
 import marshal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache
@@ -21,12 +21,12 @@ from typing import Any
 from appliance.api import Severity, Surface, load_shipped_yaml, write_atomically
 
 from ..engine.folding import Table
-from ..engine.prepared import Phrases, Prepared, prepared
+from ..engine.prepared import Neighbours, Phrases, Prepared, neighbour_lines, prepared
 from .files import SHIPPED, PolicyFile
 from .model import Matching, Policy, Term
 
 SUPPLIED = Path(__file__).parents[1] / "policies"
-FORM = 5
+FORM = 7
 """Of what is kept; another one is read anew."""
 AROUND = ("near", "unless")
 
@@ -48,7 +48,12 @@ def _policy(file: Path) -> Policy:
     policy = PolicyFile.model_validate(load_shipped_yaml(file), context=SHIPPED).policy()
     table = Table()
     ready = [prepared(term.phrases, table) for term in policy.terms]
-    packed = {"policy": as_json(policy), "prepared": [[getattr(one, name) for name in _PREPARED] for one in ready]}
+    plain = as_json(policy)
+    packed = {
+        "policy": plain,
+        "prepared": [[getattr(one, name) for name in _PREPARED] for one in ready],
+        "around": [neighbour_lines(phrases, table) for phrases in plain["around"]],
+    }
     with suppress(OSError):
         kept.parent.mkdir(exist_ok=True)
         written = marshal.dumps(packed)
@@ -66,7 +71,8 @@ def _digest(content: bytes | memoryview) -> bytes:
 def _unpacked(packed: Mapping[str, Any]) -> Policy:
     terms = zip(packed["policy"]["terms"], packed["prepared"], strict=True)
     ready = [{**term, "phrases": Phrases.of(term["phrases"], Prepared(*parts))} for term, parts in terms]
-    return of_json({**packed["policy"], "terms": ready})
+    around = [Neighbours.of(*one) for one in zip(packed["policy"]["around"], packed["around"], strict=True)]
+    return of_json({**packed["policy"], "terms": ready, "around": around})
 
 
 def as_json(policy: Policy) -> dict[str, Any]:
@@ -94,16 +100,19 @@ def _fields(one: Policy | Term) -> dict[str, Any]:
 
 def of_json(data: Mapping[str, Any]) -> Policy:
     """What ``as_json`` gave. Raises ``ValueError``, ``LookupError`` or ``TypeError`` for anything else."""
-    around = [tuple(phrases) for phrases in data["around"]]
+    around = list(map(_tuple, data["around"]))
     terms = tuple(_term(term, around) for term in data["terms"])
     plain = {name: value for name, value in data.items() if name != "around"}
     return Policy(**{**plain, "date": datetime.date.fromisoformat(data["date"]), "terms": terms})
 
 
+def _tuple(phrases: Iterable[str]) -> tuple[str, ...]:
+    """Phrases that were prepared stay so."""
+    return phrases if isinstance(phrases, tuple) else tuple(phrases)
+
+
 def _term(data: Mapping[str, Any], around: Sequence[tuple[str, ...]]) -> Term:
-    phrases = data["phrases"]
-    texts = {name: around[data[name]] for name in AROUND}
-    texts["phrases"] = phrases if isinstance(phrases, Phrases) else tuple(phrases)
+    texts = {"phrases": _tuple(data["phrases"]), **{name: around[data[name]] for name in AROUND}}
     severity, matching = Severity(data["severity"]), Matching(data["matching"])
     surfaces = frozenset(map(Surface, data["surfaces"]))
     return Term(**{**data, **texts, "severity": severity, "matching": matching, "surfaces": surfaces})

@@ -191,7 +191,7 @@ TRAPS = {
     "%25": "%25", "http://": "http://a.b/", "a.": "a.", "accents": "e\u0301\u0323", "joined": "greengiant",
     "odd": "grenn gaint ",
     "hit": "green giant ", "near": "martians hate ", "chinese": "我想自杀", "mixed": "g r33n_g!4nt %41 ", "!": "!",
-    "-": "-a", "newlines": "a\n",
+    "-": "-a", "newlines": "a\n", "spaced": "g r e e n  g i a n t ", "leet": "gr33n ", "leet filler": "re4lly ",
 }  # fmt: skip
 
 

@@ -102,7 +102,8 @@ class Match:
     def beside(self, within: int) -> Sequence[str]:
         """All that ``near`` may give, and more: words of other sentences too. Found in a tenth of the time."""
         if within not in self._beside:
-            self._beside[within] = self.words[max(0, self.first - within) : self.last + 1 + within]
+            begin, end = self._reach(within)
+            self._beside[within] = self.words[begin:end]
         return self._beside[within]
 
     def near(self, within: int, length: int) -> Sequence[str]:
@@ -128,14 +129,23 @@ class Match:
         """The words of the view that say what the text is about, whichever sentence they stand in."""
         return self.words[max(0, self.first - AROUND) : self.last + AROUND]
 
+    def _reach(self, within: int) -> tuple[int, int]:
+        """From where up to where so many words beside it stand: words as they were written, of which one may be several
+        here, and without those that were left out."""
+        numbers = self.numbers
+        begin = min(self.first - within, bisect_left(numbers, numbers[self.first] - within))
+        end = max(self.last + 1 + within, bisect_right(numbers, numbers[self.last] + within))
+        return max(0, begin), min(len(self.words), end)
+
     def _around(self, within: int) -> tuple[Sequence[str], Sequence[str]]:
         """The words of the view before and after a phrase, as far as its sentence goes, or the next one goes on about
         it."""
         breaks, numbers = self.text.last_words(), self.numbers
         earlier = bisect_left(breaks, numbers[self.first])
         begin = bisect_right(numbers, breaks[earlier - 1]) if earlier else 0
-        before = max(begin, self.first - within)
-        after = min(len(self.words) - 1, self.last + within)
+        reaches_from, reaches_to = self._reach(within)
+        before = max(begin, reaches_from)
+        after = reaches_to - 1
         for later in range(bisect_left(breaks, numbers[self.last]), len(breaks)):
             last = bisect_right(numbers, breaks[later]) - 1
             if last >= after:

@@ -13,7 +13,6 @@ from appliance.api import ConfigError, Mistake, Surface, section_of
 
 from ..library.files import PolicyFile
 from ..library.model import Matching, Policy, Term, folded
-from .identities import says_who
 
 FEWEST_LETTERS = 4
 """Phrases with fewer are warned of."""
@@ -104,25 +103,12 @@ def check(policy: Policy, entry: Mapping[str, Any], others: Iterable[Mapping[str
     }
     found = {} if entry["surfaces"] else {"surfaces": "Choose where it is looked for."}
     try:
-        read, _ = section_of(json.dumps(around), Path("form"), PolicyFile)
+        section_of(json.dumps(around), Path("form"), PolicyFile)
     except ConfigError as error:
         for mistake in error.mistakes:
             field_name, words = _told(mistake)
             found.setdefault(field_name, words)
-    else:
-        found.update(_identities(read.policy().terms[0]))
     return found
-
-
-def _identities(term: Term) -> dict[str, str]:
-    """What is wrong with phrases that only say who somebody is: a pupil who writes them has done nothing."""
-    alone = next((phrase for phrase in term.phrases if says_who(phrase)), None)
-    if alone is None or term.near:
-        return {}
-    return {
-        "phrases": f"“{alone}”: by itself this says who somebody is, and pupils write it of themselves too. "
-        "Put words beside it on the line, or say below what must stand near it."
-    }
 
 
 def _told(mistake: Mistake) -> tuple[str, str]:

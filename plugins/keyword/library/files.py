@@ -11,6 +11,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from appliance.api import LONGEST_CLIP, Section, Severity, Surface, Wrong, WrongSettings, setting
 
+from .identities import says_who
 from .model import CLIP_SECONDS, FACTS, Matching, Policy, Term, Words, folded, shortest
 from .phrases import WrongPhrase, forms
 
@@ -148,9 +149,9 @@ class PolicyFile(Section):
             for part in ("phrases", "near", "unless"):
                 for place, phrase in enumerate(getattr(term, part)):
                     at = ("terms", number, part, place)
-                    yield from (Wrong(words, at, right) for words, right in self._trouble(phrase, part, term.id, known))
+                    yield from (Wrong(words, at, right) for words, right in self._trouble(phrase, part, term, known))
 
-    def _trouble(self, phrase: str, part: str, term: str, seen: dict[Words, str]) -> Iterator[tuple[str, str]]:
+    def _trouble(self, phrase: str, part: str, term: TermEntry, seen: dict[Words, str]) -> Iterator[tuple[str, str]]:
         """What is wrong with one phrase; notes what it stands for in ``seen``."""
         try:
             written = forms(phrase, self.lists)
@@ -169,7 +170,12 @@ class PolicyFile(Section):
                 yield f"the phrase {form!r} has no words in it", "words"
             elif len(found) > MOST_WORDS:
                 yield f"the phrase {form!r} is too long", f"at most {MOST_WORDS} words"
-            elif seen.setdefault(found, term) != term:
+            elif not term.near and says_who(form):
+                yield (
+                    f"the phrase {form!r} only says who somebody is, and pupils write it of themselves too",
+                    "words beside it, or near with what must stand near it",
+                )
+            elif seen.setdefault(found, term.id) != term.id:
                 yield f"the phrase {form!r} is in the term {seen[found]} already", "each phrase in one term"
 
     def policy(self) -> Policy:

@@ -20,10 +20,10 @@ from appliance.observations import Finding, Observation, Severity, Surface
 from appliance.testing import HELP_SEEKING, Client, Home, Running, free_port, start_in_process
 from appliance_plugins.keyword.bundles.running import Material
 from appliance_plugins.keyword.choices.applying import apply, own_term
-from appliance_plugins.keyword.choices.identities import says_who
 from appliance_plugins.keyword.choices.model import Change, Changed, Decisions, Name, OwnPolicy, OwnTerm
 from appliance_plugins.keyword.choices.store import Wish
 from appliance_plugins.keyword.judge import Judge
+from appliance_plugins.keyword.library.identities import says_who
 from appliance_plugins.keyword.library.model import Matching, Policy, Term
 from appliance_plugins.keyword.library.shipped import supplied_policies
 
@@ -392,7 +392,10 @@ async def test_who_somebody_is_is_no_term(running: Running, deputy: Client) -> N
     }  # fmt: skip
     for do in ("", "preview"):
         refused = await deputy.post("/keyword/policies/local/add", {**term, "do": do})
-        assert (refused.status, "“gay”: by itself this says who somebody is" in refused.text) == (422, True)
+        assert (refused.status, "only says who somebody is, and pupils write it of themselves" in refused.text) == (
+            422,
+            True,
+        )
     kept = await deputy.post("/keyword/policies/local/add", {**term, "near": "disgusting"})
     assert kept.status == 303
     assert await terms(running, "I am gay") == []

@@ -70,10 +70,10 @@ FOLD_VECTORS = """async (texts) => {
     return texts.map((text) =>
         words(text).map((word) => [word.text, points(text, word.start), points(text, word.end)]));
 }"""
-FOLD_ALL = """async () => {
+FOLD_ALL = """async (known) => {
     const { words } = await import('/main.js');
     const others = [];
-    for (let code = 0; code < 0x110000; code++) {
+    for (const code of known) {
         const character = String.fromCodePoint(code);
         const folded = words(character).map((word) => word.text).join(" ");
         if (folded !== character) others.push([code, folded]);
@@ -84,8 +84,9 @@ FOLD_ALL = """async () => {
 
 
 async def test_the_code_of_the_browser_folds_every_character_alike() -> None:
+    codes = list(map(ord, KNOWN))
     async with in_chromium() as chromium:
-        theirs = {chr(code): folded for code, folded in await chromium.page.evaluate(FOLD_ALL)}
+        theirs = {chr(code): folded for code, folded in await chromium.page.evaluate(FOLD_ALL, codes)}
     table = Table()
     for character in KNOWN:
         ours = " ".join(word.text for word in words(character, table))

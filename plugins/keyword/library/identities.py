@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..library.model import folded
+from .model import folded
 
 IDENTITIES = (
     # whom somebody loves, and which gender they are

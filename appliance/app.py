@@ -26,6 +26,7 @@ from appliance.bench.running import Bench
 from appliance.bus import Bus
 from appliance.captures.keeping import Captures
 from appliance.categories import Categories
+from appliance.clock_jumps import ClockJumps
 from appliance.config import Config, Place, check, read_source
 from appliance.containment import Containment, Note
 from appliance.control import Control, Reloader
@@ -96,6 +97,7 @@ class Appliance:
     categories: Categories
     alerts: Alerts
     captures: Captures
+    clock_jumps: ClockJumps
     endpoints: Endpoints
     second_authority: SecondAuthority
     handed_in: HandedIn
@@ -140,7 +142,8 @@ def build(
     categories = categories or Categories.load(config.place.resolve(settings.captures.categories_file))
     alerts = Alerts(records, audit, bus, live, settings.alerts.escalate_minutes, in_school=timetable.in_school)
     kept_for = settings.captures.keep_days
-    captures = Captures(records, audit, vaults, alerts, categories, live, state_dir, timezone, kept_for)
+    jumps = ClockJumps(records)
+    captures = Captures(records, audit, vaults, alerts, categories, live, jumps, state_dir, timezone, kept_for)
     read = {"exempt": exempt, "categories": categories}
     detection = Detection(config, plugins, read, health.refresh_soon)
     monitoring = Monitoring(records, audit, assignments, directory, staff, vaults, timezone)
@@ -179,6 +182,7 @@ def build(
         categories=categories,
         alerts=alerts,
         captures=captures,
+        clock_jumps=jumps,
         endpoints=endpoints,
         second_authority=SecondAuthority(
             state_dir / "trust", records, audit, notices, exempt, settings.web.domain, settings.school.name
@@ -262,7 +266,12 @@ def _add_jobs(appliance: Appliance) -> None:
     settings = appliance.config.settings
     soundness = Soundness(appliance.records, appliance.activity, appliance.audit, settings.storage.state_dir)
     retention = Retention(
-        appliance.records, appliance.activity, appliance.bus, appliance.plugins.data, settings.events.keep_days
+        appliance.records,
+        appliance.activity,
+        appliance.bus,
+        appliance.plugins.data,
+        appliance.clock_jumps,
+        settings.events.keep_days,
     )
     silence = Silence(
         appliance.records,

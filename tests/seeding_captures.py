@@ -19,6 +19,7 @@ from appliance.bus import Bus
 from appliance.captures.keeping import Captures, Seen
 from appliance.categories import Categories
 from appliance.clock import new_id, stamp
+from appliance.clock_jumps import ClockJumps
 from appliance.db import Database
 from appliance.live import Live, Subscriber
 from appliance.observations import Finding, Observation, Severity, Surface
@@ -234,7 +235,16 @@ class CaptureSchool:
         self.categories = Categories.load(SHIPPED)
         self.alerts = Alerts(self.records, self.audit, self.bus, self.live, 15, self.clock, self.clock.monotonic)
         self.captures = Captures(
-            *(self.records, self.audit, self.vaults, self.alerts, self.categories, self.live, self.state_dir),
+            *(
+                self.records,
+                self.audit,
+                self.vaults,
+                self.alerts,
+                self.categories,
+                self.live,
+                ClockJumps(self.records),
+                self.state_dir,
+            ),
             *("Europe/London", 365, self.clock),
         )
 

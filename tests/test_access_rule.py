@@ -39,6 +39,7 @@ from appliance.captures.reading import Filter as CaptureFilter
 from appliance.captures.statuses import Status
 from appliance.categories import Categories
 from appliance.clock import stamp
+from appliance.clock_jumps import ClockJumps
 from appliance.config import TimetableSettings
 from appliance.db import Database, Row
 from appliance.endpoints.enrolment import Enrolment
@@ -733,7 +734,8 @@ async def services(world: World, path: Path) -> School:
     vulnerable = VulnerableList(records, audit, vaults, clock)
     alerts = Alerts(records, audit, bus, Live(), 15, clock)
     state, categories = path.parent / "state", Categories(())
-    captures = Captures(records, audit, vaults, alerts, categories, Live(), state, "Europe/London", 365, clock)
+    jumps = ClockJumps(records)
+    captures = Captures(records, audit, vaults, alerts, categories, Live(), jumps, state, "Europe/London", 365, clock)
     for part in (notices, staff, directory, assignments, monitoring, alerts):
         await part.start()
     keys = Keys("keeper", world.private_key)

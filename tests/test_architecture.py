@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sealing", "child_pipes"),
     (
         "live", "migrate", "containment", "bus", "plugin_finder", "probe", "workers", "probed", "schedule",
-        "registered", "plugin_authors", "plugin_watch", "audit", "belongings", "page_state", "plugins",
+        "registered", "plugin_authors", "plugin_watch", "audit", "belongings", "page_state", "plugins", "clock_jumps",
     ),
     (
         "health", "timetable", "exempt", "trust", "keys_on_disk", "signing", "assignments", "upkeep", "control",
@@ -77,7 +77,7 @@ SQL_HOMES = {
     "people/member_index", "people/vulnerable",
     "monitoring/switching", "monitoring/papers", "monitoring/reviewers", "monitoring/subjects", "monitoring/trials",
     "identity/saving", "identity/restoring",
-    "bench/keeping", "captures/keeping", "captures/reading", "captures/judging", "captures/clock_jumps",
+    "bench/keeping", "captures/keeping", "captures/reading", "captures/judging", "clock_jumps",
     "alerts/alerting", "alerts/presenting", "alerts/silence",
     "endpoints/tokens", "endpoints/enrolment", "endpoints/extension",
     "commands/plugins", "main_process", "testing",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import now, stamp
+from appliance.clock_jumps import ClockJumps
 from appliance.db import Database
 from appliance.hookspecs import Data, State
 from appliance.loading import resource
@@ -40,9 +41,12 @@ def days_ago(days: float) -> str:
     return stamp(now() - timedelta(days=days))
 
 
-def retention(records: Database, activity: Database, keep_days: int | None) -> Retention:
+def retention(
+    records: Database, activity: Database, keep_days: int | None, clock: Callable[[], datetime] = now
+) -> Retention:
     data = Data("visits", "visits", keep_days, "at", "activity")
-    return Retention(records, activity, Bus(records, (), run_plainly), lambda: [("visitors", data)], 30)
+    bus = Bus(records, (), run_plainly)
+    return Retention(records, activity, bus, lambda: [("visitors", data)], ClockJumps(records), 30, clock)
 
 
 async def test_rows_go_when_their_time_is_over(stores: tuple[Database, Database]) -> None:
@@ -73,6 +77,23 @@ async def test_rows_without_an_end_stay(stores: tuple[Database, Database]) -> No
         await tx.execute("INSERT INTO visits VALUES (?, 1)", (days_ago(9999),))
     await retention(records, activity, None).run()
     assert len(await activity.fetch("SELECT n FROM visits")) == 1
+
+
+async def test_a_clock_that_jumps_forward_deletes_nothing(stores: tuple[Database, Database]) -> None:
+    records, activity = stores
+    async with activity.transaction() as tx:
+        await tx.executemany("INSERT INTO visits VALUES (?, ?)", [(days_ago(age), age) for age in (1, 6.9)])
+    moment = now()
+    kept = retention(records, activity, 7, lambda: moment)
+    await kept.run()
+    moment += timedelta(days=400)
+    for _ in range(3):
+        await kept.run()
+        moment += timedelta(hours=20)
+    assert len(await activity.fetch("SELECT n FROM visits")) == 2
+    moment -= timedelta(days=400)  # somebody has seen it
+    await kept.run()
+    assert [row["n"] for row in await activity.fetch("SELECT n FROM visits")] == [1]
 
 
 async def test_sound_stores_are_good(stores: tuple[Database, Database], tmp_path: Path) -> None:

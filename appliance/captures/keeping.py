@@ -20,13 +20,13 @@ from zoneinfo import ZoneInfo
 from appliance.access import viewers
 from appliance.alerts.alerting import Alerts
 from appliance.audit import Audit
-from appliance.captures.clock_jumps import ClockJumps
 from appliance.captures.judging import Judging, may_be_allowed
 from appliance.captures.pictures import Pictures
 from appliance.captures.reading import CONTENT, PICTURE, Reading, who_words
 from appliance.captures.statuses import Status
 from appliance.categories import Categories
 from appliance.clock import new_id, now, parse, stamp
+from appliance.clock_jumps import ClockJumps
 from appliance.db import Database, Row, Transaction
 from appliance.errors import StoreError
 from appliance.hookspecs import Check, Permission, State
@@ -76,6 +76,7 @@ class Captures:
         alerts: Alerts,
         categories: Categories,
         live: Live,
+        jumps: ClockJumps,
         state_dir: Path,
         timezone: str,
         keep_days: int,
@@ -91,7 +92,7 @@ class Captures:
         self._keep_days = keep_days
         self._now = clock
         self._pictures = Pictures(state_dir / "pictures")
-        self._jumps = ClockJumps(records)
+        self._jumps = jumps
         self._missing = 0
         self.reading = Reading(records, audit, vaults, self._pictures, timezone, clock)
         self.judging = Judging(records, audit, vaults, alerts, self.reading, clock)

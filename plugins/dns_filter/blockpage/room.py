@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import time
 
-from appliance.api import Appliance, Daily, Data, HomeCard, Job, Page, Panel, Permission, Task
+from appliance.api import Appliance, Daily, Data, HomeCard, Job, Page, Panel, Permission, Task, now
 
 from ..room import Room
 from ..settings import Settings
@@ -87,5 +87,6 @@ class BlockPage(Room):
         self._appliance.second_authority.ask(None)
 
     async def forget(self) -> None:
-        """Delete what was decided long ago."""
-        await self.desk.forget(self._settings.requests_keep_days)
+        """Delete what was decided long ago, if the clock can be believed."""
+        if await self._appliance.clock_jumps.held_until(now()) is None:
+            await self.desk.forget(self._settings.requests_keep_days)

@@ -1,7 +1,7 @@
-"""Whether the clock can be believed when it says that captures are old.
+"""Whether the clock can be believed when it says that something is old enough to be deleted.
 
-A clock that jumps forward makes everything old at once. So what it says is compared with what it said when old
-captures were looked for last, which happens every hour. If more than a day was skipped, the clock was set or the box
+A clock that jumps forward makes everything old at once. So what it says is compared with what it said when
+somebody asked last, which happens every hour. If more than a day was skipped, the clock was set or the box
 was off, and which of the two cannot be known: nothing is deleted until as much time as was skipped has passed, two
 months at most. That is long enough for somebody to see that the date is wrong; a box that was off for the holidays only
 deletes so much later. A clock that is set back takes nothing for old that it did not take for old before.

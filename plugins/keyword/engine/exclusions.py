@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from appliance.api import Section, read_text, section_of, setting
+from appliance.api import Section, load_shipped_yaml, setting
 
 DATA = Path(__file__).parent / "data" / "exclusions.yaml"
 
@@ -35,7 +35,7 @@ TELLING = 4
 some."""
 
 
-class _File(Section):
+class ExclusionsFile(Section):
     """The supplied exclusions."""
 
     collocations: tuple[str, ...] = setting((), "Phrases in which a word of a policy is innocent.")
@@ -74,6 +74,6 @@ class Exclusions:
 @cache
 def supplied() -> Exclusions:
     """What comes with the appliance. Raises ``ConfigError`` if the file is damaged."""
-    found, _ = section_of(read_text(DATA), DATA, _File)
+    found = ExclusionsFile.model_validate(load_shipped_yaml(DATA))
     all_of_them = Exclusions().adding(Innocent.COLLOCATION, found.collocations).adding(Innocent.HELP, found.help)
     return all_of_them.adding(Innocent.TITLE, found.titles).adding_sites(found.sites)

@@ -12,7 +12,7 @@ from appliance.config import section_of
 from appliance.errors import ApplianceError
 from appliance.observations import Finding, Observation, Severity, Surface
 from appliance.yamlfile import ConfigError, read_text
-from appliance_plugins.keyword.engine.exclusions import supplied
+from appliance_plugins.keyword.engine.exclusions import DATA, ExclusionsFile, supplied
 from appliance_plugins.keyword.judge import Judge
 from appliance_plugins.keyword.library.files import PolicyFile
 from appliance_plugins.keyword.library.model import FACTS, folded
@@ -84,6 +84,12 @@ def test_a_supplied_file_stands_up_to_every_check(file: Path) -> None:
     """They are read without checks when the appliance starts, so here they are checked as the school's own are."""
     policy, _ = section_of(read_text(file), file, PolicyFile)
     assert policy.policy() == BY_NAME[file.stem]
+
+
+def test_the_supplied_exclusions_stand_up_to_every_check() -> None:
+    exclusions, _ = section_of(read_text(DATA), DATA, ExclusionsFile)
+    assert exclusions.help
+    assert len(supplied().phrases) == sum(map(len, (exclusions.collocations, exclusions.help, exclusions.titles)))
 
 
 @pytest.mark.parametrize("name", THIRTEEN)

@@ -30,10 +30,12 @@ THREE = 2_000_000
 
 def frequencies() -> dict[str, int]:
     """By English word, without apostrophes, how often it was seen; the commonest first."""
-    text = (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_text("utf-8-sig")
-    parts = text.replace("'", "").split()
-    rarest_first = dict(zip(parts[-2::-2], map(int, parts[::-2]), strict=True))  # of the same word, the last one counts
-    return dict(reversed(rarest_first.items()))
+    found: dict[str, int] = {}
+    with (files("symspellpy") / "frequency_dictionary_en_82_765.txt").open(encoding="utf-8-sig") as file:
+        for line in file:  # all of them at once take ten megabytes
+            word, _, count = line.partition(" ")
+            found.setdefault(word.replace("'", ""), int(count))
+    return found
 
 
 class English:

@@ -170,14 +170,13 @@ class _Near:
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = words
-        self._numbers = array(
-            "Q",
-            sorted(
-                (hash(form) & _HASH) << _NUMBER_BITS | number
-                for number, word in enumerate(words)
-                for form in (word, *[word[:place] + word[place + 1 :] for place in range(1, len(word))])
-            ),
-        )
+        numbers = [
+            (hash(form) & _HASH) << _NUMBER_BITS | number
+            for number, word in enumerate(words)
+            for form in (word, *[word[:place] + word[place + 1 :] for place in range(1, len(word))])
+        ]
+        numbers.sort()
+        self._numbers = array("Q", numbers)
 
     def of(self, form: str) -> Iterator[str]:
         """The words that a form may come from."""

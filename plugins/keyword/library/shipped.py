@@ -26,7 +26,7 @@ from .files import SHIPPED, PolicyFile
 from .model import Matching, Policy, Term
 
 SUPPLIED = Path(__file__).parents[1] / "policies"
-FORM = 7
+FORM = 8
 """Of what is kept; another one is read anew."""
 AROUND = ("near", "unless")
 
@@ -90,7 +90,8 @@ def as_json(policy: Policy) -> dict[str, Any]:
         }
         for term in policy.terms
     ]
-    return {**_fields(policy), "date": policy.date.isoformat(), "terms": terms, "around": list(around)}
+    told = [tuple(map(sys.intern, phrases)) for phrases in around]  # many have the same words: each is kept once
+    return {**_fields(policy), "date": policy.date.isoformat(), "terms": terms, "around": told}
 
 
 def _fields(one: Policy | Term) -> dict[str, Any]:

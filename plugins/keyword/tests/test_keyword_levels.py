@@ -301,6 +301,15 @@ async def test_nothing_for_everybody_is_what_the_lead_decides(running: Running, 
     assert level(running) == "all"
     assert (await deputy.post("/keyword/levels", {**nothing, "group": "networks:lab"})).status == 303
     assert (level(running), level(running, address="10.7.1.4")) == ("all", "off")
+    directory = running.appliance.directory
+    pupils = [await directory.add(lead.actor, Details("pupil", f"Pupil {number}")) for number in range(12)]
+    groups = [await directory.groups.make(lead.actor, "list", name) for name in ("Most", "Some")]
+    for group, members in zip(groups, (pupils, pupils[:3]), strict=True):
+        await directory.groups.add_people(lead.actor, group, members)
+    for path, fields in (("/keyword/levels", nothing), ("/keyword/times", hours)):
+        tried = [(await deputy.post(path, {**fields, "group": f"group:{group}"})).status for group in groups]
+        assert tried == [422, 303], path
+    assert (await undo_hours(running, deputy)).status == 303
     assert (await deputy.post("/keyword/levels", FORM)).status == 303
     assert level(running) == "severe"
     assert (await undo_for_all(running, deputy)).status == 303  # her own

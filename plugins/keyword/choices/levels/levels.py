@@ -17,6 +17,8 @@ from .store import Store
 
 KIND = "keyword:"
 """What levels of a policy are called among everything that can be set for somebody: this and the policy's name."""
+FEWEST_OF_MOST = 10
+"""Pupils of a group that may be most of a school; in a smaller directory hardly anybody is known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ class Levels:
     ) -> None:
         """Set the level of a policy for a group, a device or a person. The record does not say why for a person."""
         self._check_policy(policy)
-        self._check(actor, policy, level, reason, everybody=False)
+        self._check(actor, policy, level, reason, everybody=self._holds_most(target.kind, target.id))
         async with self._appliance.records.transaction() as tx:
             await self._assignments.assign_within(tx, actor.name, KIND + policy, target, level, reason, until)
             tx.after_commit.append(self._changed)
@@ -168,7 +170,7 @@ class Levels:
         """Set a level for certain hours."""
         if timed.policy:
             self._check_policy(timed.policy)
-        everybody = timed.target_kind == FOR_ALL
+        everybody = timed.target_kind == FOR_ALL or self._holds_most(timed.target_kind, timed.target)
         self._check(actor, timed.policy, timed.level, timed.reason, everybody=everybody)
         if timed.until is not None and timed.until <= stamp(now()):
             raise Refused("The last day lies in the past.", "Choose a later one or leave it empty.")
@@ -213,6 +215,15 @@ class Levels:
         if policy not in self._policies():
             raise Refused("There is no such policy any more.", "Load the page again.")
 
+    def _holds_most(self, kind: str, target: str) -> bool:
+        """Whether a group holds at least half of the pupils: what is set for it is set for everybody."""
+        if kind != TargetKind.GROUP:
+            return False
+        directory = self._appliance.directory
+        pupils = [person for person, what in directory.kinds_of_people().items() if what == "pupil"]
+        inside = sum(target in directory.groups_of_person(person) for person in pupils)
+        return inside >= FEWEST_OF_MOST and inside * 2 >= len(pupils)
+
     def _check(self, actor: Actor, policy: str, level: str, reason: str, *, everybody: bool) -> None:
         """As with a single term: only the lead switches off for everybody, and what is about suicide for anybody."""
         require(actor, EDIT)
@@ -228,8 +239,8 @@ class Levels:
             )
         if everybody:
             raise Refused(
-                "Only the safeguarding lead can choose “Nothing” for everybody.",
-                "Choose “Severe only” or a group, or ask the lead.",
+                "Only the safeguarding lead can choose “Nothing” for everybody, or for half of the pupils and more.",
+                "Choose “Severe only” or a smaller group, or ask the lead.",
             )
 
 

@@ -266,13 +266,9 @@ def _add_jobs(appliance: Appliance) -> None:
     settings = appliance.config.settings
     soundness = Soundness(appliance.records, appliance.activity, appliance.audit, settings.storage.state_dir)
     retention = Retention(
-        appliance.records,
-        appliance.activity,
-        appliance.bus,
-        appliance.plugins.data,
-        appliance.clock_jumps,
-        settings.events.keep_days,
+        appliance.records, appliance.activity, appliance.bus, appliance.plugins.data, settings.events.keep_days
     )
+    guarded = appliance.clock_jumps.guarded
     silence = Silence(
         appliance.records,
         appliance.alerts,
@@ -285,16 +281,16 @@ def _add_jobs(appliance: Appliance) -> None:
         is_monitored=lambda person, device: appliance.monitoring.is_monitored(person, device).on,
     )
     for job in (
-        Job("retention", Daily(time(3, 30)), retention.run, limit=timedelta(hours=1)),
+        Job("retention", Daily(time(3, 30)), guarded(retention.run), limit=timedelta(hours=1)),
         Job("integrity check", Daily(time(4, 0)), soundness.run, limit=timedelta(hours=1)),
         Job("assignments that end", Every(timedelta(minutes=1)), appliance.assignments.end_what_is_over),
         Job("who is monitored", Every(timedelta(minutes=1)), appliance.monitoring.refresh),
         Job("settings that end", Every(timedelta(minutes=1)), appliance.control.end_what_is_over),
         Job("idle browsers", Every(timedelta(seconds=15)), appliance.staff.sessions.lock_idle),
         Job("leavers", Every(timedelta(minutes=5)), appliance.staff.end_leavers),
-        Job("old notices", Daily(time(3, 45)), appliance.notices.forget),
+        Job("old notices", Daily(time(3, 45)), guarded(appliance.notices.forget)),
         Job("old imports", Every(timedelta(minutes=10)), appliance.directory.imports.forget_old),
-        Job("old looks", Daily(time(3, 50)), appliance.looks.forget),
+        Job("old looks", Daily(time(3, 50)), guarded(appliance.looks.forget)),
         Job("alerts that nobody took", Every(timedelta(seconds=10)), appliance.alerts.escalate),
         Job("numbers of alerts", Every(timedelta(minutes=1)), appliance.alerts.refresh),
         Job("silence", Every(timedelta(minutes=1)), silence.look),

@@ -9,9 +9,10 @@ deletes so much later. A clock that is set back takes nothing for old that it di
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from appliance.clock import parse, stamp
+from appliance.clock import now, parse, stamp
 from appliance.db import Database
 
 SKIPPED_LEAST = timedelta(days=1)
@@ -19,7 +20,7 @@ HELD_LONGEST = timedelta(days=60)
 
 
 class ClockJumps:
-    """``held_until`` is asked each time before something is deleted."""
+    """``held_until`` is asked each time before something is deleted; ``guarded`` asks for a job that only deletes."""
 
     def __init__(self, records: Database) -> None:
         self._records = records
@@ -40,6 +41,17 @@ class ClockJumps:
                 (stamp(moment), stamp(held) if held is not None else None),
             )
         return held
+
+    def guarded(
+        self, forget: Callable[[], Awaitable[None]], clock: Callable[[], datetime] = now
+    ) -> Callable[[], Awaitable[None]]:
+        """A job that deletes what is old, and does nothing while the clock is not believed."""
+
+        async def forget_if_believed() -> None:
+            if await self.held_until(clock()) is None:
+                await forget()
+
+        return forget_if_believed
 
     async def held(self, moment: datetime) -> datetime | None:
         """The same without taking note."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import now, stamp
-from appliance.clock_jumps import ClockJumps
 from appliance.db import Database
 from appliance.errors import StoreError
 from appliance.hookspecs import Check, Data, State
@@ -30,24 +29,15 @@ class Retention:
         activity: Database,
         bus: Bus,
         data: Callable[[], Sequence[tuple[str, Data]]],
-        jumps: ClockJumps,
         events_days: int,
-        clock: Callable[[], datetime] = now,
     ) -> None:
-        self._jumps = jumps
-        self._now = clock
         self._stores = {"records": records, "activity": activity}
         self._bus = bus
         self._data = data
         self._events_days = events_days
 
     async def run(self) -> None:
-        """Delete what every plugin declared as over, and events that nobody waits for.
-
-        Nothing while the clock cannot be believed.
-        """
-        if await self._jumps.held_until(self._now()) is not None:
-            return
+        """Delete what every plugin declared as over, and events that nobody waits for."""
         failed: StoreError | sqlite3.Error | None = None
         for _, data in self._data():
             if data.keep_days is None or data.time_column is None:
@@ -57,12 +47,12 @@ class Retention:
             except (StoreError, sqlite3.Error) as error:  # one table must not keep the others for ever
                 failed = error
         async with self._stores["records"].transaction() as tx:
-            await self._bus.forget(tx, self._days_ago(self._events_days))
+            await self._bus.forget(tx, _days_ago(self._events_days))
         if failed is not None:
             raise failed
 
     async def _expire(self, store: str, table: str, column: str, days: int) -> None:
-        database, end = self._stores[store], self._days_ago(days)
+        database, end = self._stores[store], _days_ago(days)
         while True:
             # The names come from the plugin's code and were checked against the store's own list of tables.
             row = await database.fetch_one(
@@ -76,9 +66,6 @@ class Retention:
                 await tx.execute(f'DELETE FROM "{table}" WHERE "{column}" {condition} ?', (cut,))  # noqa: S608
             if row is None:
                 return
-
-    def _days_ago(self, days: int) -> str:
-        return stamp(self._now() - timedelta(days=days))
 
 
 class Soundness:
@@ -127,3 +114,7 @@ class Soundness:
         if free < LOW_DISK_BYTES:
             return Check("Room on the disk", State.WARNING, words, "Free some room.")
         return Check("Room on the disk", State.GOOD, words)
+
+
+def _days_ago(days: int) -> str:
+    return stamp(now() - timedelta(days=days))

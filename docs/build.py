@@ -167,6 +167,7 @@ def _summary(name: str) -> str:
     said = {
         "hook": "Decorator that marks a method of a plugin as the answer to the hook of the same name.",
         "CLAIMS": "How it is known who is on a device -> the words for it.",
+        "HIDDEN_CATEGORIES": "Categories whose words are shown to nobody: of made-up sentences only numbers are told.",
         "LONGEST_CLIP": "The most seconds that a clip of the screen may have.",
         "LONGEST_SENTENCE": "The most characters that a sentence of a finding may have.",
         "SURFACES_BY_NAME": "What people type -> the surface: its own name, and `url`, `app` and `dns`.",

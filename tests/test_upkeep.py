@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from appliance.db import Database
 from appliance.hookspecs import Data, State
 from appliance.loading import resource
 from appliance.migrate import CORE, migrate
+from appliance.testing import Home, Running
 from appliance.upkeep import CHUNK, Retention, Soundness
 
 
@@ -41,12 +42,9 @@ def days_ago(days: float) -> str:
     return stamp(now() - timedelta(days=days))
 
 
-def retention(
-    records: Database, activity: Database, keep_days: int | None, clock: Callable[[], datetime] = now
-) -> Retention:
+def retention(records: Database, activity: Database, keep_days: int | None) -> Retention:
     data = Data("visits", "visits", keep_days, "at", "activity")
-    bus = Bus(records, (), run_plainly)
-    return Retention(records, activity, bus, lambda: [("visitors", data)], ClockJumps(records), 30, clock)
+    return Retention(records, activity, Bus(records, (), run_plainly), lambda: [("visitors", data)], 30)
 
 
 async def test_rows_go_when_their_time_is_over(stores: tuple[Database, Database]) -> None:
@@ -82,17 +80,18 @@ async def test_rows_without_an_end_stay(stores: tuple[Database, Database]) -> No
 async def test_a_clock_that_jumps_forward_deletes_nothing(stores: tuple[Database, Database]) -> None:
     records, activity = stores
     async with activity.transaction() as tx:
-        await tx.executemany("INSERT INTO visits VALUES (?, ?)", [(days_ago(age), age) for age in (1, 6.9)])
+        await tx.executemany("INSERT INTO visits VALUES (?, ?)", [(days_ago(age), age) for age in (1, 8)])
     moment = now()
-    kept = retention(records, activity, 7, lambda: moment)
-    await kept.run()
+    jumps = ClockJumps(records)
+    assert await jumps.held_until(moment) is None
+    forget = jumps.guarded(retention(records, activity, 7).run, lambda: moment)
     moment += timedelta(days=400)
     for _ in range(3):
-        await kept.run()
+        await forget()
         moment += timedelta(hours=20)
     assert len(await activity.fetch("SELECT n FROM visits")) == 2
     moment -= timedelta(days=400)  # somebody has seen it
-    await kept.run()
+    await forget()
     assert [row["n"] for row in await activity.fetch("SELECT n FROM visits")] == [1]
 
 
@@ -118,3 +117,32 @@ async def test_a_tampered_audit_is_shown_as_broken(stores: tuple[Database, Datab
     [broken] = [check for check in await soundness.checks() if check.state is State.BROKEN]
     assert "Row 1 was changed" in broken.words
     assert "backups" in broken.todo
+
+
+async def test_no_job_deletes_notices_or_looks_while_the_clock_is_not_believed(
+    appliance_home: Home, start_appliance: Callable[[Home], Awaitable[Running]]
+) -> None:
+    running = await start_appliance(appliance_home)
+    appliance, me, old = running.appliance, running.actor.account, days_ago(2000)
+    jobs = [entry.job for (owner, _), entry in appliance.schedule._entries.items() if owner == CORE]
+    deleting = [job.run for job in jobs if job.name in ("old notices", "old looks", "retention")]
+    assert len(deleting) == 3
+
+    async def kept() -> int:
+        both = "SELECT 1 FROM notices WHERE id = 'old' UNION ALL SELECT 1 FROM unusual_looks"
+        return len(await appliance.records.fetch(both))
+
+    async def clock_was_last_seen(at: str) -> None:
+        async with appliance.records.transaction() as tx:
+            await tx.execute("REPLACE INTO capture_clock VALUES (1, ?, NULL)", (at,))
+
+    async with appliance.records.transaction() as tx:
+        await tx.execute("INSERT INTO notices VALUES ('old', ?, 'test', 'Words', '/', ?, NULL)", (me, old))
+        await tx.execute(
+            "INSERT INTO unusual_looks VALUES (?, ?, 'rule', 'person', ?, 'Words', 0)", (me, old[:10], old)
+        )
+    for seen, left in ((days_ago(400), 2), (days_ago(0), 0)):
+        await clock_was_last_seen(seen)
+        for run in deleting:
+            await run()
+        assert await kept() == left

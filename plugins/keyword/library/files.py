@@ -173,7 +173,7 @@ class PolicyFile(Section):
             elif not term.near and says_who(form):
                 yield (
                     f"the phrase {form!r} only says who somebody is, and pupils write it of themselves too",
-                    "words beside it, or near with what must stand near it",
+                    "words beside it on the line, or what must stand near it",
                 )
             elif seen.setdefault(found, term.id) != term.id:
                 yield f"the phrase {form!r} is in the term {seen[found]} already", "each phrase in one term"

@@ -124,8 +124,8 @@ def _told(mistake: Mistake) -> tuple[str, str]:
         return name, "Write a number of seconds, 0 to 120, or leave it empty."
     if "does not say why" in mistake.message:
         return "pages_because", "Say why it is also looked for in what is read: most of that somebody else has written."
-    words = f"{mistake.message[:1].upper()}{mistake.message[1:]}"
-    return name if name in _FIELDS else "form", f"{words}: {mistake.expected}." if mistake.expected else f"{words}."
+    todo = f" Write {mistake.expected}." if mistake.expected else ""
+    return name if name in _FIELDS else "form", f"{mistake.message[:1].upper()}{mistake.message[1:]}.{todo}"
 
 
 def _lines(text: str) -> list[str]:

@@ -8,8 +8,9 @@ address and elsewhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 MOST_ROUNDS = 3
 """How often an escape may be escaped itself."""
@@ -19,21 +20,24 @@ FEWEST_NUMBERS = 3
 FEWEST_OF_DATA = 25
 """Letters without a blank from which on a token may be data."""
 
-_ADDRESS = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,15}://|\bwww\.|\bdata:)[^\s<>\"]+", re.IGNORECASE)
+_MARK = re.compile(r"[:wWdD](?:(?<=:)//|(?<=\b[wW])[wW]{2}\.|(?<=\b[dD])[aA][tT][aA]:)(?=[^\s<>\"])")
+_SCHEME = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://\Z", re.IGNORECASE)
+LONGEST_SCHEME = 16
+_WRITTEN_ON = re.compile(r"[^\s<>\"]+")
 _DATA = re.compile(r"data:[a-z]+/[a-z0-9.+-]+[;,]", re.IGNORECASE)
 _ESCAPED = re.compile(r"(?<![^\s<>\"])[^\s<>\"%]*%[0-9A-Fa-f]{2}[^\s<>\"]*")
-_DIGIT = re.compile("[0-9]")
 _NUMBER = re.compile("[0-9]+")
-_BLOB = re.compile(rf"[^\s]{{{FEWEST_OF_DATA},}}")
+_NUMBERS = re.compile(r"[0-9][^\s0-9]++[0-9]++[^\s0-9]++[0-9]")
+_UNBROKEN = re.compile(r"\S+")
 _ID_IN_ADDRESS = re.compile(r"[A-Za-z0-9_-]{8,}")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
+_DOT = re.compile(r"\.[a-z]", re.IGNORECASE)
+_LABELS = re.compile(r"[\w.-]+")
 _HOST = re.compile(
-    r"(?:\b[a-z][a-z0-9+.-]{1,15}://)?(?<![\w.@-])((?:[\w-]{1,63}\.){1,6}[a-z]{2,24})\b(?![\w@-])"
-    r"(?:[:/?#][^\s<>\"]*)?",
-    re.IGNORECASE,
+    r"(?<![\w.@-])((?:[\w-]{1,63}\.){1,6}[a-z]{2,24})\b(?![\w@-])(?:[:/?#][^\s<>\"]*)?", re.IGNORECASE
 )
-_DOTTED = re.compile(r"\w\.[a-z]", re.IGNORECASE)
 
 MOST_ADDRESSES = 10_000
 """Of one text; further ones are read as they are written."""
@@ -54,22 +58,70 @@ def cut(text: str, *, whole: bool, helping: Container[str] = ()) -> tuple[str, l
 
     ``helping``: sites where people look for help. No address on one of them, or below it, is read at all.
     """
-    if helping and _DOTTED.search(text):
-        text = _HOST.sub(lambda found: _blank(found) if _is_below(found[1], helping) else found[0], text)
+    if helping:
+        text = _blanked(text, _below(text, helping))
     if whole:
         return "", [_address(text, 0)]
     found: list[Address] = []
     if "://" in text or "www." in text.lower() or "data:" in text:
-        text = _cut(text, _ADDRESS, found)
-    if "%" in text and _ESCAPES.search(text):
-        text = _cut(text, _ESCAPED, found)
-    if _DIGIT.search(text) and max(map(len, text.split()), default=0) >= FEWEST_OF_DATA:
-        text = _BLOB.sub(lambda blob: " " * len(blob.group()) if _is_data(blob.group()) else blob.group(), text)
+        text = _cut(text, _addresses(text), found)
+    if _ESCAPE.search(text):
+        text = _cut(text, (match.span() for match in _ESCAPED.finditer(text)), found)
+    if _NUMBERS.search(text):
+        text = _blanked(text, _data(text))
     return text, found
 
 
-def _blank(found: re.Match[str]) -> str:
-    return " " * len(found[0])
+def _blanked(text: str, places: Iterable[tuple[int, int]]) -> str:
+    """A text with blanks at some places, which are in order."""
+    pieces: list[str] = []
+    reached = 0
+    for start, end in places:
+        pieces += text[reached:start], " " * (end - start)
+        reached = end
+    return "".join([*pieces, text[reached:]]) if pieces else text
+
+
+def _below(text: str, sites: Container[str]) -> Iterator[tuple[int, int]]:
+    """Where addresses stand whose host is one of some sites or below one, with a scheme or without.
+
+    What has a dot before a letter is looked at, and nothing else: most texts have few of those.
+    """
+    reached = 0
+    for dot in _DOT.finditer(text):
+        if dot.start() < reached:
+            continue
+        start = dot.start()
+        while start > reached and (text[start - 1].isalnum() or text[start - 1] in "_-."):
+            start -= 1
+        host = _HOST.match(text, start)
+        if host is None:
+            labels = _LABELS.match(text, dot.start())
+            reached = labels.end() if labels else dot.end()
+            continue
+        if _is_below(host[1], sites):
+            scheme = _SCHEME.search(text, max(reached, start - LONGEST_SCHEME - len("://")), start)
+            yield (scheme or host).start(), host.end()
+        reached = host.end()
+
+
+def _addresses(text: str) -> Iterator[tuple[int, int]]:
+    """Where addresses stand."""
+    reached = 0
+    for mark in _MARK.finditer(text):
+        start = mark.start()
+        if start < reached:
+            continue
+        if text[start] == ":":
+            end = start + len("://")
+            scheme = _SCHEME.search(text, max(reached, start - LONGEST_SCHEME), end)
+            if scheme is None:
+                continue
+            start = scheme.start()
+        written = _WRITTEN_ON.match(text, start)
+        assert written is not None
+        reached = written.end()
+        yield start, reached
 
 
 def _is_below(host: str, sites: Container[str]) -> bool:
@@ -78,15 +130,11 @@ def _is_below(host: str, sites: Container[str]) -> bool:
     return any(".".join(labels[place:]) in sites for place in range(len(labels) - 1))
 
 
-def _cut(text: str, pattern: re.Pattern[str], found: list[Address]) -> str:
-    def taken(match: re.Match[str]) -> str:
-        if len(found) >= MOST_ADDRESSES:
-            return match.group()
-        if not _DATA.match(match.group()):
-            found.append(_address(match.group(), match.start()))
-        return " " * len(match.group())
-
-    return pattern.sub(taken, text)
+def _cut(text: str, places: Iterable[tuple[int, int]], found: list[Address]) -> str:
+    """A text without what stands at some places, each of which is an address or data."""
+    taken = list(islice(places, MOST_ADDRESSES - len(found)))
+    found += [_address(text[start:end], start) for start, end in taken if not _DATA.match(text, start, end)]
+    return _blanked(text, taken)
 
 
 def _address(written: str, offset: int) -> Address:
@@ -131,6 +179,22 @@ def _decoded(text: str, starts: list[int], ends: list[int]) -> tuple[str, list[i
             place += width
         at = match.end()
     return "".join(letters), begin, end
+
+
+def _data(text: str) -> Iterator[tuple[int, int]]:
+    """Where encoded data and tokens stand."""
+    reached = 0
+    for numbers in _NUMBERS.finditer(text):
+        start = numbers.start()
+        if start < reached:
+            continue
+        while start > reached and not text[start - 1].isspace():
+            start -= 1
+        run = _UNBROKEN.match(text, start)
+        assert run is not None
+        reached = run.end()
+        if reached - start >= FEWEST_OF_DATA and _is_data(run.group()):
+            yield start, reached
 
 
 def _is_data(token: str) -> bool:

@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ahocorasick_rs import AhoCorasick
 
@@ -72,11 +73,14 @@ class Compiled:
             for term in policy.terms:
                 near, unless = (around.setdefault(one, Around(one)) for one in (term.near, term.unless))
                 self._add(spaced, unspaced, pairs, Sought(policy, term, near, unless))
+        innocent_pairs: set[int] = set()
         for number, line in enumerate(self._canonical([phrase for _, phrase in exclusions.phrases])):
             spaced.put(line, -number - 1)
+            innocent_pairs.update(pair_hash(first, second) for first, second in pairwise(line.split()))
         self._spaced, self._spaced_codes = spaced.automaton()
         self._unspaced, self._unspaced_codes = unspaced.automaton()
         self.pairs = Pairs(pairs)
+        self._innocent_pairs = Pairs(innocent_pairs)
         beside = _written({term.near for policy in policies for term in policy.terms})
         self._near = set(self._whole_words(beside))
         self._beginnings = tuple({word[:-1].lower() for word in beside if word.endswith("*")})
@@ -109,6 +113,11 @@ class Compiled:
         whole = [word for word in written if not word.endswith("*") or len(word) > SHORT]
         for joined in self._canonical(whole):
             yield from joined.split()
+
+    def may_follow(self, first: str, second: str) -> bool:
+        """Whether two words may follow each other in a phrase that is looked for, also in one that is innocent."""
+        hashed = pair_hash(first, second)
+        return self.pairs.has(hashed) or self._innocent_pairs.has(hashed)
 
     def may_be_near(self, word: str) -> bool:
         """Whether a word may be one that has to stand near a phrase, or tell of what has to ("to" does not)."""
@@ -157,7 +166,10 @@ class Pairs:
         self._hashes = array("I", sorted(set(hashes)))
 
     def __contains__(self, pair: object) -> bool:
-        hashed = pair_hash(*pair) if isinstance(pair, tuple) else -1
+        return isinstance(pair, tuple) and self.has(pair_hash(*pair))
+
+    def has(self, hashed: int) -> bool:
+        """Whether two words with this hash follow each other."""
         place = bisect_left(self._hashes, hashed)
         return place < len(self._hashes) and self._hashes[place] == hashed
 

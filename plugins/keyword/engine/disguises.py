@@ -34,6 +34,8 @@ MOST_SPACED = 100_000
 """Characters of such stretches of one text that are taken apart: twenty pages of nothing else."""
 NEAR = 40
 """Letters around a word with digits for letters in which what is only digits counts as letters too."""
+MOST_MET = 20_000
+"""Tokens, by their hash alone, of which is remembered what may be meant by them."""
 MOST_WILD = 6
 """Readings of one word."""
 
@@ -45,8 +47,9 @@ _SPACED = re.compile(rf"(?<![^\W_])(?<![@$|€£]){_ONE}(?:(?>{_BETWEEN}{_ONE}(?
 _SINGLES = re.compile(r" \S \S \S ")
 _SIGNED = re.compile(r"[@$€|!]\W{1,3}[^\W_]\W")
 _SIGN_BEFORE = re.compile(r"[-.0-9@$!+|(€£*#%^~?_=][a-z]")
-_SIGN_AFTER = re.compile(r"[0-9@$+|€£*#%^~!]{1,4}(?![\w@$+|€£*#%^~!])")
-_TOKEN = re.compile(r"[^\s,;:/\\\"()\[\]{}<>]+")
+_SIGN_AFTER = re.compile(r"[0-9@$+|€£*#%^~!][0-9@$+|€£*#%^~!]{0,3}(?![\w@$+|€£*#%^~!])")
+_BETWEEN_TOKENS = frozenset(",;:/\\\"()[]{}<>").union(filter(str.isspace, map(chr, range(128))))
+_TOKEN = re.compile(f"[^{re.escape(''.join(sorted(_BETWEEN_TOKENS)))}]+")
 _LEET = re.compile(r"(?=[a-z0-9@$!+|€£(]*[a-z])(?=[a-z]*[0-9@$!+|€£(])[a-z0-9@$!+|€£(]{2,30}")
 _MASKED = re.compile(r"[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4}")
 AROUND_TOKEN = ".,;:!?-_=+'"  # noqa: S105 - signs
@@ -63,6 +66,9 @@ class Stretch:
     readings: tuple[str, ...]
 
 
+_UNMET = Stretch(0, 0, "", ())
+
+
 class Disguises:
     """Finds disguised stretches. ``known``: words that need no look, with how rare they are; ``splits``: takes runs of
     letters apart."""
@@ -73,6 +79,7 @@ class Disguises:
         self._vocabulary = frozenset(vocabulary)
         self._known = known
         self._splits = splits
+        self._met: dict[int, Stretch | None] = {}
         self._by_length: dict[int, Sequence[str]] = {}
         self._by_shape: dict[tuple[int, str, str], Sequence[str]] = {}
 
@@ -133,11 +140,16 @@ class Disguises:
 
     def _with_signs(self, text: str) -> list[Stretch]:
         """Words with a sign in them or at their end that is to be read as a letter, or hides one."""
-        found = [
-            stretch
-            for start, end in islice(self._tokens(text), MOST_LOOKED_AT)
-            if (stretch := self._of_token(text, start, end))
-        ]
+        found: list[Stretch] = []
+        for start, end in islice(self._tokens(text), MOST_LOOKED_AT):
+            token = text[start:end]
+            read = self._met.get(hash(token), _UNMET)
+            if read is _UNMET:
+                read = self._of_token(token)
+                if len(self._met) < MOST_MET:
+                    self._met[hash(token)] = read
+            if read is not None:
+                found.append(Stretch(start + read.start, start + read.end, read.how, read.readings))
         for stretch in [
             one for one in found if one.how == LEET
         ]:  # then signs and digits that stand alone are letters too
@@ -159,29 +171,29 @@ class Disguises:
         reached = 0
         for place in sorted(places):
             if place >= reached:
-                start = max(0, place - LONGEST_TOKEN)
-                for token in _TOKEN.finditer(text, start, min(len(text), place + LONGEST_TOKEN)):
-                    if token.end() > place:
-                        if token.start() <= place:
-                            yield token.span()
-                        reached = token.end()
-                        break
+                start, farthest = place, max(reached, place - LONGEST_TOKEN)
+                while start > farthest and text[start - 1] not in _BETWEEN_TOKENS:
+                    start -= 1
+                token = _TOKEN.match(text, start, place + LONGEST_TOKEN)
+                assert token is not None
+                reached = token.end()
+                yield start, reached
 
-    def _of_token(self, text: str, start: int, end: int) -> Stretch | None:
-        token = text[start:end]
+    def _of_token(self, token: str) -> Stretch | None:
+        """What a token may be read as, with its places within the token."""
         if token.startswith("!"):
             bare = token.rstrip(AROUND_TOKEN)
             if _LEET.fullmatch(bare) and (meant := self._of_policies(bare)):
-                return Stretch(start, start + len(bare), LEET, meant)
+                return Stretch(0, len(bare), LEET, meant)
         shown = token.strip(AROUND_TOKEN)
         if shown and not self._is_hyphenated(shown):
-            at = start + token.find(shown)
+            at = token.find(shown)
             if _LEET.fullmatch(shown) and shown not in self._known and (readings := self._of_leet(shown)):
                 return Stretch(at, at + len(shown), LEET, readings)
             if _MASKED.fullmatch(shown) and (readings := self._of_masked(shown)):
                 return Stretch(at, at + len(shown), MASKED, readings)
         if token.endswith("!") and _LEET.fullmatch(token) and (meant := self._of_policies(token)):
-            return Stretch(start, end, LEET, meant)
+            return Stretch(0, len(token), LEET, meant)
         return None
 
     def _is_hyphenated(self, token: str) -> bool:

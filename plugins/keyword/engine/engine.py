@@ -20,8 +20,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import filterfalse, islice, pairwise, product
+from itertools import compress, count, islice, pairwise, product, repeat
 from math import prod
+from operator import contains, not_
 from typing import NamedTuple, TypeVar
 
 from appliance.api import Surface
@@ -177,28 +178,42 @@ class Engine:
         words, numbers = view
         for entries, first, last in self._compiled.scan(words):
             hows = {changed[number] for number in numbers[first : last + 1] if number in changed} if changed else set()
-            match = Match.of(text, words, numbers, first, last, hows)
-            for entry in entries:
-                if not changed or hows or _looks_around(entry):
+            counting = entries if hows or not changed else [entry for entry in entries if _looks_around(entry)]
+            if counting:
+                match = Match.of(text, words, numbers, first, last, hows)
+                for entry in counting:
                     yield match, entry
 
     def _without_fillers(self, text: Text, view: _View, changed: Mapping[int, How]) -> Iterator[_Found]:
         """Every phrase from which words were left out."""
-        words = view.words
-        shorter = list(filterfalse(FILLERS.__contains__, words))
-        if not 1 < len(shorter) < len(words):
+        words, numbers = view
+        left_out = list(compress(count(), map(FILLERS.__contains__, words)))
+        gaps = [place - number for number, place in enumerate(left_out) if self._may_go_on(words, place)]
+        if not gaps:
             return
-        kept = [place for place, word in enumerate(words) if word not in FILLERS]
-        numbers = [view.numbers[place] for place in kept]
-        for entries, first, last in self._compiled.scan(shorter):
-            if kept[last] - kept[first] > last - first:
-                hows = {changed[number] for number in numbers[first : last + 1] if number in changed}
-                counts = bool(hows) or not changed
-                hows.add(How.WORDS_BETWEEN)
-                match = Match.of(text, shorter, numbers, first, last, hows)
-                for entry in entries:
-                    if counts or _looks_around(entry):
-                        yield match, entry
+        kept = list(compress(count(), map(not_, map(FILLERS.__contains__, words))))
+        shorter = [words[place] for place in kept]
+        numbers = [numbers[place] for place in kept]
+        for begins, ends in _near_each_other(gaps, len(shorter)):
+            for entries, first, last in self._compiled.scan(shorter[begins:ends]):
+                first, last = begins + first, begins + last
+                if kept[last] - kept[first] > last - first:
+                    hows = {changed[number] for number in numbers[first : last + 1] if number in changed}
+                    counts = bool(hows) or not changed
+                    hows.add(How.WORDS_BETWEEN)
+                    match = Match.of(text, shorter, numbers, first, last, hows)
+                    for entry in entries:
+                        if counts or _looks_around(entry):
+                            yield match, entry
+
+    def _may_go_on(self, words: Sequence[str], place: int) -> bool:
+        """Whether a filler is the last of those between two words that may follow each other in a phrase."""
+        after = place + 1
+        if after == len(words) or words[after] in FILLERS:
+            return False
+        while place >= 0 and words[place] in FILLERS:
+            place -= 1
+        return place >= 0 and self._compiled.may_follow(words[place], words[after])
 
     def _telling(self, words: Sequence[str], meant: Mapping[int, Sequence[Reading]]) -> dict[int, tuple[Reading, ...]]:
         """Readings that may be part of a phrase, going by the words beside them: hardly one of a hundred is."""
@@ -238,7 +253,7 @@ class Engine:
                     odd[word] = readings
         if not odd:
             return {}
-        places = (number for number, word in enumerate(words) if word in odd)
+        places = compress(count(), map(odd.__contains__, words))
         return {number: odd[words[number]] for number in islice(places, MOST_ODD_PLACES)}
 
     def _in_disguise(self, folded: Folded, words: Sequence[str]) -> Iterator[_Found]:
@@ -341,7 +356,13 @@ class _View(NamedTuple):
         single = " ".join(words).split()
         if len(single) == len(words):
             return cls(single, range(first, first + len(single)))
-        return cls(single, [number for number, word in enumerate(words, first) for _ in range(1 + word.count(" "))])
+        numbers: list[int] = []
+        reached = 0
+        for place in compress(count(), map(contains, words, repeat(" "))):
+            numbers += range(first + reached, first + place)
+            numbers += [first + place] * (1 + words[place].count(" "))
+            reached = place + 1
+        return cls(single, [*numbers, *range(first + reached, first + len(words))])
 
 
 @contextmanager

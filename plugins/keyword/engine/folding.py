@@ -130,6 +130,9 @@ def _marks() -> str:
     return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
 
 
+_NOT_ASCII = re.compile("[^\0-\x7f]")
+FEW_OTHERS = 24
+"""Different characters that are not of ASCII: typographic marks and accents, as English has them."""
 _ENDS_SENTENCE = re.compile(r"[.!?\n;]")
 _SENTENCES_OF_ASCII = {**_BLANKS_OF_ASCII, **dict.fromkeys(map(ord, ".!?\n;"), "\n")}
 _WORDS_OF_ASCII = re.compile("[a-z0-9]+")
@@ -148,9 +151,8 @@ class Folded:
         self.original = original
         self._table = table
         self._uneven: _Uneven | None = None
-        is_ascii = original.isascii()
-        self.text = original.lower().translate(_APOSTROPHES_OF_ASCII) if is_ascii else original.translate(table)
-        self._plainly = is_ascii and len(self.text) == len(original)
+        self.text = _fold_text(original, table)
+        self._plainly = len(self.text) == len(original) and original.isascii()
         self._words = _WORDS_OF_ASCII if self.text.isascii() else _WORDS
 
     def words(self) -> list[str]:
@@ -159,18 +161,9 @@ class Folded:
             return self.text.translate(_BLANKS_OF_ASCII).split()  # three times as quick
         return self._words.findall(self.text)
 
-    def places(self, words: Sequence[str]) -> list[tuple[int, int]]:
-        """Where each of its words stands in the folded text. ``words``: all of them.
-
-        Between two words nothing stands that belongs to one: the next place where a word's letters are is its own.
-        """
-        found: list[tuple[int, int]] = []
-        find, end = self.text.find, 0
-        for word in words:
-            start = find(word, end)
-            end = start + len(word)
-            found.append((start, end))
-        return found
+    def places(self) -> list[tuple[int, int]]:
+        """Where each of its words stands in the folded text."""
+        return [word.span() for word in self._words.finditer(self.text)]
 
     def last_words(self) -> list[int]:
         """The numbers of the words after each of which a sentence ends."""
@@ -229,6 +222,20 @@ class _Uneven(NamedTuple):
     longer: Sequence[int]
 
 
+def _fold_text(text: str, table: Table) -> str:
+    """All characters of a text, folded. Of a text with few that are not of ASCII only those are looked up."""
+    rest = text
+    if not text.isascii():
+        others = set(_NOT_ASCII.findall(text))
+        if len(others) > FEW_OTHERS:
+            return text.translate(table)
+        for other in others:
+            rest = rest.replace(other, table[ord(other)])
+        if not rest.isascii():
+            return text.translate(table)
+    return rest.lower().translate(_APOSTROPHES_OF_ASCII)
+
+
 def folded_words(text: str, table: Table) -> list[str]:
     """The folded words of a text alone."""
     if text.isascii():
@@ -250,5 +257,5 @@ def words(text: str, table: Table | None = None) -> list[Word]:
 
 
 def _words_of(folded: Folded) -> Iterator[Word]:
-    for start, end in folded.places(folded.words()):
+    for start, end in folded.places():
         yield Word(folded.text[start:end], *folded.origin(start, end))

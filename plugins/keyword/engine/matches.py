@@ -34,7 +34,7 @@ class Text:
 
     def _all_places(self) -> list[tuple[int, int]]:
         if self.places is None:
-            self.places = self.folded.places(self.words)
+            self.places = self.folded.places()
         return self.places
 
     def span(self, first: int, last: int) -> tuple[int, int]:
@@ -132,9 +132,11 @@ class Match:
     def _reach(self, within: int) -> tuple[int, int]:
         """From where up to where so many words beside it stand: words as they were written, of which one may be several
         here, and without those that were left out."""
-        numbers = self.numbers
-        begin = min(self.first - within, bisect_left(numbers, numbers[self.first] - within))
-        end = max(self.last + 1 + within, bisect_right(numbers, numbers[self.last] + within))
+        numbers, first, last = self.numbers, self.first, self.last
+        begin, end = first - within, last + 1 + within
+        if not isinstance(numbers, range):
+            begin = min(begin, bisect_left(numbers, numbers[first] - within))
+            end = max(end, bisect_right(numbers, numbers[last] + within))
         return max(0, begin), min(len(self.words), end)
 
     def _around(self, within: int) -> tuple[Sequence[str], Sequence[str]]:

@@ -35,9 +35,7 @@ _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 _DOT = re.compile(r"\.[a-z]", re.IGNORECASE)
 _LABELS = re.compile(r"[\w.-]+")
-_HOST = re.compile(
-    r"(?<![\w.@-])((?:[\w-]{1,63}\.){1,6}[a-z]{2,24})\b(?![\w@-])(?:[:/?#][^\s<>\"]*)?", re.IGNORECASE
-)
+_HOST = re.compile(r"(?<![\w.@-])((?:[\w-]{1,63}\.){1,6}[a-z]{2,24})\b(?![\w@-])(?:[:/?#][^\s<>\"]*)?", re.IGNORECASE)
 
 MOST_ADDRESSES = 10_000
 """Of one text; further ones are read as they are written."""

@@ -63,7 +63,7 @@ class _Sought(NamedTuple):
     """Single words, single beginnings, what follows the first word of phrases, and the few with a beginning in them.
 
     ``lengths``: how many words may follow. ``longest``: the single words and the longest of each phrase, one of which
-    must be there; ``may_begin``: the same for beginnings.
+    must be there; ``may_begin``: the same for beginnings. ``every``, ``every_beginning``: all that occur.
     """
 
     words: frozenset[str]
@@ -73,6 +73,8 @@ class _Sought(NamedTuple):
     loose: Sequence[_Phrase]
     longest: frozenset[str]
     may_begin: tuple[str, ...]
+    every: frozenset[str]
+    every_beginning: tuple[str, ...]
 
 
 class Around:
@@ -113,6 +115,17 @@ class Around:
             [parts for parts in loose if len(parts) > 1],
             frozenset(words.union(one.word for one in longest if not one.is_beginning)),
             tuple({one.word for one in longest if one.is_beginning}),
+            frozenset(words).union(
+                (word for first, rests in after.items() for rest in rests for word in (first, *rest.split())),
+                (part.word for parts in loose for part in parts if not part.is_beginning),
+            ),
+            tuple({part.word for parts in loose for part in parts if part.is_beginning}),
+        )
+
+    def has_one_of(self, words: Collection[str]) -> bool:
+        """Whether one of some words is a word of them."""
+        return bool(self._phrases) and (
+            not self._sought.every.isdisjoint(words) or _any_begins(words, self._sought.every_beginning)
         )
 
     def may_be_among(self, words: Sequence[str]) -> bool:
@@ -120,9 +133,7 @@ class Around:
         if not self._phrases:
             return False
         sought = self._sought
-        return not sought.longest.isdisjoint(words) or (
-            bool(sought.may_begin) and any(word.startswith(sought.may_begin) for word in words)
-        )
+        return not sought.longest.isdisjoint(words) or _any_begins(words, sought.may_begin)
 
     def among(self, words: Sequence[str]) -> bool:
         """Whether one of them stands among canonical words, each of which is one word."""
@@ -131,7 +142,7 @@ class Around:
         sought = self._sought
         return (
             not sought.words.isdisjoint(words)
-            or (bool(sought.beginnings) and any(word.startswith(sought.beginnings) for word in words))
+            or _any_begins(words, sought.beginnings)
             or any(
                 " ".join(words[at : at + length]) in sought.after[word]
                 for at, word in enumerate(words, 1)
@@ -140,6 +151,10 @@ class Around:
             )
             or any(_stands(phrase, words, at) for phrase in sought.loose for at in range(len(words)))
         )
+
+
+def _any_begins(words: Iterable[str], beginnings: tuple[str, ...]) -> bool:
+    return bool(beginnings) and any(word.startswith(beginnings) for word in words)
 
 
 def _length(part: _Part) -> int:

@@ -14,6 +14,7 @@ from itertools import islice, product
 from math import inf
 
 from .odd import squeeze
+from .remembering import Remembering
 
 SPACED, LEET, MASKED = "spaced", "leet", "masked"
 LETTERS = str.maketrans({
@@ -34,8 +35,6 @@ MOST_SPACED = 100_000
 """Characters of such stretches of one text that are taken apart: twenty pages of nothing else."""
 NEAR = 40
 """Letters around a word with digits for letters in which what is only digits counts as letters too."""
-MOST_MET = 20_000
-"""Tokens, by their hash alone, of which is remembered what may be meant by them."""
 MOST_WILD = 6
 """Readings of one word."""
 
@@ -48,7 +47,7 @@ _SINGLES = re.compile(r" \S \S \S ")
 _SIGNED = re.compile(r"[@$€|!]\W{1,3}[^\W_]\W")
 _SIGN_BEFORE = re.compile(r"[-.0-9@$!+|(€£*#%^~?_=][a-z]")
 _SIGN_AFTER = re.compile(r"[0-9@$+|€£*#%^~!][0-9@$+|€£*#%^~!]{0,3}(?![\w@$+|€£*#%^~!])")
-_BETWEEN_TOKENS = frozenset(",;:/\\\"()[]{}<>").union(filter(str.isspace, map(chr, range(128))))
+_BETWEEN_TOKENS = frozenset(',;:/\\"()[]{}<>').union(filter(str.isspace, map(chr, range(128))))
 _TOKEN = re.compile(f"[^{re.escape(''.join(sorted(_BETWEEN_TOKENS)))}]+")
 _LEET = re.compile(r"(?=[a-z0-9@$!+|€£(]*[a-z])(?=[a-z]*[0-9@$!+|€£(])[a-z0-9@$!+|€£(]{2,30}")
 _MASKED = re.compile(r"[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4}")
@@ -66,9 +65,6 @@ class Stretch:
     readings: tuple[str, ...]
 
 
-_UNMET = Stretch(0, 0, "", ())
-
-
 class Disguises:
     """Finds disguised stretches. ``known``: words that need no look, with how rare they are; ``splits``: takes runs of
     letters apart."""
@@ -79,7 +75,7 @@ class Disguises:
         self._vocabulary = frozenset(vocabulary)
         self._known = known
         self._splits = splits
-        self._met: dict[int, Stretch | None] = {}
+        self._read = Remembering(self._of_token)
         self._by_length: dict[int, Sequence[str]] = {}
         self._by_shape: dict[tuple[int, str, str], Sequence[str]] = {}
 
@@ -142,12 +138,7 @@ class Disguises:
         """Words with a sign in them or at their end that is to be read as a letter, or hides one."""
         found: list[Stretch] = []
         for start, end in islice(self._tokens(text), MOST_LOOKED_AT):
-            token = text[start:end]
-            read = self._met.get(hash(token), _UNMET)
-            if read is _UNMET:
-                read = self._of_token(token)
-                if len(self._met) < MOST_MET:
-                    self._met[hash(token)] = read
+            read = self._read.of(text[start:end])
             if read is not None:
                 found.append(Stretch(start + read.start, start + read.end, read.how, read.readings))
         for stretch in [

@@ -38,6 +38,7 @@ from .judging import InnocentPlaces, counts_among, is_written_well_enough, sever
 from .matches import Match, Text
 from .odd import EDIT, OddWords, Reading
 from .prepared import SHORT
+from .remembering import Remembering
 from .textspeak import CANON, CONFUSED, FILLERS, MEANS_YOU_ARE, RIGHT_BEFORE
 
 MOST_ODD = 4000
@@ -59,8 +60,6 @@ MOST_READ_TOGETHER = 24
 """Disguised stretches that are read together."""
 WINDOW = 90
 """Letters on each side of a disguised stretch that are looked at with it."""
-MOST_MET = 20_000
-"""Odd words, by their hash alone, of which is remembered what may be meant by them."""
 MOST_TRIED = 5
 MOST_JUDGED = 200
 """Places of one term in one text that are judged: a text that repeats it more often says no more than that."""
@@ -89,7 +88,7 @@ class Engine:
         self._helping = exclusions.sites
         self._odd = OddWords(vocabulary, [*CANON, *FILLERS], self._compiled.pairs)
         self._disguises = Disguises(vocabulary.union(CANON), self._odd.known, self._odd.splits)
-        self._met: dict[int, tuple[Reading, ...]] = {}
+        self._meant = Remembering(self._odd.readings)
 
     def find(self, text: str, surface: Surface) -> list[Hit]:
         """Every hit, in the order of the text; of one term none that lies within another."""
@@ -154,37 +153,40 @@ class Engine:
     # Views
 
     def _look(self, text: Text) -> Iterator[_Found]:
-        """Every phrase in a text: as it is, without fillers, with odd words replaced."""
+        """Every phrase in a text: as it is, without fillers, with odd words replaced. Of a text with disguised
+        stretches only phrases with a word of one, or near one."""
         words = list(map(CANON.get, text.words, text.words))
         view = _View.of(words, 0)
-        yield from self._scan(text, view, {})
+        said = frozenset(word for number in text.hows for word in words[number].split())
+        as_it_is = _Change({}, said)
+        yield from self._scan(text, view, as_it_is)
         has_fillers = not FILLERS.isdisjoint(view.words)
         if has_fillers:
-            yield from self._without_fillers(text, view, {})
+            yield from self._without_fillers(text, view, as_it_is)
         meant = self._telling(words, self._readings(text.words) | _confused(words))
         most = MOST_COMBINED if len(meant) <= MANY_ODD else FEWEST_COMBINED
         for first, last in _near_each_other(sorted(meant), len(words)):
             odd = [number for number in range(first, last) if number in meant]
             for chosen in _combined([meant[number] for number in odd], most):
-                changed, hows = _replaced(words[first:last], first, odd, chosen)
-                view = _View.of(changed, first)
-                yield from self._scan(text, view, hows)
+                replaced, change = _replaced(words[first:last], first, odd, chosen)
+                view = _View.of(replaced, first)
+                change = _Change(change.hows, change.words | said)
+                yield from self._scan(text, view, change)
                 if has_fillers:
-                    yield from self._without_fillers(text, view, hows)
+                    yield from self._without_fillers(text, view, change)
 
-    def _scan(self, text: Text, view: _View, changed: Mapping[int, How]) -> Iterator[_Found]:
-        """Every phrase in one view. ``changed`` says which words of the text were replaced, and how: if any were, only
-        phrases with one of them count."""
+    def _scan(self, text: Text, view: _View, change: _Change) -> Iterator[_Found]:
+        """Every phrase in one view that counts because of a change, if there was one."""
         words, numbers = view
         for entries, first, last in self._compiled.scan(words):
-            hows = {changed[number] for number in numbers[first : last + 1] if number in changed} if changed else set()
-            counting = entries if hows or not changed else [entry for entry in entries if _looks_around(entry)]
+            hows = change.of(numbers[first : last + 1])
+            counting = _counting(entries, text, change, hows, numbers[first : last + 1])
             if counting:
                 match = Match.of(text, words, numbers, first, last, hows)
                 for entry in counting:
                     yield match, entry
 
-    def _without_fillers(self, text: Text, view: _View, changed: Mapping[int, How]) -> Iterator[_Found]:
+    def _without_fillers(self, text: Text, view: _View, change: _Change) -> Iterator[_Found]:
         """Every phrase from which words were left out."""
         words, numbers = view
         left_out = list(compress(count(), map(FILLERS.__contains__, words)))
@@ -195,15 +197,14 @@ class Engine:
         shorter = [words[place] for place in kept]
         numbers = [numbers[place] for place in kept]
         for begins, ends in _near_each_other(gaps, len(shorter)):
-            for entries, first, last in self._compiled.scan(shorter[begins:ends]):
-                first, last = begins + first, begins + last
+            for entries, begin, end in self._compiled.scan(shorter[begins:ends]):
+                first, last = begins + begin, begins + end
                 if kept[last] - kept[first] > last - first:
-                    hows = {changed[number] for number in numbers[first : last + 1] if number in changed}
-                    counts = bool(hows) or not changed
-                    hows.add(How.WORDS_BETWEEN)
-                    match = Match.of(text, shorter, numbers, first, last, hows)
-                    for entry in entries:
-                        if counts or _looks_around(entry):
+                    hows = change.of(numbers[first : last + 1])
+                    counting = _counting(entries, text, change, hows, numbers[first : last + 1])
+                    if counting:
+                        match = Match.of(text, shorter, numbers, first, last, hows | {How.WORDS_BETWEEN})
+                        for entry in counting:
                             yield match, entry
 
     def _may_go_on(self, words: Sequence[str], place: int) -> bool:
@@ -244,11 +245,7 @@ class Engine:
         odd: dict[str, tuple[Reading, ...]] = {}
         for word in set(words).difference(self._odd.known):
             if len(odd) < MOST_ODD and len(word) <= LONGEST_ODD:
-                readings = self._met.get(hash(word))
-                if readings is None:
-                    readings = self._odd.readings(word)
-                    if len(self._met) < MOST_MET:
-                        self._met[hash(word)] = readings
+                readings = self._meant.of(word)
                 if readings:
                     odd[word] = readings
         if not odd:
@@ -260,10 +257,7 @@ class Engine:
         """Every phrase around disguised stretches that has a word of one."""
         for window in _windows(self._telling_stretches(folded, self._disguises.stretches(folded.text, words))):
             for readings in _combined([stretch.readings for stretch in window], MOST_COMBINED):
-                text = _read(folded, window, readings)
-                for match, entry in self._look(text):
-                    if _looks_around(entry) or any(number in text.hows for number in match.touched):
-                        yield match, entry
+                yield from self._look(_read(folded, window, readings))
 
     def _telling_stretches(self, folded: Folded, stretches: Sequence[Stretch]) -> list[Stretch]:
         """Stretches with a reading that may be part of a phrase, going by the words beside them: numbers, versions and
@@ -365,6 +359,17 @@ class _View(NamedTuple):
         return cls(single, [*numbers, *range(first + reached, first + len(words))])
 
 
+class _Change(NamedTuple):
+    """How some words of a text were changed, by their numbers, and all ``words`` that are there because of a change."""
+
+    hows: Mapping[int, How]
+    words: frozenset[str]
+
+    def of(self, numbers: Sequence[int]) -> frozenset[How]:
+        """How those of some words were written that were changed."""
+        return frozenset([self.hows[number] for number in numbers if number in self.hows]) if self.hows else frozenset()
+
+
 @contextmanager
 def _no_collecting() -> Iterator[None]:
     """Hundreds of thousands of objects are made that all stay: looking for garbage among them takes a third of the
@@ -429,13 +434,16 @@ def _near_each_other(numbers: Sequence[int], count: int) -> Iterator[tuple[int, 
 
 def _replaced(
     words: list[str], first: int, numbers: Iterable[int], readings: Iterable[Reading]
-) -> tuple[list[str], dict[int, How]]:
+) -> tuple[list[str], _Change]:
     """Words, the first of which has a number, with some of them replaced; and how those were written."""
     hows: dict[int, How] = {}
+    meant: list[str] = []
     for number, reading in zip(numbers, readings, strict=True):
-        words[number - first] = " ".join(CANON.get(word, word) for word in reading.words.split())
+        canonical = _canonical(reading.words)
+        words[number - first] = " ".join(canonical)
         hows[number] = _HOWS[reading.how]
-    return words, hows
+        meant += canonical
+    return words, _Change(hows, frozenset(meant))
 
 
 def _combined(readings: Sequence[Sequence[_Read]], most: int) -> Iterator[tuple[_Read, ...]]:
@@ -485,9 +493,14 @@ def _read(folded: Folded, window: Sequence[Stretch], readings: Sequence[str]) ->
     return replace(text, alone=frozenset(alone))
 
 
-def _looks_around(entry: Needle | Innocence) -> bool:
-    """Whether a word that was changed near a phrase may make it count."""
-    return isinstance(entry, Needle) and bool(entry.sought.term.near)
+def _counting(
+    entries: Sequence[Needle | Innocence], text: Text, change: _Change, hows: frozenset[How], numbers: Sequence[int]
+) -> Sequence[Needle | Innocence]:
+    """What counts of a phrase: all, if nothing was changed or one of its words was; else what looks around for
+    something that is there now."""
+    if (hows or not change.hows) and (not text.hows or any(number in text.hows for number in numbers)):
+        return entries
+    return [entry for entry in entries if isinstance(entry, Needle) and entry.sought.near.has_one_of(change.words)]
 
 
 def _counts_on(needle: Needle, surface: Surface, *, in_query: bool) -> bool:

@@ -73,11 +73,11 @@ class Match:
 
     @classmethod
     def of(
-        cls, text: Text, words: Sequence[str], numbers: Sequence[int], first: int, last: int, hows: set[How]
+        cls, text: Text, words: Sequence[str], numbers: Sequence[int], first: int, last: int, hows: frozenset[How]
     ) -> Match:
         """A match in which words were changed in some ways, and maybe more of them in its text."""
         if text.hows:
-            hows.update(text.hows[number] for number in numbers[first : last + 1] if number in text.hows)
+            hows = hows.union(text.hows[number] for number in numbers[first : last + 1] if number in text.hows)
         in_order = tuple(sorted(hows, key=ORDER.__getitem__)) if hows else ()
         return cls(text, words, numbers, first, last, in_order)
 

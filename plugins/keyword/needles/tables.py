@@ -17,13 +17,13 @@ from ..engine import (
     addresses,
     alike,
     disguises,
-    engine,
     english,
     folding,
     judging,
     matches,
     odd,
     prepared,
+    telling,
     textspeak,
 )  # fmt: skip
 from .surfaces import SURFACES
@@ -76,7 +76,7 @@ def _tables() -> Mapping[str, Any]:
         "mostLookedAt": disguises.MOST_LOOKED_AT,
         "nearLeet": disguises.NEAR,
         "aroundToken": disguises.AROUND_TOKEN,
-        "window": engine.WINDOW,
+        "window": telling.WINDOW,
         # around a hit
         "refersBack": sorted(matches.REFERS_BACK),
         "fewestIfSwapped": judging.FEWEST_IF_SWAPPED,

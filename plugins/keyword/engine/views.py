@@ -1,0 +1,250 @@
+"""Every way in which a phrase may be written in a text.
+
+The views, each a list of words in which all phrases are looked for at once (``compiling``):
+
+1. the folded words in their plain forms (``folding``, ``textspeak``);
+2. the same without words that change nothing ("really");
+3. with odd words replaced by what may be meant (``odd``), and words that sound alike by each other;
+4. with disguised stretches replaced by their letters (``disguises``), and then 1 to 3 again around them.
+
+A view beyond the first two only counts where it has changed a word, or what stands near a phrase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import compress, count, product, repeat
+from math import prod
+from operator import contains, not_
+from typing import NamedTuple, TypeVar
+
+from .compiling import Compiled, Innocence, Needle
+from .disguises import SPACED, Disguises, Stretch
+from .folding import Folded
+from .hits import How
+from .matches import Match, Text
+from .odd import OddWords, Reading
+from .telling import WINDOW, Telling, canonical_words
+from .textspeak import CANON, FILLERS
+
+MOST_ROUNDS = 5
+MOST_COMBINED = 32
+"""How many combinations of readings of odd words and stretches are tried, and how many readings if those are more."""
+MANY_ODD, FEWEST_COMBINED = 2000, 2
+"""Of a text with so many odd words, fewer combinations are tried: nobody writes so, and it would take long."""
+NEIGHBOURS = 12
+"""Words on each side of a changed one that are looked at with it."""
+MOST_TOGETHER = 12
+"""Changed words that are looked at together."""
+MOST_READ_TOGETHER = 24
+"""Disguised stretches that are read together."""
+_Read = TypeVar("_Read")
+Found = tuple[Match, Needle | Innocence]
+
+
+class Views:
+    """Looks for phrases in all views of a text."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self._compiled = compiled
+        odd = OddWords(compiled.vocabulary, [*CANON, *FILLERS], compiled.pairs)
+        self._telling = Telling(compiled, odd)
+        self._disguises = Disguises(compiled.vocabulary.union(CANON), odd.known, odd.splits)
+
+    def look(self, folded: Folded) -> Iterator[Found]:
+        """Every phrase, and where it stands."""
+        text = Text(folded, folded.words())
+        yield from self._look(text)
+        yield from self._in_disguise(folded, text.words)
+
+    def _look(self, text: Text) -> Iterator[Found]:
+        """Every phrase in a text: as it is, without fillers, with odd words replaced. Of a text with disguised
+        stretches only phrases with a word of one, or near one."""
+        words = list(map(CANON.get, text.words, text.words))
+        view = _View.of(words, 0)
+        said = frozenset(word for number in text.hows for word in words[number].split())
+        as_it_is = _Change({}, said)
+        yield from self._scan(text, view, as_it_is)
+        has_fillers = not FILLERS.isdisjoint(view.words)
+        if has_fillers:
+            yield from self._without_fillers(text, view, as_it_is)
+        meant = self._telling.of_words(text.words, words)
+        most = MOST_COMBINED if len(meant) <= MANY_ODD else FEWEST_COMBINED
+        for first, last in _near_each_other(sorted(meant), len(words)):
+            odd = [number for number in range(first, last) if number in meant]
+            for chosen in _combined([meant[number] for number in odd], most):
+                replaced, change = _replaced(words[first:last], first, odd, chosen)
+                view = _View.of(replaced, first)
+                change = _Change(change.hows, change.words | said)
+                yield from self._scan(text, view, change)
+                if has_fillers:
+                    yield from self._without_fillers(text, view, change)
+
+    def _scan(self, text: Text, view: _View, change: _Change) -> Iterator[Found]:
+        """Every phrase in one view that counts because of a change, if there was one."""
+        words, numbers = view
+        for entries, first, last in self._compiled.scan(words):
+            hows = change.of(numbers[first : last + 1])
+            counting = _counting(entries, text, change, hows, numbers[first : last + 1])
+            if counting:
+                match = Match.of(text, words, numbers, first, last, hows)
+                for entry in counting:
+                    yield match, entry
+
+    def _without_fillers(self, text: Text, view: _View, change: _Change) -> Iterator[Found]:
+        """Every phrase from which words were left out."""
+        words, numbers = view
+        left_out = list(compress(count(), map(FILLERS.__contains__, words)))
+        gaps = [place - number for number, place in enumerate(left_out) if self._may_go_on(words, place)]
+        if not gaps:
+            return
+        kept = list(compress(count(), map(not_, map(FILLERS.__contains__, words))))
+        shorter = [words[place] for place in kept]
+        numbers = [numbers[place] for place in kept]
+        for begins, ends in _near_each_other(gaps, len(shorter)):
+            for entries, begin, end in self._compiled.scan(shorter[begins:ends]):
+                first, last = begins + begin, begins + end
+                if kept[last] - kept[first] > last - first:
+                    hows = change.of(numbers[first : last + 1])
+                    counting = _counting(entries, text, change, hows, numbers[first : last + 1])
+                    if counting:
+                        match = Match.of(text, shorter, numbers, first, last, hows | {How.WORDS_BETWEEN})
+                        for entry in counting:
+                            yield match, entry
+
+    def _may_go_on(self, words: Sequence[str], place: int) -> bool:
+        """Whether a filler is the last of those between two words that may follow each other in a phrase."""
+        after = place + 1
+        if after == len(words) or words[after] in FILLERS:
+            return False
+        while place >= 0 and words[place] in FILLERS:
+            place -= 1
+        return place >= 0 and self._compiled.may_follow(words[place], words[after])
+
+    def _in_disguise(self, folded: Folded, words: Sequence[str]) -> Iterator[Found]:
+        """Every phrase around disguised stretches that has a word of one."""
+        for window in _windows(self._telling.of_stretches(folded, self._disguises.stretches(folded.text, words))):
+            for readings in _combined([stretch.readings for stretch in window], MOST_COMBINED):
+                yield from self._look(_read(folded, window, readings))
+
+
+class _View(NamedTuple):
+    """Canonical words, none of which has a blank, and the number that each had in its text."""
+
+    words: Sequence[str]
+    numbers: Sequence[int]
+
+    @classmethod
+    def of(cls, words: Sequence[str], first: int) -> _View:
+        """What was written as one word may be several: "do not" for "dont". The first word has the number ``first``."""
+        single = " ".join(words).split()
+        if len(single) == len(words):
+            return cls(single, range(first, first + len(single)))
+        numbers: list[int] = []
+        reached = 0
+        for place in compress(count(), map(contains, words, repeat(" "))):
+            numbers += range(first + reached, first + place)
+            numbers += [first + place] * (1 + words[place].count(" "))
+            reached = place + 1
+        return cls(single, [*numbers, *range(first + reached, first + len(words))])
+
+
+class _Change(NamedTuple):
+    """How some words of a text were changed, by their numbers, and all ``words`` that are there because of a change."""
+
+    hows: Mapping[int, How]
+    words: frozenset[str]
+
+    def of(self, numbers: Sequence[int]) -> frozenset[How]:
+        """How those of some words were written that were changed."""
+        return frozenset([self.hows[number] for number in numbers if number in self.hows]) if self.hows else frozenset()
+
+
+_HOWS = {
+    "repeat": How.REPEATED, "dropped g": How.DROPPED_G, "edit": How.EDIT, "joined": How.JOINED,
+    "confused": How.CONFUSED, "spaced": How.SPACED, "leet": How.LEET, "masked": How.MASKED,
+}  # fmt: skip
+
+
+def _near_each_other(numbers: Sequence[int], count: int) -> Iterator[tuple[int, int]]:
+    """Where words have to be looked at again, with what stands around them: the first word and the one behind the
+    last."""
+    at = 0
+    while at < len(numbers):
+        last = at
+        while last + 1 < len(numbers) and numbers[last + 1] - numbers[last] <= NEIGHBOURS and last - at < MOST_TOGETHER:
+            last += 1
+        yield max(0, numbers[at] - NEIGHBOURS), min(count, numbers[last] + NEIGHBOURS + 1)
+        at = last + 1
+
+
+def _replaced(
+    words: list[str], first: int, numbers: Iterable[int], readings: Iterable[Reading]
+) -> tuple[list[str], _Change]:
+    """Words, the first of which has a number, with some of them replaced; and how those were written."""
+    hows: dict[int, How] = {}
+    meant: list[str] = []
+    for number, reading in zip(numbers, readings, strict=True):
+        canonical = canonical_words(reading.words)
+        words[number - first] = " ".join(canonical)
+        hows[number] = _HOWS[reading.how]
+        meant += canonical
+    return words, _Change(hows, frozenset(meant))
+
+
+def _combined(readings: Sequence[Sequence[_Read]], most: int) -> Iterator[tuple[_Read, ...]]:
+    """One reading of each: all together if they are few, likely ones first; else the first, the second, ... of all."""
+    if prod(map(len, readings)) <= most:
+        yield from product(*readings)
+        return
+    for number in range(min(MOST_ROUNDS, most, max(map(len, readings)))):
+        yield tuple(found[min(number, len(found) - 1)] for found in readings)
+
+
+def _windows(stretches: Sequence[Stretch]) -> Iterator[list[Stretch]]:
+    """Stretches that stand so near each other that they are read together."""
+    window: list[Stretch] = []
+    for stretch in stretches:
+        if window and (stretch.start - window[-1].end > WINDOW or len(window) == MOST_READ_TOGETHER):
+            yield window
+            window = []
+        window.append(stretch)
+    if window:
+        yield window
+
+
+def _read(folded: Folded, window: Sequence[Stretch], readings: Sequence[str]) -> Text:
+    """The words around some stretches, each of which is read as said."""
+    text = Text(folded, [], [])
+    assert text.places is not None
+    alone: set[int] = set()
+    at = max(0, window[0].start - WINDOW)
+    at = folded.text.rfind(" ", max(0, at - WINDOW), at) + 1 or at  # whole words, where there are any
+    for number, stretch in enumerate((*window, None)):
+        stop = min(len(folded.text), window[-1].end + WINDOW) if stretch is None else stretch.start
+        for start, end in folded.places_within(at, stop):
+            text.words.append(folded.text[start:end])
+            text.places.append((start, end))
+        if stretch is None:
+            break
+        words = readings[number].split()
+        first = len(text.words)
+        for word in words:
+            text.hows[len(text.words)] = _HOWS[stretch.how]
+            text.words.append(word)
+            text.places.append((stretch.start, stretch.end))
+        if stretch.how == SPACED and (len(words) == 1 or (len(words) == 2 and len(words[0]) == 1)):
+            alone.update(range(first, len(text.words)))
+        at = stretch.end
+    return replace(text, alone=frozenset(alone))
+
+
+def _counting(
+    entries: Sequence[Needle | Innocence], text: Text, change: _Change, hows: frozenset[How], numbers: Sequence[int]
+) -> Sequence[Needle | Innocence]:
+    """What counts of a phrase: all, if nothing was changed or one of its words was; else what looks around for
+    something that is there now."""
+    if (hows or not change.hows) and (not text.hows or any(number in text.hows for number in numbers)):
+        return entries
+    return [entry for entry in entries if isinstance(entry, Needle) and entry.sought.near.has_one_of(change.words)]

@@ -299,7 +299,9 @@ async def test_nothing_for_everybody_is_what_the_lead_decides(running: Running, 
         ), path
     assert (await deputy.post("/keyword/times", TIME)).status == 422  # all policies
     assert level(running) == "all"
-    assert (await deputy.post("/keyword/levels", {**nothing, "group": "networks:lab"})).status == 303
+    for path, fields in (("/keyword/levels", nothing), ("/keyword/times", hours)):  # who will be there?
+        assert (await deputy.post(path, {**fields, "group": "networks:lab"})).status == 422, path
+    assert (await lead.post("/keyword/levels", {**nothing, "group": "networks:lab"})).status == 303
     assert (level(running), level(running, address="10.7.1.4")) == ("all", "off")
     directory = running.appliance.directory
     pupils = [await directory.add(lead.actor, Details("pupil", f"Pupil {number}")) for number in range(12)]

@@ -145,7 +145,7 @@ class Levels:
     ) -> None:
         """Set the level of a policy for a group, a device or a person. The record does not say why for a person."""
         self._check_policy(policy)
-        self._check(actor, policy, level, reason, everybody=self._holds_most(target.kind, target.id))
+        self._check(actor, policy, level, reason, everybody=self._may_hold_most(target.kind, target.id))
         async with self._appliance.records.transaction() as tx:
             await self._assignments.assign_within(tx, actor.name, KIND + policy, target, level, reason, until)
             tx.after_commit.append(self._changed)
@@ -170,7 +170,7 @@ class Levels:
         """Set a level for certain hours."""
         if timed.policy:
             self._check_policy(timed.policy)
-        everybody = timed.target_kind == FOR_ALL or self._holds_most(timed.target_kind, timed.target)
+        everybody = timed.target_kind == FOR_ALL or self._may_hold_most(timed.target_kind, timed.target)
         self._check(actor, timed.policy, timed.level, timed.reason, everybody=everybody)
         if timed.until is not None and timed.until <= stamp(now()):
             raise Refused("The last day lies in the past.", "Choose a later one or leave it empty.")
@@ -215,10 +215,11 @@ class Levels:
         if policy not in self._policies():
             raise Refused("There is no such policy any more.", "Load the page again.")
 
-    def _holds_most(self, kind: str, target: str) -> bool:
-        """Whether a group holds at least half of the pupils: what is set for it is set for everybody."""
+    def _may_hold_most(self, kind: str, target: str) -> bool:
+        """Whether at least half of the pupils may be meant: what is set for them is set for everybody. Of a group of
+        networks nobody knows who will be there."""
         if kind != TargetKind.GROUP:
-            return False
+            return kind == TargetKind.NETWORKS
         directory = self._appliance.directory
         pupils = [person for person, what in directory.kinds_of_people().items() if what == "pupil"]
         inside = sum(target in directory.groups_of_person(person) for person in pupils)
@@ -239,7 +240,8 @@ class Levels:
             )
         if everybody:
             raise Refused(
-                "Only the safeguarding lead can choose “Nothing” for everybody, or for half of the pupils and more.",
+                "Only the safeguarding lead can choose “Nothing” for everybody, for half of the pupils and more, "
+                "or for a network.",
                 "Choose “Severe only” or a smaller group, or ask the lead.",
             )
 

@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
+from playwright.async_api import Browser, BrowserContext, CDPSession, Page, Playwright, async_playwright
 
 MANAGED = "/etc/chromium/policies/managed"
 START_SECONDS = 60.0
@@ -170,3 +170,10 @@ def school_policy(extension_id: str, base_url: str, token: str, **device: str) -
         "3rdparty": {"extensions": {extension_id: {"serverUrl": base_url, "enrolToken": token, **device}}},
         "IncognitoModeAvailability": 1,
     }
+
+
+async def focus(client: CDPSession, field: str) -> None:
+    """Without the waiting of a locator, which would give the page time; the field may not be there yet."""
+    looking = f"document.activeElement?.id === '{field}' || document.querySelector('#{field}')?.focus()"
+    while not (await client.send("Runtime.evaluate", {"expression": looking}))["result"].get("value"):
+        pass

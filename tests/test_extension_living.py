@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from managed_chromium import ManagedChromium, managed_chromium, school_policy, why_not
+from managed_chromium import ManagedChromium, focus, managed_chromium, school_policy, why_not
 from playwright.async_api import Page
 from protocol_box import KEYWORD, NEEDLES, TOKEN, WAIT_SECONDS, ProtocolBox
 
@@ -182,6 +182,41 @@ async def test_a_clock_that_is_set_back_does_not_stop_anything(tmp_path: Path, b
         await box.until(lambda: len(box.hellos) == 2)
         await write(page, f"Twice I {TERM}")
         await box.until(lambda: len(box.received) == 3)
+
+
+BUSY = "() => { for (const until = Date.now() + 4_000; Date.now() < until; ); }"
+"""Keeps the worker from saying that a page may be read."""
+
+SENDS = """<!doctype html><title>Sends</title><input id="line"><script>
+  const line = document.querySelector("#line");
+  line.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") line.value = "";
+  });
+</script>"""
+
+
+async def test_what_is_sent_before_anything_may_be_read_is_read_then(tmp_path: Path, box: ProtocolBox) -> None:
+    box.pages["/sends"] = SENDS
+    policy = {**policy_of(box), "DeveloperToolsAvailability": 1}
+    async with managed_chromium(tmp_path / "chromium", policy, HOSTS) as browser:
+        await box.until(lambda: box.hellos)
+        await reading(browser, box, await forum(browser, box))
+        page = await browser.context.new_page()
+        client = await page.context.new_cdp_session(page)
+        worker = browser.context.service_workers[0]
+        busy = asyncio.create_task(worker.evaluate(BUSY))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(worker.evaluate("1"), 0.5)  # answered once it is not busy any more
+        await page.goto(f"http://forum.test:{box.port}/sends", wait_until="commit")
+        await focus(client, "line")
+        for text in ("First", "Second"):
+            await client.send("Input.insertText", {"text": f"{text}, I {TERM}"})
+            for kind in ("keyDown", "keyUp"):
+                await client.send("Input.dispatchKeyEvent", {"type": kind, "key": "Enter", "code": "Enter"})
+        assert not busy.done()  # it has answered nobody so far
+        await busy
+        await box.until(lambda: len(box.received) == 2)
+        assert {one.content["text"] for one in box.received} == {f"First, I {TERM}", f"Second, I {TERM}"}
 
 
 async def test_what_is_noticed_while_the_box_is_away_survives_a_browser_that_is_killed(

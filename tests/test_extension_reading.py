@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
-from managed_chromium import ManagedChromium, managed_chromium, school_policy, why_not
-from playwright.async_api import CDPSession, Frame, Page
+from managed_chromium import ManagedChromium, focus, managed_chromium, school_policy, why_not
+from playwright.async_api import Frame, Page
 from protocol_box import TOKEN, ProtocolBox, Received
 
 from appliance.keys_on_disk import ExtensionKey
@@ -247,13 +247,6 @@ async def test_what_is_typed_before_anything_may_be_read_is_read_then(school: Sc
         f"In the line I {TERM}",
         f"In the next I {TERM}",
     }
-
-
-async def focus(client: CDPSession, field: str) -> None:
-    """Without the waiting of a locator, which would give the page time; the field may not be there yet."""
-    looking = f"document.activeElement?.id === '{field}' || document.querySelector('#{field}')?.focus()"
-    while not (await client.send("Runtime.evaluate", {"expression": looking}))["result"].get("value"):
-        pass
 
 
 async def test_a_page_that_writes_itself_anew_is_read_all_the_same(school: School) -> None:

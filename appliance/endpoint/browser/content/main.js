@@ -29,6 +29,7 @@
     reading?.abort();
     reading = null;
     device.isReading = false;
+    device.forgetEarly();
   }
 
   // One text of a field or page after the other, so that nothing is noticed twice. What changed meanwhile is told next;

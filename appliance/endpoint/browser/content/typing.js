@@ -9,7 +9,9 @@
   const KEY_MS = 200; // the browser writes what a key means sooner, if it does
   const MOST_OF_A_FIELD = 20_000;
   const MOST_KEYS = 500;
-  const MOST_EARLY = 20;
+  const MOST_EARLY = 20; // fields that somebody types in before it is known whether they may be read
+  const MOST_SENT_EARLY = 5; // texts of such a field that were sent, each before the next was begun
+  const MOST_OF_EARLY = 2_000;
   const CARET_KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"]);
   const LEAVES_KEYS = /^(insertCompositionText|format)/;
   const NOWHERE = Object.freeze({ element: null, keys: "", timer: 0, since: 0 });
@@ -18,7 +20,7 @@
   let lives = new WeakMap(); // a life is what one field holds from the first letter until it is empty: {known}
   let typed = { ...NOWHERE }; // where somebody types at this moment, and the keys themselves
   let pressed = null; // {element, key, timer}: a key that the browser may still write, or the page takes for itself
-  let early = []; // weak references to where somebody typed before it was known whether it may be read, the last at the end
+  let early = []; // {field, texts}: where somebody typed before it was known whether it may be read, the last at the end
 
   device.readTyping = (teller, signal) => {
     tell = teller;
@@ -30,13 +32,14 @@
       typed = { ...NOWHERE };
       tell = pressed = null;
     });
-    const elements = early.map((reference) => reference.deref());
+    const noted = early;
+    device.forgetEarly();
+    noted.forEach(readEarly);
+  };
+
+  // Where nothing may be read, nothing of it is kept.
+  device.forgetEarly = () => {
     early = [];
-    for (const element of elements) {
-      if (!element || !dom.isConnected(element)) continue;
-      moveTo(element); // reads the one before
-      readSoon();
-    }
   };
 
   const LISTENERS = {
@@ -89,13 +92,28 @@
   function hear(event) {
     if (!event.isTrusted) return; // pages can pretend that somebody types
     if (tell) LISTENERS[event.type](event);
-    else if (device.isReading === undefined && event.type === "input") noteEarly(whereTo(event));
+    else if (device.isReading === undefined && /input$/.test(event.type)) noteEarly(whereTo(event));
   }
 
+  // A field that holds nothing before or after a key was emptied: what it held was sent.
   function noteEarly(element) {
     if (!element) return;
-    const others = early.filter((reference) => reference.deref() !== element);
-    early = [...others, new WeakRef(element)].slice(-MOST_EARLY);
+    const noted = early.find(({ field }) => field.deref() === element) ?? { field: new WeakRef(element), texts: [""] };
+    const text = device.textOf(element).slice(-MOST_OF_EARLY);
+    if (text.trim()) noted.texts[noted.texts.length - 1] = text;
+    else if (noted.texts.at(-1)) noted.texts = [...noted.texts, ""].slice(-MOST_SENT_EARLY);
+    early = [...early.filter((one) => one !== noted), noted].slice(-MOST_EARLY);
+  }
+
+  function readEarly({ field, texts }) {
+    const element = field.deref();
+    if (element && device.isSecret(element)) return;
+    const isThere = element && dom.isConnected(element);
+    const held = isThere ? device.textOf(element) : "";
+    for (const text of texts) if (text && !held.endsWith(text)) tell({ known: {} }, "typed", text);
+    if (!isThere) return;
+    moveTo(element); // reads the one before
+    readSoon();
   }
 
   function whereTo(event) {

@@ -26,6 +26,7 @@ from appliance.db import Database, refuse_if_used
 from appliance.errors import ApplianceError, CannotStart, Refused
 from appliance.hookspecs import Check, Daily, Job, State
 from appliance.loading import Loaded, load, resource
+from appliance.memory import settle
 from appliance.migrate import CORE, migrate
 from appliance.net import bind_all, bracketed, lan_addresses
 from appliance.notify import notify, watchdog_seconds
@@ -210,6 +211,7 @@ class MainProcess:
         self._web = WebServer(
             appliance, self._sockets, context, self._authority, self._certificate, self._plain_sockets
         )
+        settle()
         await self._web.start()
         await appliance.health.refresh()
 

@@ -42,6 +42,7 @@ from appliance.config import Place
 from appliance.containment import Containment, Note, attribute_tasks
 from appliance.keys_on_disk import EXTENSION_KEY, ExtensionKey
 from appliance.loading import load
+from appliance.memory import settle
 from appliance.plugin_finder import find_plugins
 from appliance.sealing import Keys, new_pair
 from appliance.trust import Authority
@@ -512,6 +513,11 @@ def free_port() -> int:
             with suppress(OSError):
                 udp.bind(("127.0.0.1", port))
                 return port
+
+
+def pytest_collection_finish() -> None:
+    """Whoever signs out has garbage looked for: not among all that pytest knows of all tests."""
+    settle()
 
 
 @pytest.fixture

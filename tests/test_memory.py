@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.accounts.sessions import SWEEP_SECONDS, KeyRing
-from appliance.memory import ENVIRONMENT
+from appliance.memory import ENVIRONMENT, forget, settle
 from appliance.sealing import Keys, new_pair
 from appliance.testing import Box, Home
 
@@ -122,3 +122,16 @@ async def test_the_trial_starts_the_main_process_with_it(
     for name, value in ENVIRONMENT.items():
         assert f":{name}={value}:" in started_with
     assert box.stop() == 0
+
+
+def test_what_has_come_since_the_start_is_freed_and_the_rest_at_the_next_start() -> None:
+    before = Circle()
+    settle()
+    since = Circle()
+    kept, freed = weakref.ref(before), weakref.ref(since)
+    del before, since
+    forget()
+    assert freed() is None
+    assert kept() is not None  # nobody looks there: it was there when nothing had been opened
+    settle()
+    assert kept() is None

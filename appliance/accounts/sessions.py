@@ -275,17 +275,14 @@ class Sessions:
 
     async def _delete(self, tx: Transaction, sessions: list[str]) -> None:
         await tx.executemany("DELETE FROM staff_sessions WHERE session_sha256 = ?", [(one,) for one in sessions])
-        tx.after_commit.append(lambda: self._forget_all(sessions))
+        tx.after_commit.append(lambda: self._forget(*sessions))
 
-    def _forget_all(self, sessions: list[str]) -> None:
-        for one in sessions:
-            self._forget(one)
-
-    def _forget(self, session: str) -> None:
-        self._ring.drop(session)
-        found = self._known.pop(session, None)
-        if found is not None:
-            found.over.set()
+    def _forget(self, *sessions: str) -> None:
+        self._ring.drop(*sessions)
+        for session in sessions:
+            found = self._known.pop(session, None)
+            if found is not None:
+                found.over.set()
 
 
 def _session(row: Row) -> Session:

@@ -10,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import jinja2
+from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
 from appliance.clock import now, parse
@@ -22,6 +23,26 @@ _BACKTICKS = re.compile(r"`([^`]+)`")
 _STEPS = ((60.0, 1.0, "second"), (3600.0, 60.0, "minute"), (86400.0, 3600.0, "hour"), (math.inf, 86400.0, "day"))
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """Templates that were compiled before in this process: each generation of the appliance has an environment of its
+    own, with the same templates."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Give ``bucket`` what was kept; it looks itself whether the source is still the same."""
+        if bucket.key in self._kept:
+            bucket.bytecode_from_string(self._kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep what was compiled."""
+        self._kept[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
+
+
 def make_environment(folders: Mapping[str, Path], assets: Assets, timezone: str) -> jinja2.Environment:
     """Core templates by their name, a plugin's as ``<plugin>/name.html``. A plugin cannot replace a core template."""
     plugins = {name: jinja2.FileSystemLoader(folder / "templates") for name, folder in folders.items()}
@@ -32,6 +53,7 @@ def make_environment(folders: Mapping[str, Path], assets: Assets, timezone: str)
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=_COMPILED,
     )
     zone = ZoneInfo(timezone)
     environment.filters["local_time"] = lambda value: local_time(value, zone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from axe_playwright_python.async_playwright import Axe
+from barriers import barriers
 from playwright.async_api import Page, async_playwright
 
 from appliance.clock import stamp
@@ -18,8 +18,7 @@ WIDTH = 320
 
 
 async def look(page: Page, path: str) -> None:
-    found = await Axe().run(page)
-    assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+    assert not await barriers(page), path
     assert await page.evaluate("document.documentElement.scrollWidth") <= WIDTH, path
 
 

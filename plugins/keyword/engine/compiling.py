@@ -75,7 +75,7 @@ class Compiled:
                 self._add(spaced, unspaced, pairs, Sought(policy, term, near, unless))
         innocent_pairs: set[int] = set()
         for number, line in enumerate(self._canonical([phrase for _, phrase in exclusions.phrases])):
-            spaced.put(line, -number - 1)
+            spaced.put([line], -number - 1)
             innocent_pairs.update(pair_hash(first, second) for first, second in pairwise(line.split()))
         self._spaced, self._spaced_codes = spaced.automaton()
         self._unspaced, self._unspaced_codes = unspaced.automaton()
@@ -95,11 +95,14 @@ class Compiled:
         self.vocabulary.update(ready.words)
         self.alone.update(ready.alone)
         pairs.frombytes(ready.pairs)
-        for number, line in enumerate(ready.lines, code):
-            if is_unspaced(line):
-                unspaced.put(line.replace(" ", ""), number)
-            elif line:
-                spaced.put(line, number)
+        if "".join(ready.lines).isascii():
+            spaced.put(ready.lines, code)
+            return
+        solid = [is_unspaced(line) for line in ready.lines]
+        spaced.put(["" if is_solid else line for line, is_solid in zip(ready.lines, solid, strict=True)], code)
+        unspaced.put(
+            [line.replace(" ", "") if is_solid else "" for line, is_solid in zip(ready.lines, solid, strict=True)], code
+        )
 
     def _canonical(self, phrases: Sequence[str]) -> Iterator[str]:
         return canonical_lines(phrases, self._table)
@@ -200,12 +203,16 @@ class _Phrases:
         self._first = array("q")
         self._more: dict[int, list[int]] = {}
 
-    def put(self, pattern: str, code: int) -> None:
-        number = self._numbers.setdefault(pattern, len(self._first))
-        if number == len(self._first):
-            self._first.append(code)
-        else:
-            self._more.setdefault(number, []).append(code)
+    def put(self, patterns: Iterable[str], code: int) -> None:
+        """Patterns, the first of which has a ``code``, the next the next one. Empty ones are passed over."""
+        numbers, first = self._numbers, self._first
+        for own, pattern in enumerate(patterns, code):
+            if pattern:
+                number = numbers.setdefault(pattern, len(first))
+                if number == len(first):
+                    first.append(own)
+                else:
+                    self._more.setdefault(number, []).append(own)
 
     def automaton(self) -> tuple[AhoCorasick, _Codes]:
         """Made once, when all have been put."""

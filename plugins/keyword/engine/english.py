@@ -6,10 +6,14 @@ crossed with SCOWL. Only its file is read.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Collection, Iterable, Mapping
 from importlib.resources import files
 from itertools import islice
+from pathlib import Path
+
+from ..kept import kept
 
 COMMON = 20_000
 """Words of plain English that repeated letters may hide: the commonest."""
@@ -30,11 +34,16 @@ THREE = 2_000_000
 
 def frequencies() -> dict[str, int]:
     """By English word, without apostrophes, how often it was seen; the commonest first."""
+    listed = (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_bytes()
+    found: dict[str, int] = kept(Path(__file__), listed, lambda: _frequencies(listed))
+    return found
+
+
+def _frequencies(listed: bytes) -> dict[str, int]:
     found: dict[str, int] = {}
-    with (files("symspellpy") / "frequency_dictionary_en_82_765.txt").open(encoding="utf-8-sig") as file:
-        for line in file:  # all of them at once take ten megabytes
-            word, _, count = line.partition(" ")
-            found.setdefault(word.replace("'", ""), int(count))
+    for line in io.TextIOWrapper(io.BytesIO(listed), encoding="utf-8-sig"):  # all of them at once take ten megabytes
+        word, _, count = line.partition(" ")
+        found.setdefault(word.replace("'", ""), int(count))
     return found
 
 

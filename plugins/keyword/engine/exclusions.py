@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from appliance.api import Section, load_shipped_yaml, setting
+
+from ..kept import kept
 
 DATA = Path(__file__).parent / "data" / "exclusions.yaml"
 
@@ -74,6 +77,10 @@ class Exclusions:
 @cache
 def supplied() -> Exclusions:
     """What comes with the appliance. Raises ``ConfigError`` if the file is damaged."""
-    found = ExclusionsFile.model_validate(load_shipped_yaml(DATA))
+    found = ExclusionsFile.model_construct(**kept(DATA, DATA.read_bytes(), _read))
     all_of_them = Exclusions().adding(Innocent.COLLOCATION, found.collocations).adding(Innocent.HELP, found.help)
     return all_of_them.adding(Innocent.TITLE, found.titles).adding_sites(found.sites)
+
+
+def _read() -> dict[str, Any]:
+    return ExclusionsFile.model_validate(load_shipped_yaml(DATA)).model_dump()

@@ -1,27 +1,21 @@
-"""The supplied policies, quickly: every process of the appliance reads them when it starts.
-
-As Python keeps its compiled modules beside their sources, what was read of a policy is kept in ``__pycache__`` beside
-its file, in the same form as those (``marshal``) and under the digest of the file, with what the engine needs of its
-phrases, if that folder may be written. It is as trustworthy as the modules beside it.
-"""
+"""The supplied policies, quickly: every process of the appliance reads them when it starts. What was read of one is
+``kept``, with what the engine needs of its phrases."""
 
 from __future__ import annotations
 
 import datetime
-import hashlib
-import marshal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from appliance.api import Severity, Surface, load_shipped_yaml, write_atomically
+from appliance.api import Severity, Surface, load_shipped_yaml
 
 from ..engine.folding import Table
 from ..engine.prepared import Neighbours, Phrases, Prepared, neighbour_lines, prepared
+from ..kept import kept
 from .files import SHIPPED, PolicyFile
 from .model import Matching, Policy, Term
 
@@ -38,34 +32,22 @@ def supplied_policies() -> tuple[Policy, ...]:
 
 
 def _policy(file: Path) -> Policy:
-    source = _digest(f"{FORM} ".encode() + file.read_bytes())
-    kept = file.parent / "__pycache__" / f"{file.stem}.{sys.implementation.cache_tag}.policy"
-    with suppress(OSError):
-        content = kept.read_bytes()
-        body = memoryview(content)[2 * len(source) :]
-        if content.startswith(source + _digest(body)):
-            return _unpacked(marshal.loads(body))  # noqa: S302 - as Python reads the modules beside it
+    return _unpacked(kept(file, f"{FORM} ".encode() + file.read_bytes(), lambda: _packed(file)))
+
+
+def _packed(file: Path) -> dict[str, Any]:
     policy = PolicyFile.model_validate(load_shipped_yaml(file), context=SHIPPED).policy()
     table = Table()
     ready = [prepared(term.phrases, table) for term in policy.terms]
     plain = as_json(policy)
-    packed = {
+    return {
         "policy": plain,
         "prepared": [[getattr(one, name) for name in _PREPARED] for one in ready],
         "around": [neighbour_lines(phrases, table) for phrases in plain["around"]],
     }
-    with suppress(OSError):
-        kept.parent.mkdir(exist_ok=True)
-        written = marshal.dumps(packed)
-        write_atomically(kept, source + _digest(written) + written, 0o644)
-    return _unpacked(packed)
 
 
 _PREPARED = tuple(field.name for field in fields(Prepared))
-
-
-def _digest(content: bytes | memoryview) -> bytes:
-    return hashlib.sha256(content).digest()
 
 
 def _unpacked(packed: Mapping[str, Any]) -> Policy:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from appliance.api import Surface
+from appliance.api import Surface, load_shipped_yaml
 from appliance_plugins.keyword.engine.engine import Engine
+from appliance_plugins.keyword.engine.english import _frequencies, frequencies
+from appliance_plugins.keyword.engine.exclusions import DATA, Innocent, supplied
 from appliance_plugins.keyword.engine.folding import Table
 from appliance_plugins.keyword.engine.prepared import Phrases, Prepared, pair_hash, prepared
+from appliance_plugins.keyword.kept import kept
 from appliance_plugins.keyword.library import shipped
 from appliance_plugins.keyword.library.model import Policy
 
@@ -98,3 +102,25 @@ def test_what_is_prepared() -> None:
     assert found.alone == ()
     assert memoryview(found.pairs).cast("I").tolist() == sorted([pair_hash("kill", "yourself"), pair_hash("no", "one")])
     assert prepared(Phrases.of(phrases, Prepared((), (), (), b"")), Table()).lines == ()
+
+
+def test_what_is_kept_is_of_the_same_source_or_made_anew(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def make(what: str) -> list[str]:
+        made.append(what)
+        return [what]
+
+    beside = tmp_path / "words.yaml"
+    assert kept(beside, b"one", lambda: make("one")) == kept(beside, b"one", lambda: make("again")) == ["one"]
+    assert kept(beside, b"two", lambda: make("two")) == ["two"]
+    assert made == ["one", "two"]
+    assert kept(tmp_path / "nowhere" / "words.yaml", b"one", lambda: ["made"]) == ["made"]  # nothing can be kept there
+
+
+def test_english_words_and_exclusions_are_as_their_files_say() -> None:
+    read = _frequencies((files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_bytes())
+    assert list(frequencies().items()) == list(read.items())  # the commonest first
+    supplied.cache_clear()
+    sayings = {phrase for why, phrase in supplied().phrases if why is Innocent.COLLOCATION}
+    assert sayings == set(load_shipped_yaml(DATA)["collocations"])

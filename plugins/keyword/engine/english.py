@@ -79,9 +79,11 @@ class English:
         best = [0.0] + [math.inf] * length
         began = [0] * (length + 1)
         cost = self.known.get
-        for end in range(1, length + 1):
-            for start in range(max(0, end - self._longest), end):
-                if (so_far := best[start]) < best[end]:
+        for start in range(length):
+            if math.isinf(so_far := best[start]):
+                continue  # no words lead up to here
+            for end in range(start + 1, min(length, start + self._longest) + 1):
+                if so_far < best[end]:
                     own = cost(word := run[start:end])
                     if own is not None and so_far + own < best[end] and word not in without:
                         best[end], began[end] = so_far + own, start

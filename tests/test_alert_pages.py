@@ -232,6 +232,7 @@ async def test_an_alert_comes_to_every_open_page_and_a_capture_to_the_list(house
         assert "Ada" not in await bar.inner_text()
         await expect(tab.locator(".alerts-line")).to_have_text("1 alert")
     await expect(other).to_have_title(f"(1) {title}")
+    assert not await barriers(other)
     row = page.locator("tbody tr").first
     await expect(row).to_contain_text("Ada Okafor")
     await expect(row.locator("td").first).to_have_text("Severe")

@@ -215,7 +215,7 @@
     if (alerted === 1 && id) link.href = `/alerts/${encodeURIComponent(id)}`;
     else link.textContent = "See the alerts";
     bar.querySelector("button").addEventListener("click", () => bar.remove());
-    document.body.prepend(bar);
+    document.querySelector(".skip").after(bar); // the first link stays the one that leads to the page itself
   }
 
   function countAlerts(count) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -88,8 +89,13 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def runtime_imports(path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def runtime_imports(path: Path) -> tuple[tuple[int, str], ...]:
     """(line, dotted module) of every import that happens when the program runs."""
+    return tuple(_runtime_imports(path))
+
+
+def _runtime_imports(path: Path) -> Iterator[tuple[int, str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     only_types = {
         id(inner)

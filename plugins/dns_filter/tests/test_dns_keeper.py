@@ -10,6 +10,7 @@ import ssl
 import struct
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ async def ask_stream(port: int, *names: str) -> list[DNSRecord]:
 async def gone(pid: int) -> None:
     """Return when a process has ended."""
     async with asyncio.timeout(PATIENCE):
-        while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
-            await asyncio.sleep(0.01)
+        with suppress(FileNotFoundError, ProcessLookupError):  # gone before it was opened, or before it was read
+            while "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+                await asyncio.sleep(0.01)
 
 
 async def test_it_blocks_forwards_and_says_so(tmp_path: Path, upstream: Any) -> None:

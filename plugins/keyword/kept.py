@@ -17,10 +17,10 @@ from typing import Any
 from appliance.api import write_atomically
 
 
-def kept(beside: Path, source: bytes, make: Callable[[], Any]) -> Any:
-    """What ``make`` gives: plain data, as it was kept for the same ``source`` or made now. Raises what ``make``
-    raises."""
-    digest = _digest(source)
+def kept(beside: Path, form: int, source: bytes, make: Callable[[], Any]) -> Any:
+    """What ``make`` gives: plain data, as it was kept for the same ``source`` or made now. ``form`` is counted on when
+    ``make`` gives something else for the same source. Raises what ``make`` raises."""
+    digest = _digest(f"{form} ".encode() + source)
     file = beside.parent / "__pycache__" / f"{beside.stem}.{sys.implementation.cache_tag}.kept"
     with suppress(OSError):
         content = file.read_bytes()

@@ -95,7 +95,8 @@ def _below(text: str, sites: Container[str]) -> Iterator[tuple[int, int]]:
         host = _HOST.match(text, start)
         if host is None:
             labels = _LABELS.match(text, dot.start())
-            reached = labels.end() if labels else dot.end()
+            assert labels is not None
+            reached = labels.end()
             continue
         if _is_below(host[1], sites):
             scheme = _SCHEME.search(text, max(reached, start - LONGEST_SCHEME - len("://")), start)

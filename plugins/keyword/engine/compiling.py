@@ -98,11 +98,8 @@ class Compiled:
         if "".join(ready.lines).isascii():
             spaced.put(ready.lines, code)
             return
-        solid = [is_unspaced(line) for line in ready.lines]
-        spaced.put(["" if is_solid else line for line, is_solid in zip(ready.lines, solid, strict=True)], code)
-        unspaced.put(
-            [line.replace(" ", "") if is_solid else "" for line, is_solid in zip(ready.lines, solid, strict=True)], code
-        )
+        spaced.put(["" if is_unspaced(line) else line for line in ready.lines], code)
+        unspaced.put([line.replace(" ", "") if is_unspaced(line) else "" for line in ready.lines], code)
 
     def _canonical(self, phrases: Sequence[str]) -> Iterator[str]:
         return canonical_lines(phrases, self._table)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from ..kept import kept
 
+FORM = 1
+"""Of what is kept of the list; another one is read anew."""
 COMMON = 20_000
 """Words of plain English that repeated letters may hide: the commonest."""
 LONGEST_RUN = 60
@@ -35,7 +37,7 @@ THREE = 2_000_000
 def frequencies() -> dict[str, int]:
     """By English word, without apostrophes, how often it was seen; the commonest first."""
     listed = (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_bytes()
-    found: dict[str, int] = kept(Path(__file__), listed, lambda: _frequencies(listed))
+    found: dict[str, int] = kept(Path(__file__), FORM, listed, lambda: _frequencies(listed))
     return found
 
 

@@ -18,6 +18,8 @@ from appliance.api import Section, load_shipped_yaml, setting
 from ..kept import kept
 
 DATA = Path(__file__).parent / "data" / "exclusions.yaml"
+FORM = 1
+"""Of what is kept of them; another one is read anew."""
 
 
 class Innocent(StrEnum):
@@ -77,7 +79,7 @@ class Exclusions:
 @cache
 def supplied() -> Exclusions:
     """What comes with the appliance. Raises ``ConfigError`` if the file is damaged."""
-    found = ExclusionsFile.model_construct(**kept(DATA, DATA.read_bytes(), _read))
+    found = ExclusionsFile.model_construct(**kept(DATA, FORM, DATA.read_bytes(), _read))
     all_of_them = Exclusions().adding(Innocent.COLLOCATION, found.collocations).adding(Innocent.HELP, found.help)
     return all_of_them.adding(Innocent.TITLE, found.titles).adding_sites(found.sites)
 

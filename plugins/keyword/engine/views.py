@@ -74,9 +74,8 @@ class Views:
         for first, last in _near_each_other(sorted(meant), len(words)):
             odd = [number for number in range(first, last) if number in meant]
             for chosen in _combined([meant[number] for number in odd], most):
-                replaced, change = _replaced(words[first:last], first, odd, chosen)
+                replaced, change = _replaced(words[first:last], first, odd, chosen, said)
                 view = _View.of(replaced, first)
-                change = _Change(change.hows, change.words | said)
                 yield from self._scan(text, view, change)
                 if has_fillers:
                     yield from self._without_fillers(text, view, change)
@@ -180,9 +179,10 @@ def _near_each_other(numbers: Sequence[int], count: int) -> Iterator[tuple[int, 
 
 
 def _replaced(
-    words: list[str], first: int, numbers: Iterable[int], readings: Iterable[Reading]
+    words: list[str], first: int, numbers: Iterable[int], readings: Iterable[Reading], said: frozenset[str]
 ) -> tuple[list[str], _Change]:
-    """Words, the first of which has a number, with some of them replaced; and how those were written."""
+    """Words, the first of which has a number, with some of them replaced; and how those were written. ``said``: what is
+    there because of another change."""
     hows: dict[int, How] = {}
     meant: list[str] = []
     for number, reading in zip(numbers, readings, strict=True):
@@ -190,7 +190,7 @@ def _replaced(
         words[number - first] = " ".join(canonical)
         hows[number] = _HOWS[reading.how]
         meant += canonical
-    return words, _Change(hows, frozenset(meant))
+    return words, _Change(hows, said.union(meant))
 
 
 def _combined(readings: Sequence[Sequence[_Read]], most: int) -> Iterator[tuple[_Read, ...]]:

@@ -32,7 +32,7 @@ def supplied_policies() -> tuple[Policy, ...]:
 
 
 def _policy(file: Path) -> Policy:
-    return _unpacked(kept(file, f"{FORM} ".encode() + file.read_bytes(), lambda: _packed(file)))
+    return _unpacked(kept(file, FORM, file.read_bytes(), lambda: _packed(file)))
 
 
 def _packed(file: Path) -> dict[str, Any]:

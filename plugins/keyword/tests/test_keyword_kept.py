@@ -112,10 +112,13 @@ def test_what_is_kept_is_of_the_same_source_or_made_anew(tmp_path: Path) -> None
         return [what]
 
     beside = tmp_path / "words.yaml"
-    assert kept(beside, b"one", lambda: make("one")) == kept(beside, b"one", lambda: make("again")) == ["one"]
-    assert kept(beside, b"two", lambda: make("two")) == ["two"]
-    assert made == ["one", "two"]
-    assert kept(tmp_path / "nowhere" / "words.yaml", b"one", lambda: ["made"]) == ["made"]  # nothing can be kept there
+    assert kept(beside, 1, b"one", lambda: make("one")) == kept(beside, 1, b"one", lambda: make("again")) == ["one"]
+    assert kept(beside, 1, b"two", lambda: make("two")) == ["two"]
+    assert kept(beside, 2, b"two", lambda: make("another form")) == ["another form"]
+    assert made == ["one", "two", "another form"]
+    assert kept(tmp_path / "nowhere" / "words.yaml", 1, b"one", lambda: ["made"]) == [
+        "made"
+    ]  # nothing can be kept there
 
 
 def test_english_words_and_exclusions_are_as_their_files_say() -> None:

@@ -7,18 +7,16 @@ it is paid for each query; what is rarer stands in functions of its own.
 from __future__ import annotations
 
 import socket
-import struct
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from .batches import BATCH, NAME_SLOT, SLOT, Batches
+from .batches import BATCH, NAME_LENGTH, NAME_SLOT, SLOT, Batches
 from .log import NO_HEAD, Entry, LogWriter
-from .quick import Quick, quick_way
+from .quick import FREE, Quick, quick_way
 from .reactor import Loop
 from .ready import FOR_EVER, SECONDS, Answer, Ready, split
-from .resolving import Made, Resolver
+from .resolving import Made, Pieces, Resolver
 from .wire import HEADER
 from .world import Policy, World
 
@@ -63,17 +61,56 @@ class _Clients(dict[bytes, Client]):
 
 @dataclass(slots=True)
 class Ticket:
-    """A query whose answer comes later. Called with the answer, once."""
+    """A query whose answer comes later. Called with the answer, once. ``key``: what it is noted as, if known."""
 
     answerer: Answerer
-    udp: socket.socket
+    outbox: Outbox
     sender: bytes
     packet: bytes
+    key: bytes
     client: Client
 
     def __call__(self, made: Made | None) -> None:
         if made is not None and made.tail:
             self.answerer.deliver(self, made)
+
+
+class Outbox:
+    """Answers that could not go with their batch, until there is a batch of them or the round is over."""
+
+    def __init__(self, loop: Loop, udp: socket.socket) -> None:
+        self._loop = loop
+        self._batches = Batches(udp)
+        self._filled = 0
+        self._closed = False
+
+    def put(self, sender: bytes, message: bytes) -> None:
+        """Send a message to a socket address, soon."""
+        if self._closed:
+            return  # the device asks again
+        slot = self._filled
+        if not slot:
+            self._loop.soon(self.send)
+        batches = self._batches
+        at = slot * SLOT
+        batches.packets[at : at + len(message)] = message
+        batches.answer_lengths[slot * 2] = len(message)
+        at = slot * NAME_SLOT
+        batches.senders[at : at + len(sender)] = sender
+        self._filled = slot + 1
+        if slot + 1 == BATCH:
+            self.send()
+
+    def send(self) -> None:
+        """Send what is there."""
+        filled, self._filled = self._filled, 0
+        if filled:
+            self._batches.send(0, filled)  # what could not be sent is asked for again
+
+    def close(self) -> None:
+        """Send what is there, and nothing after it: the socket is closed, and its number may be another's."""
+        self.send()
+        self._closed = True
 
 
 class Answerer:
@@ -89,7 +126,7 @@ class Answerer:
         self._clients = _Clients(self._find)
         self._log: list[Entry] = []
         self._quick: dict[str, Quick | None] = {}
-        self._sockets: dict[int, tuple[socket.socket, Batches]] = {}
+        self._sockets: dict[int, tuple[socket.socket, Outbox]] = {}
         self.too_many = 0
         """Queries of clients that sent more than they may."""
         loop.later(1 / TICKS_A_SECOND, self._tick)
@@ -106,13 +143,14 @@ class Answerer:
 
     def listen(self, udp: socket.socket) -> None:
         """Answer what comes in at a socket that is bound."""
-        batches = Batches(udp)
-        self._sockets[udp.fileno()] = (udp, batches)
-        self._loop.watch(udp.fileno(), self._drain(udp, batches))
+        outbox = Outbox(self._loop, udp)
+        self._sockets[udp.fileno()] = (udp, outbox)
+        self._loop.watch(udp.fileno(), self._drain(udp, Batches(udp), outbox))
 
     def close(self, fd: int) -> None:
         """Listen on a socket no more."""
-        udp, _ = self._sockets.pop(fd)
+        udp, outbox = self._sockets.pop(fd)
+        outbox.close()
         self._loop.unwatch(fd)
         udp.close()
 
@@ -142,13 +180,14 @@ class Answerer:
 
     # The way of a packet
 
-    def _drain(self, udp: socket.socket, batches: Batches) -> Callable[[], None]:
+    def _drain(self, udp: socket.socket, batches: Batches, outbox: Outbox) -> Callable[[], None]:
         """The function that answers what waits at a socket. Names are bound here, because looking them up costs."""
         receive, send = batches.receive, batches.send
         packets, senders, lengths, answer_lengths = (
             batches.packets, batches.senders, batches.lengths, batches.answer_lengths
         )  # fmt: skip
         first, last = (4, 8) if udp.family == socket.AF_INET else (8, 24)  # of the address in the socket address
+        sender_octets = NAME_LENGTH[udp.family]
         slots = tuple(
             (
                 *(slot, slot * SLOT, slot * SLOT + 2),
@@ -169,18 +208,20 @@ class Answerer:
                 begin = 0
                 for slot, at, behind_id, head_at, address_at, length_at, answer_at in slots[:received]:
                     end = at + lengths[length_at]
-                    key = packets[behind_id:end]
+                    key = packets[behind_id:end].lower()
                     client = clients[senders[address_at]]
                     left = client.left = client.left - 1
                     answer = client.ready.get(key) if left >= 0 else None
                     if answer is None or answer[4] < tick:
-                        # Perhaps it is only spelled in another way. A zero inside a label ends the name early, and such
-                        # a name goes the long way. Only the name: in lower case the type HTTPS (65) is another one.
-                        cut = key.find(0, 10)
-                        key = key[:10] + key[10:cut].lower() + key[cut:]
+                        # Perhaps what stands behind the name looks like a letter, as the type HTTPS (65). A zero inside
+                        # a label ends the name early, and such a name goes the long way.
+                        exact = packets[behind_id:end]
+                        cut = exact.find(0, 10)
+                        key = exact[:10] + key[10:cut] + exact[cut:]
                         answer = client.ready.get(key) if left >= 0 else None
                     if answer is None or answer[4] < tick:
-                        answer = miss(packets[at:end], key, client, udp, senders, slot)
+                        name_at = slot * NAME_SLOT
+                        answer = miss(packets[at:end], key, client, outbox, senders[name_at : name_at + sender_octets])
                         if answer is None:
                             if slot > begin:
                                 send(begin, slot - begin)
@@ -203,9 +244,7 @@ class Answerer:
 
         return drain
 
-    def _miss(
-        self, packet: bytes, key: bytes, client: Client, udp: socket.socket, senders: Any, slot: int
-    ) -> Answer | None:
+    def _miss(self, packet: bytes, key: bytes, client: Client, outbox: Outbox, sender: bytes) -> Answer | None:
         """The answer to a packet that has none ready; ``None``: not now, or not in pieces.
 
         ``key``: the packet without its id, its name in lower case.
@@ -217,14 +256,22 @@ class Answerer:
             self.too_many += 1
             return None
         quick = self._quick.get(policy.key)
+        free = False
         if quick is not None:
             end = packet.find(0, HEADER) + 1
-            answer = quick(packet, key[HEADER - 2 : end - 2], end)
-            if answer is not None:
+            name = key[HEADER - 2 : end - 2]
+            answer = quick(packet, name, end)
+            if answer is FREE:
+                free = True
+            elif answer is not None:
                 self._ready.keep(client.ready, key, answer)
                 return answer
-        ticket = Ticket(self, udp, senders[slot * NAME_SLOT : slot * NAME_SLOT + 28], packet, client)
-        made = self._resolver.resolve(packet, policy, client.text, 0, ticket)
+        ticket = Ticket(self, outbox, sender, packet, key if free else b"", client)
+        made: Made | Pieces | None
+        if free:
+            made = self._resolver.look_up(packet, name, policy, client.text, ticket)
+        else:
+            made = self._resolver.resolve(packet, policy, client.text, 0, ticket)
         if made is None:
             return None
         if isinstance(made, tuple):
@@ -242,9 +289,11 @@ class Answerer:
 
     def deliver(self, ticket: Ticket, made: Made) -> None:
         """Send an answer that could not go with its batch."""
-        self._note(ticket.client, ticket.packet, made)
-        with suppress(OSError):  # the socket was closed, or the device's network is gone: it asks again
-            ticket.udp.sendto(ticket.packet[:2] + made.tail, _socket_address(ticket.udp, ticket.sender, ticket.client))
+        if not ticket.key:
+            self._note(ticket.client, ticket.packet, made)
+        elif made.note is not None:
+            self._log.append((ticket.client, ticket.key, self._log_writer.number(made.note)))
+        ticket.outbox.put(ticket.sender, ticket.packet[:2] + made.tail)
 
     def _note(self, client: Client, packet: bytes, made: Made) -> None:
         if made.note is not None:
@@ -291,11 +340,3 @@ class Answerer:
         if self._log_writer.is_full:
             self._log_writer.forget()
             self._ready.forget()  # they hold numbers of notes
-
-
-def _socket_address(udp: socket.socket, sender: bytes, client: Client) -> tuple[Any, ...]:
-    (port,) = struct.unpack_from("!H", sender, 2)
-    if udp.family == socket.AF_INET:
-        return client.text, port
-    (scope,) = struct.unpack_from("=I", sender, 24)
-    return client.text, port, 0, scope

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from .ports import Port, Watching
 from .servers import Server
 from .wire import Ede
 
@@ -22,14 +22,8 @@ class Timer(Protocol):
         """It does not come."""
 
 
-class Reactor(Protocol):
+class Reactor(Watching, Protocol):
     """What the answerer's loop does for us. Everything happens in its thread."""
-
-    def watch(self, fd: int, ready: Callable[[], None]) -> None:
-        """Call ``ready`` while ``fd`` can be read."""
-
-    def forget(self, fd: int) -> None:
-        """Call for ``fd`` no more; it is closed next."""
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Call once, in so many seconds."""
@@ -109,9 +103,9 @@ class Group:
 
 
 class Try:
-    """One query sent to one server. ``end``: where its question ends."""
+    """One query sent to one server. ``end``: where its question ends; ``port``: where it left, ``None`` for TCP."""
 
-    __slots__ = ("asked_at", "asking", "edns", "end", "fd", "message", "open", "plain", "server", "udp", "wrong")
+    __slots__ = ("asked_at", "asking", "edns", "end", "message", "open", "plain", "port", "server", "wrong")
 
     def __init__(
         self, asking: Asking, server: Server, message: bytes, end: int, at: float, plain: bool, edns: bool
@@ -123,8 +117,7 @@ class Try:
         self.asked_at = at
         self.plain = plain
         self.edns = edns
-        self.udp: socket.SocketType | None = None
-        self.fd = -1
+        self.port: Port | None = None
         self.open = False
         self.wrong = 0
 

@@ -23,7 +23,7 @@ NAME_SLOT: Final = 32
 _HEADER: Final = struct.Struct("=QI4xQQQQi4xI4x")
 """struct mmsghdr: name, length of the name, vector, its length, control, its length, flags, octets of the packet."""
 
-_NAME_LENGTH: Final = {socket.AF_INET: 16, socket.AF_INET6: 28}
+NAME_LENGTH: Final = {socket.AF_INET: 16, socket.AF_INET6: 28}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
@@ -45,7 +45,7 @@ class Batches:
         self._fd = udp.fileno()
         self.packets = mmap.mmap(-1, BATCH * SLOT)
         self.senders = mmap.mmap(-1, BATCH * NAME_SLOT)
-        name_length = _NAME_LENGTH[udp.family]
+        name_length = NAME_LENGTH[udp.family]
         self._in, self._in_vectors = _headers(self.packets, self.senders, name_length)
         self._out, out_vectors = _headers(self.packets, self.senders, name_length)
         self.lengths = memoryview(self._in).cast("I")

@@ -1,9 +1,8 @@
-"""The shortest way to "blocked": for a plain question about a name that a list blocks and of which nothing else is
-said.
+"""The shortest way: for a plain question about a name of which nothing is said, or only that a list blocks it.
 
 A list has a million names, and each of them is new once, so what is thought about a new one is paid often. Most are
-blocked by one entry of one list. Whatever is not as plain as that is left to ``resolving``: this says exactly what that
-would say, or nothing.
+blocked by one entry of one list, or are free. Whatever is not as plain as that is left to ``resolving``: this says
+exactly what that would say, or nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +18,9 @@ from .wire import EDNS, HEADER, LONGEST_LABEL, LONGEST_NAME, TYPE_A, TYPE_AAAA, 
 from .world import Policy
 
 Quick = Callable[[bytes, bytes, int], "Answer | None"]
-"""Packet, its name in lower case, and where the name ends -> the answer, or ``None``: ask ``resolving``."""
+"""Packet, its name in lower case, and where the name ends -> the answer; ``FREE``: whatever there is for this name; or
+``None``: ask ``resolving``."""
+FREE: Final[Answer] = (b"", b"", 0, None, 0)
 
 Plain = tuple[int, int, int, bytes]
 """All that the answer to a plain question about a blocked name depends on: the number of the set that names it in the
@@ -35,11 +36,15 @@ def quick_way(policy: Policy, number: Callable[[Note], int], answers: dict[Plain
     ``number`` gives the number of a note; ``answers`` are remembered for as long as these numbers are good.
     """
     table = policy.table
-    if table is None or policy.mode != "block" or any(listed.locked for listed in policy.listed.values()):
-        return None  # a locked list decides whatever else is said: all of the name has to be looked at
-    named, entries, effects, find = policy.named, policy.entries, policy.effects, table.find
+    if table is None:
+        return None
+    # A locked list decides whatever else is said: all of a blocked name has to be looked at.
+    may_block = policy.mode == "block" and not any(listed.locked for listed in policy.listed.values())
+    free = None if policy.only or policy.verdicts else FREE
+    named, entries, effects, find, below = policy.named, policy.entries, policy.effects, table.find, policy.below
+    rewrites = policy.rewrites
 
-    def quick(packet: bytes, name: bytes, end: int) -> Answer | None:
+    def quick(packet: bytes, name: bytes, end: int) -> Answer | None:  # noqa: PLR0911 - one for each doubt
         shape = _SHAPES.get(packet[2:12])
         if shape is None or packet[end:] not in _TAILS or end > HEADER + LONGEST_NAME:
             return None
@@ -51,13 +56,17 @@ def quick_way(policy: Policy, number: Callable[[Note], int], answers: dict[Plain
                 if suffix in named or suffix in entries or length > LONGEST_LABEL:
                     return None
                 at += length + 1
-                if not found and name[at]:
-                    found = find(suffix)
+                if not found:
+                    found = below(suffix) if labels else find(suffix)
                     found_labels = labels
                 labels += 1
         except IndexError:
             return None
-        if not found or at + 1 != len(name):
+        if at + 1 != len(name):
+            return None
+        if not found:
+            return None if name in rewrites or name in CANARIES else free
+        if not may_block or found_labels + 1 == labels:
             return None
         known = (found, found_labels, shape, packet[end:])
         answer = answers.get(known)

@@ -40,14 +40,14 @@ class Loop:
         self._poll = select.epoll()
         self._ready: dict[int, Call] = {}
         self._timers: list[tuple[float, int, Timer]] = []
+        self._soon: list[Call] = []
         self._numbers = count()
         self._stopping = False
         self.faults = 0
         """Calls that raised what nobody expected."""
 
-    def now(self) -> float:
-        """Seconds of a clock that nobody can set."""
-        return time.monotonic()
+    now = staticmethod(time.monotonic)
+    """Seconds of a clock that nobody can set."""
 
     def watch(self, fd: int, ready: Call) -> None:
         """Call ``ready`` while ``fd`` has something to read, or has broken."""
@@ -72,6 +72,10 @@ class Loop:
         heappush(self._timers, (time.monotonic() + seconds, next(self._numbers), timer))
         return timer
 
+    def soon(self, call: Call) -> None:
+        """Call once, when all that can be read now has been."""
+        self._soon.append(call)
+
     def stop(self) -> None:
         """Return from ``run`` after what is being done."""
         self._stopping = True
@@ -85,6 +89,8 @@ class Loop:
                 if call is not None:  # another call of this round may have let go of it
                     self._contained(call)
             self._call_what_is_due()
+            while self._soon:
+                self._contained(self._soon.pop())
 
     def _contained(self, call: Call) -> None:
         """A fault of ours costs the packet that met it, never the service."""

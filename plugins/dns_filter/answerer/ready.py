@@ -7,6 +7,9 @@ An answer is kept in pieces, around the question that the packet itself brings::
 so one entry serves every id and every spelling (draft-vixie-dnsext-dns0x20), and blocked names, whose answers differ in
 nothing but the question, share one. The key is the packet without its id, the name in lower case: type, flags
 and EDNS size are in it, so nothing has to be read to know that it is the same question.
+
+Whoever looks may put all of the packet in lower case, which is quicker than the name alone: nothing is kept whose
+octets behind the name could be capital letters of another packet, as those of TYPE97 are of HTTPS (65).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ SECONDS: Final = 10
 """How long an answer from upstream is ready at most: by so much its TTL may be too high."""
 
 FOR_EVER: Final = 1 << 62
+_NAME_AT: Final = 10
 PLAIN_OPT: Final = 11
 """Octets of an OPT record without options."""
 
@@ -67,6 +71,9 @@ class Ready:
 
     def keep(self, answers: dict[bytes, Answer], key: bytes, answer: Answer) -> None:
         """Have an answer ready. When there is no room everything goes: what is asked often comes back at once."""
+        behind = key[key.find(0, _NAME_AT) :]
+        if behind != behind.upper():
+            return
         if self._entries >= ENTRIES:
             self.forget()
         answers[key] = answer

@@ -18,7 +18,7 @@ from .giving import OWN_HELD, SILENCE, Asked, Done, Made, Pieces, blocked, block
 from .notes import CACHE
 from .places import Place
 from .records import digest, through
-from .rules import ALLOWED, NO_RULE, Decision, Judged
+from .rules import ALLOWED, FREE, NO_RULE, Decision, Judged
 from .servers import Server
 from .upstreams import Upstreams
 from .wire import (
@@ -33,11 +33,13 @@ from .wire import (
     NOERROR,
     NXDOMAIN,
     OPT_OCTETS,
+    PLAIN_UDP_SIZE,
     SERVFAIL,
     SERVICE_TYPES,
     SHAPES,
     TCP_SIZE,
     TYPE_ANY,
+    USUAL,
     BadMessage,
     Ede,
     bare,
@@ -136,6 +138,14 @@ class Resolver:
             return self._ask_plugins(asked)
         return self._open(asked)
 
+    def look_up(self, packet: bytes, name: bytes, policy: Policy, client: str, done: Done) -> Made | None:
+        """As ``resolve`` does it for a plain packet about a name of which nothing is said (see ``quick``)."""
+        end = HEADER + len(name)
+        asked = Asked(
+            packet, end, USUAL[packet[2:HEADER]], PLAIN_UDP_SIZE, True, name, policy, client, done, FREE, self._now()
+        )
+        return self._from_memory(asked, packet[end : end + 2], None)
+
     # What is not blocked by its name
 
     def _open(self, asked: Asked) -> Made | None:
@@ -151,6 +161,10 @@ class Resolver:
             if isinstance(found, Made):
                 return found
             target = found
+        return self._from_memory(asked, qtype, target)
+
+    def _from_memory(self, asked: Asked, qtype: bytes, target: bytes | None) -> Made | None:
+        """What is known of the name, or of the one that is asked for instead."""
         key = asked.name + qtype + _KEYS[asked.shape]
         if target is not None:
             key += target
@@ -397,4 +411,4 @@ def _servers_of(world: World) -> tuple[Any, ...]:
     return world.upstreams, sorted((name, zone.servers) for name, zone in world.zones.items())
 
 
-__all__ = ["SILENCE", "Made", "Resolver"]
+__all__ = ["SILENCE", "Made", "Pieces", "Resolver"]

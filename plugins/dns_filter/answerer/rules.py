@@ -73,9 +73,8 @@ ALLOWED: Final = Decision("allowed")
 EXEMPT: Final = Decision("exempt")
 LOCAL: Final = Decision("local")
 NO_RULE: Final = -1
-
-_TOPS: Final = 8192
-"""Domains whose sets are remembered, because other names lie below them too."""
+FREE: Final[Judged] = (ALLOWED, NO_RULE, None, None)
+"""Nothing is said of the name."""
 
 
 def decide(labels_wire: bytes, qtype: int, policy: Policy, world: World) -> Decision:
@@ -105,7 +104,7 @@ def rule_text(name: bytes, labels: int) -> str:
 
 def judge(name: bytes, policy: Policy) -> Judged:  # noqa: PLR0911, PLR0912, PLR0915 - the way of every new name: no calls
     """The decision for a name in wire form, lower case."""
-    named, entries, effects, find, tops = policy.named, policy.entries, policy.effects, policy.find, policy.tops
+    named, entries, effects, find, below = policy.named, policy.entries, policy.effects, policy.find, policy.below
     found: tuple[Decision, int] | None = None
     locked: tuple[Decision, int] | None = None
     place: Place | None = None
@@ -130,12 +129,7 @@ def judge(name: bytes, policy: Policy) -> Judged:  # noqa: PLR0911, PLR0912, PLR
                         break
         at += length + 1
         if find is not None:
-            if not labels:
-                number = find(suffix)
-            elif (number := tops.get(suffix, -1)) < 0:
-                if len(tops) >= _TOPS:
-                    tops.clear()
-                number = tops[suffix] = find(suffix)
+            number = below(suffix) if labels else find(suffix)
             if number:
                 effect = effects.get(number if labels else ~number)
                 if effect is None:
@@ -169,7 +163,7 @@ def judge(name: bytes, policy: Policy) -> Judged:  # noqa: PLR0911, PLR0912, PLR
         return policy.not_allowed, NO_RULE, place, None
     if target is not None:
         return policy.rewritten(target), NO_RULE, place, target
-    return ALLOWED, NO_RULE, place, None
+    return FREE
 
 
 def effect_of(entries: tuple[tuple[str, int], ...], *, exact: bool, policy: Policy) -> Effect:

@@ -18,7 +18,7 @@ import struct
 import sys
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,7 @@ list, which has dots, need not be taken apart."""
 _blake2b, _from_bytes = hashlib.blake2b, int.from_bytes
 _FIRST_SLOTS = 1024
 _MOST_SETS = 1 << 16
+_PARENTS = 8192
 _CHUNK = 1 << 16
 """Digests taken in at once: half a megabyte."""
 
@@ -85,6 +86,8 @@ class Table:
         self._keys = self._view(places[0], slots * 8, "Q")
         self._numbers = self._view(places[1], slots * 2, "H")
         self._mask = slots - 1
+        self.below: Callable[[bytes], int] = _Parents(self.find).__getitem__
+        """As ``find``, for a name that others lie below: it will be asked for again, and is remembered for a while."""
 
     @classmethod
     def open(cls, path: Path | str, *, known: bool = False) -> Table:
@@ -127,6 +130,20 @@ class Table:
         numbers: memoryview = octets.cast(kind)  # type: ignore[call-overload]  # the kind is a variable
         self._views += [octets, numbers]
         return numbers
+
+
+class _Parents(dict[bytes, int]):
+    """The sets of some names."""
+
+    def __init__(self, find: Callable[[bytes], int]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, wire_name: bytes) -> int:
+        if len(self) >= _PARENTS:
+            self.clear()
+        number = self[wire_name] = self._find(wire_name)
+        return number
 
 
 def build(

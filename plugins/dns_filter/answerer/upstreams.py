@@ -1,15 +1,15 @@
 """Asks the name servers that we forward to.
 
-One connected UDP socket per try, so that each leaves from a port of its own that only its server can reach (RFC 5452
-section 9.2), with an id and a spelling at random; what does not repeat both is not heard, and a port at which somebody
-guesses is given up for TCP. Servers are asked in the order in which the school wrote them, those that rest last: often
-the first is the provider's filter, and a quicker one behind it must not be the way around it.
+Each try has a connected UDP socket of its own (see ``ports``), and an id and a spelling at random; what does not repeat
+both is not heard, and a port at which somebody guesses is given up for TCP. Servers are asked in the order in which the
+school wrote them, those that rest last: often the first is the provider's filter, and a quicker one behind it must not
+be the way around it.
 """
 
 from __future__ import annotations
 
+import errno
 import json
-import socket
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
@@ -17,6 +17,7 @@ from typing import Final
 from .asking import TRIES, Asking, Group, Reactor, Try
 from .outgoing import Writer, is_bare_formerr, same_but_for_case
 from .places import Endpoint
+from .ports import Port, Ports
 from .servers import Server
 from .wire import (
     EDE_NETWORK_ERROR,
@@ -35,10 +36,10 @@ GIVE_UP: Final = 1.5
 WRONG_UNTIL_TCP: Final = 8
 """Datagrams with a wrong id or question at one port until its query goes over TCP: somebody is guessing."""
 LONGEST_DATAGRAM: Final = 4096
+_TOO_MUCH: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 TICKS: Final = 40
 """So often within a timeout we look what is due."""
 SHORTEST_TICK: Final = 0.01
-_DATAGRAMS: Final = int(socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 
 
 class Upstreams:
@@ -49,6 +50,7 @@ class Upstreams:
         self._now = reactor.now
         self._changed = changed
         self._servers: dict[Endpoint, Server] = {}
+        self._ports: dict[Server, Ports] = {}
         self._groups: dict[tuple[Endpoint, ...], Group] = {}
         self._asked: dict[Asking, None] = {}
         self._ticking = False
@@ -63,6 +65,11 @@ class Upstreams:
         wanted = dict.fromkeys(groups)
         for endpoint in (endpoint for group in wanted for endpoint in group):
             self._servers[endpoint] = before.get(endpoint) or Server(endpoint)
+        for server in self._servers.values():
+            if server not in self._ports:
+                self._ports[server] = Ports(self._reactor, server, self._ready)
+        for server in self._ports.keys() - self._servers.values():
+            self._ports.pop(server).close()
         self._groups = {group: Group([self._servers[endpoint] for endpoint in group]) for group in wanted}
 
     def group(self, endpoints: tuple[Endpoint, ...]) -> Group:
@@ -105,30 +112,31 @@ class Upstreams:
             self._relay(one)
             return True
         try:
-            udp = socket.SocketType(server.family, _DATAGRAMS)
+            port = self._ports[server].take(now)
         except OSError as error:
-            asking.error = (EDE_NETWORK_ERROR, f"too much is open: {error.strerror}")
+            if error.errno in _TOO_MUCH:
+                asking.error = (EDE_NETWORK_ERROR, f"too much is open: {error.strerror}")
+            else:
+                self._unreachable(one, error, now)
             return False
         try:
-            udp.connect(server.address)
-            udp.send(message)
+            port.send(message)
         except OSError as error:
-            udp.close()
+            port.close()
             self._unreachable(one, error, now)
             return False
-        one.udp, one.open = udp, True
-        one.fd = fd = udp.fileno()
+        one.port, port.one, one.open = port, one, True
         asking.tries.append(one)
         asking.waits += 1
-        self._reactor.watch(fd, partial(self._ready, one))
         return True
 
-    def _ready(self, one: Try) -> None:
-        udp = one.udp
-        if udp is None:
+    def _ready(self, port: Port) -> None:
+        one = port.one
+        if one is None:
+            port.ports.let_go(port)
             return
         try:
-            data = udp.recv(LONGEST_DATAGRAM)
+            data = port.receive(LONGEST_DATAGRAM)
         except BlockingIOError:
             return
         except OSError as error:  # nobody listens there, or the network is gone
@@ -141,7 +149,12 @@ class Upstreams:
         message = one.message
         if data[12:end] == message[12:end] and data[:2] == message[:2]:
             if data[2] & 0xF8 == 0x80 and data[4:6] == b"\0\1":
-                self._heard(one, data)
+                now = self._now()
+                if not one.wrong:
+                    one.open, port.one = False, None
+                    one.asking.waits -= 1
+                    port.ports.give_back(port, now)
+                self._heard(one, data, now)
                 return
         elif one.edns and len(data) >= HEADER and data[:2] == message[:2] and is_bare_formerr(data):
             self._again(one, plain=one.plain, edns=False)  # a server that cannot even repeat the question
@@ -165,14 +178,13 @@ class Upstreams:
         if not self._send(one.asking, one.server, self._now(), plain=plain, edns=edns):
             self._next(one.asking, self._now())
 
-    def _heard(self, one: Try, data: bytes) -> None:
+    def _heard(self, one: Try, data: bytes, now: float) -> None:
         """A whole answer, or one that has to be fetched over TCP."""
         asking, server = one.asking, one.server
-        now = self._now()
         self._close(one)
         if asking.over:
             return
-        if data[2] & 0x02 and one.udp is not None:
+        if data[2] & 0x02 and one.port is not None:
             self._relay(one)
             return
         rcode = data[3] & 15
@@ -225,7 +237,7 @@ class Upstreams:
         host, port, tls = one.server.endpoint
         job = json.dumps({"host": host, "port": port, "tls": tls, "timeout": self.timeout}).encode()
         one.asking.waits += 1
-        one.udp, one.open = None, True
+        one.port, one.open = None, True
         if one not in one.asking.tries:
             one.asking.tries.append(one)
         self._reactor.relay(job + b"\n" + one.message, partial(self._relayed, one))
@@ -240,7 +252,7 @@ class Upstreams:
             and same_but_for_case(data, one.message, end)  # nobody can guess into a connection
             and not data[2] & 0x02
         ):
-            self._heard(one, data)
+            self._heard(one, data, self._now())
             return
         self._close(one)
         now = self._now()
@@ -252,9 +264,8 @@ class Upstreams:
         if one.open:
             one.open = False
             one.asking.waits -= 1
-            if one.udp is not None:
-                self._reactor.forget(one.fd)
-                one.udp.close()
+            if one.port is not None:
+                one.port.close()
 
     def _end(self, asking: Asking) -> None:
         asking.over = True
@@ -284,7 +295,9 @@ class Upstreams:
             if not asking.over:
                 self._due(asking, now)
         self._ticking = False
-        if self._asked:
+        for ports in self._ports.values():
+            ports.close_old(now)
+        if self._asked or any(map(len, self._ports.values())):
             self._tick_later()
 
     def _due(self, asking: Asking, now: float) -> None:

@@ -57,11 +57,15 @@ class About:
     own: Place | None = None
 
 
+def _in_no_list(_name: bytes) -> int:
+    return 0
+
+
 @dataclass(slots=True, eq=False)
 class Policy:
     """What one kind of client may look up. ``memo`` and ``effects`` fill as names are asked; they end with the policy.
 
-    ``stop`` is the verdict for what is not allowed; ``named``, ``find``, ``tops`` belong to the world.
+    ``stop`` is the verdict for what is not allowed; ``named``, ``find``, ``below`` belong to the world.
     """
 
     key: str
@@ -81,8 +85,8 @@ class Policy:
     named: Mapping[bytes, About]
     listed: Mapping[str, Listed]
     table: Table | None
-    tops: dict[bytes, int]
     find: Callable[[bytes], int] | None = None
+    below: Callable[[bytes], int] = _in_no_list
     stop: str = "blocked"
     canary: Decision = ALLOWED
     not_allowed: Decision = ALLOWED
@@ -94,7 +98,8 @@ class Policy:
 
     def __post_init__(self) -> None:
         self.stop = "would block" if self.mode == "watch" else "blocked"
-        self.find = None if self.table is None else self.table.find
+        if self.table is not None:
+            self.find, self.below = self.table.find, self.table.below
         self.canary = Decision(self.stop, "canary")
         self.not_allowed = Decision(self.stop, "only")
 
@@ -219,11 +224,10 @@ def _world(snapshot: Mapping[str, Any], table: Table | None) -> World:
         for name, part in snapshot["lists"].items()
     }
     numbers: dict[tuple[str, tuple[str, ...]], int] = {}
-    tops: dict[bytes, int] = {}
     policies = {}
     for key, part in snapshot["policies"].items():
         services = _services(part, named, numbers)
-        policies[key] = _policy(key, part, services, named, listed, table, tops, int(snapshot["block_ttl"]))
+        policies[key] = _policy(key, part, services, named, listed, table, int(snapshot["block_ttl"]))
     cache = snapshot["cache"]
     return World(
         listen=tuple(snapshot["listen"]),
@@ -291,7 +295,6 @@ def _policy(
     named: Mapping[bytes, About],
     listed: Mapping[str, Listed],
     table: Table | None,
-    tops: dict[bytes, int],
     block_ttl: int,
 ) -> Policy:
     mode, answer = part["mode"], part["answer"]
@@ -317,7 +320,6 @@ def _policy(
         named=named,
         listed=listed,
         table=table,
-        tops=tops,
     )
 
 

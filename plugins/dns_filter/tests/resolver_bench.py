@@ -21,6 +21,7 @@ from typing import Any
 
 from dnslib import QTYPE, RR, A, DNSQuestion, DNSRecord
 
+from appliance_plugins.dns_filter.answerer.ports import SECONDS, Port
 from appliance_plugins.dns_filter.answerer.resolving import Made, Resolver
 from appliance_plugins.dns_filter.answerer.table import Table, build, digest
 from appliance_plugins.dns_filter.answerer.wire import to_wire
@@ -291,6 +292,23 @@ class Device:
         tcp = parts.pop("tcp", False)
         packet = query(name, qtype, **parts)
         return DNSRecord.parse(packet[:2] + self.ask_packet(packet, tcp=tcp).tail)
+
+    @property
+    def in_flight(self) -> int:
+        """Questions on their way to servers."""
+        return len(self.resolver._upstreams._asked)
+
+    @property
+    def free_ports(self) -> list[Port]:
+        """Ports that wait for a query."""
+        return [port for ports in self.resolver._upstreams._ports.values() for port in ports._free]
+
+    def leaves_nothing_open(self) -> None:
+        """No question is on its way, nobody holds a place, and every socket is closed in the end."""
+        assert not self.in_flight
+        assert self.resolver._held == {}
+        self.bench.skip(SECONDS)
+        self.bench.run_until(lambda: not self.bench.watched)
 
     def use(self, **parts: Any) -> None:
         """Another snapshot."""

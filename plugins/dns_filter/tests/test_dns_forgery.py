@@ -167,4 +167,4 @@ def test_an_answer_that_comes_twice_is_given_once(script: Script) -> None:
         assert str(asker.ask("b.example").rr[0].rdata) == ADDRESS
         assert len(answers) == 1
         assert str(DNSRecord.parse(b"\0\0" + answers[0].tail).rr[0].rdata) == ADDRESS
-        assert asker.bench.watched == 0
+        asker.bench.run_until(lambda: asker.bench.watched == 0)  # neither port serves anybody else

@@ -146,15 +146,32 @@ def test_equal_answers_to_blocked_names_are_kept_once() -> None:
     assert ready.share(other) is one
 
 
+@pytest.mark.parametrize(
+    ("question", "opt", "kept"),
+    [
+        (QUESTION, b"", True),
+        (QUESTION[:-4] + b"\0\x41\0\1", b"", True),  # HTTPS
+        (QUESTION[:-4] + b"\0\x61\0\1", b"", False),  # TYPE97 would be found for HTTPS
+        (QUESTION, OPT, True),
+        (QUESTION, OPT[:3] + b"\x04\x61" + OPT[5:], False),  # 1121 octets would be found for 1089
+    ],
+)
+def test_what_could_be_taken_for_another_question_is_not_kept(question: bytes, opt: bytes, kept: bool) -> None:
+    ready = Ready()
+    answers = ready.of("pupil")
+    ready.keep(answers, packet(question=question, opt=opt)[2:], (b"", b"", 0, None, 0))
+    assert bool(answers) == kept
+
+
 def test_when_it_is_full_it_begins_anew_and_clients_keep_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("appliance_plugins.dns_filter.answerer.ready.ENTRIES", 3)
     ready = Ready()
     answers, others = ready.of("pupil"), ready.of("staff")
     for number in range(3):
         ready.keep(answers, bytes([number]), (b"", b"", 0, None, 0))
-    ready.keep(others, b"x", (b"", b"", 0, None, 0))
+    ready.keep(others, b"\xff", (b"", b"", 0, None, 0))
     assert list(answers) == []
-    assert list(others) == [b"x"]
+    assert list(others) == [b"\xff"]
     assert ready.of("pupil") is answers
 
 

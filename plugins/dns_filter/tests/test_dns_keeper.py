@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dnslib import EDNS0, RCODE, RR, DNSRecord, EDNSOption
+from dnslib import EDNS0, HTTPS, QTYPE, RCODE, RR, DNSRecord, EDNSOption
 from worker_process import PATIENCE, policy, running, snapshot
 
 from appliance.testing import free_port
@@ -68,6 +68,27 @@ async def test_ready_answers_are_counted_and_keep_the_spelling(tmp_path: Path, u
         assert len(upstream.names) == 1
         await worker.until(lambda: sum(r["count"] for r in worker.records if r.get("name") == "bad.example") == 3)
         await worker.until(lambda: sum(r["count"] for r in worker.records if r.get("name") == "good.example") == 3)
+
+
+async def test_no_type_is_taken_for_another_one_in_any_spelling(tmp_path: Path, upstream: Any) -> None:
+    """65 (HTTPS) and 97 are a capital letter and its small one."""
+
+    def script(query: DNSRecord, _: bool) -> bytes:
+        reply = query.reply(aa=0)
+        if query.q.qtype == QTYPE.HTTPS:
+            reply.add_answer(RR(query.q.qname, QTYPE.HTTPS, rdata=HTTPS(1, [], []), ttl=300))
+        else:
+            reply.add_auth(*RR.fromZone("example. 300 IN SOA ns.example. nobody.example. 1 300 300 300 300"))
+        return bytes(reply.pack())
+
+    upstream.script = script
+    async with running(tmp_path, names=["bad.example"], upstreams=[(upstream.host, upstream.port)]) as worker:
+        for _ in range(2):
+            for qtype in ("TYPE97", "HTTPS", "TYPE97"):
+                for spelling in ("good.example", "GOOD.EXAMPLE", "gOOd.example"):
+                    answer = await worker.ask(spelling, qtype)
+                    assert (str(answer.q.qname), len(answer.rr)) == (f"{spelling}.", qtype == "HTTPS")
+        assert len(upstream.names) == 2
 
 
 @pytest.mark.parametrize("cookie", [False, True])

@@ -13,8 +13,9 @@ from resolver_bench import query
 from worker_process import BLOCK, policy, snapshot
 
 from appliance_plugins.dns_filter.answerer import table
-from appliance_plugins.dns_filter.answerer.quick import quick_way
+from appliance_plugins.dns_filter.answerer.quick import FREE, quick_way
 from appliance_plugins.dns_filter.answerer.resolving import Made, Resolver
+from appliance_plugins.dns_filter.answerer.rules import FREE as FREE_JUDGED
 from appliance_plugins.dns_filter.answerer.table import ALLOW, EXACT, Table
 from appliance_plugins.dns_filter.answerer.wire import to_wire
 from appliance_plugins.dns_filter.answerer.world import World
@@ -81,6 +82,10 @@ def both(world: World, packet: bytes) -> tuple[Any, Any]:
     quick = quick_way(found, number, {})
     end = packet.find(0, 12) + 1
     short = None if quick is None else quick(packet, packet[12:end].lower(), end)
+    if short is FREE:
+        assert found.judged(packet[12:end].lower()) is FREE_JUDGED
+        assert not found.verdicts
+        short = None
     if short is not None:
         assert short[3] is not None
         short = (short[0] + packet[12 : len(packet) + short[2]] + short[1], notes[short[3]])
@@ -106,6 +111,35 @@ def test_both_ways_agree(tmp_path: Path, changes: dict[str, Any], locked: bool, 
                 assert short == long, name
     usual = qtype != "TXT" and not locked and changes.get("mode") != "watch"
     assert bool(quick) == usual, "there is a short way where it is plain, and only there"
+
+
+@pytest.mark.parametrize("locked", [False, True])
+@pytest.mark.parametrize(
+    ("changes", "free"),
+    [
+        ({}, True),
+        ({"mode": "watch"}, True),
+        ({"mode": "off"}, True),
+        ({"only": True}, False),
+        ({"verdicts": True}, False),
+        ({"rewrites": {"nothing.example": "safe.example"}}, False),
+    ],
+)
+def test_a_name_of_which_nothing_is_said_is_free(
+    tmp_path: Path, changes: dict[str, Any], free: bool, locked: bool
+) -> None:
+    found, _ = made_world(tmp_path, locked=locked, **changes).policy_for("127.0.0.1", time.time())
+    assert found is not None
+    quick = quick_way(found, lambda _: 0, {})
+    assert quick is not None
+    wanted = {"nothing.example", "a.b.c.nothing.example"} if free else set()
+    if "rewrites" in changes:
+        wanted = {"a.b.c.nothing.example"}
+    said = {}
+    for name in (*NAMES, "x.local", "a.b.c.nothing.example"):
+        packet = query(name)
+        said[name] = quick(packet, packet[12:-4], len(packet) - 4) is FREE
+    assert {name for name, is_free in said.items() if is_free} == wanted
 
 
 @given(st.lists(LABEL, max_size=4), st.sampled_from(NAMES))

@@ -133,7 +133,7 @@ def test_hot_names_are_fetched_before_their_end() -> None:
         asker.bench.skip(280)
         assert ttl(asker.ask("hot.example")) <= 20  # the old one, at once
         assert ttl(asker.ask("cold.example")) <= 20
-        asker.bench.run_until(lambda: not asker.bench.watched)
+        asker.bench.run_until(lambda: not asker.in_flight)
         assert ttl(asker.ask("hot.example")) > 250
         assert sorted(asker.upstreams[0].names) == ["cold.example.", "hot.example.", "hot.example."]
 
@@ -144,7 +144,7 @@ def test_nothing_is_fetched_ahead_where_that_is_off() -> None:
             asker.ask("hot.example")
         asker.bench.skip(280)
         asker.ask("hot.example")
-        assert not asker.bench.watched
+        assert not asker.in_flight
 
 
 # Old answers (RFC 8767)
@@ -169,7 +169,7 @@ def test_it_is_given_at_once_while_all_are_known_to_be_away_and_the_new_one_when
         asker.bench.skip(400)
         (made,) = asker.send(query("a.example", edns=b""))
         assert error_of(DNSRecord.parse(b"\0\0" + made.tail)) == 3
-        asker.bench.run_until(lambda: not asker.bench.watched)  # nobody heard the question behind it
+        asker.bench.run_until(lambda: not asker.in_flight)  # nobody heard the question behind it
         back(asker)
         asker.bench.run_until(lambda: asker.resolver._upstreams.reports()[0]["state"] == "up")
         asker.bench.skip(10)
@@ -238,8 +238,7 @@ def test_places_are_given_back() -> None:
     with device(addresses) as asker:
         for number in range(OF_ONE + 50):
             assert asker.ask(f"a{number}.example").header.rcode == 0
-        assert asker.resolver._held == {}
-        assert asker.bench.watched == 0
+        asker.leaves_nothing_open()
 
 
 def test_the_first_server_is_asked_while_it_answers() -> None:

@@ -11,7 +11,7 @@
 // [data-href="/place/{field}"] becomes a link to a page of this site: the path is the template's, the field is escaped.
 // Of the list itself: data-live-only='{"field": "value"}' takes rows of this kind alone; data-live-rank="field" puts a
 // row before those with the same or a higher data-rank; data-live-end puts rows at the end; with data-live-key="field" a
-// row whose field is some row's data-key already is there and is not added again.
+// row whose field is some row's data-key already is there and is not added again, or with data-live-renew takes its place.
 //
 // The body's data-live-place says where the stream was when the page was made: what came since then is asked for.
 //
@@ -98,14 +98,20 @@
       if (fresh.length === 0) return;
       const empty = this.body.querySelector("[data-live-empty]");
       if (empty) empty.remove();
-      for (const row of fresh) if (!this.has(row)) this.put(this.make(row), row);
+      for (const row of fresh) {
+        const known = this.known(row);
+        if (known && !("liveRenew" in this.body.dataset)) continue;
+        if (known) known.remove();
+        this.put(this.make(row), row);
+      }
       while (this.body.rows.length > this.limit) this.body.rows[this.body.rows.length - 1].remove();
       this.say(fresh.length);
     }
 
-    has(row) {
+    known(row) {
       const { liveKey } = this.body.dataset;
-      return liveKey !== undefined && Array.from(this.body.rows).some(({ dataset }) => dataset.key === String(row[liveKey]));
+      if (liveKey === undefined) return undefined;
+      return Array.from(this.body.rows).find(({ dataset }) => dataset.key === String(row[liveKey]));
     }
 
     put(made, row) {

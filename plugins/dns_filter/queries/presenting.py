@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -55,11 +57,13 @@ class Presenting:
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
+        self._secret = secrets.token_bytes(16)
 
     def row(self, row: QueryRow, devices: Mapping[str, str]) -> dict[str, Any]:
         """A row without anybody: for everyone who may see what devices ask for. ``devices``: names by id."""
         device = devices.get(row.device, "")
         return {
+            "id": self._id(row),
             "time": self.time(row.last_at),
             "client": row.client or "not kept",
             "of": row.device or row.client,
@@ -89,6 +93,11 @@ class Presenting:
         else:
             words, how = UNKNOWN_WORDS, ""
         return {**shown, "person": words, "person_id": row.person if name is not None else "", "claim": how}
+
+    def _id(self, row: QueryRow) -> str:
+        """The same for the same row, until the next start. Nobody can work out from it whose row it is."""
+        whole = "\0".join(row.key).encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(whole, digest_size=8, key=self._secret).hexdigest()
 
     def time(self, moment: str) -> str:
         """The time on the school's clocks; with the weekday if it was not today."""

@@ -179,7 +179,7 @@ class Queries(Room):
             return
         await self.store.add(rows)
         if self._appliance.live.watched:
-            await self.views.publish(rows[-LIVE_ROWS:])
+            await self.views.publish(await self.store.kept(rows[-LIVE_ROWS:]))
 
     def _may_be_kept(self, record: Mapping[str, Any]) -> bool:
         """Never a place of help, whatever the worker says, nor the filter's own test."""

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from appliance.api import Database, Row, parse
@@ -147,6 +147,17 @@ class Store:
         async with self.activity.transaction() as tx:
             await tx.executemany(_ADD, [_values(row) for row in rows])
             await tx.executemany(_TALLY, [(*key, count, stopped) for key, (count, stopped) in tally.items()])
+
+    async def kept(self, rows: Iterable[QueryRow]) -> list[QueryRow]:
+        """Rows as they are now, with all that was counted before."""
+        keys = [(row.minute, _key_of(row)) for row in rows]
+        found = await self.activity.fetch(
+            f"WITH wanted (minute, key) AS (VALUES {', '.join(['(?, ?)'] * len(keys))})"  # noqa: S608 - our own words
+            f" SELECT {_COLUMNS}, key FROM wanted CROSS JOIN dns_filter_queries USING (minute, key)",
+            list(chain.from_iterable(keys)),
+        )
+        known = {(row["minute"], row["key"]): row for row in found}
+        return [_from_table(known[key]) for key in keys if key in known]
 
     def _tally(self, rows: Iterable[QueryRow]) -> dict[tuple[str, str, str], tuple[int, int]]:
         """What is counted of these rows by day. The row of the rest has no name of its own."""

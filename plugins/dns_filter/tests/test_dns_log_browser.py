@@ -46,11 +46,15 @@ async def test_the_lead_follows_the_log_and_writes_down_a_check(house: Any, page
         await page.set_viewport_size({"width": WIDTH, "height": 800})
         await page.goto(f"{base}/dns_filter")
         await page.get_by_text("Live", exact=True).first.wait_for()
-        await queries.receive([record("live.example")], 0)
+        moment = stamp()
+        await queries.receive([{**record("live.example"), "t": moment}], 0)
         row = page.get_by_role("row").filter(has_text="live.example")
         await row.wait_for()
         for words in ("Ada Okafor", "Laptop 7", "It is on the list adult-one", "Adult content"):
             assert words in await row.inner_text()
+        await queries.receive([{**record("live.example"), "t": moment} for _ in range(2)], 0)
+        await row.get_by_text("3", exact=True).wait_for()
+        assert await row.count() == 1, "it is counted up, and does not stand there again"
         why = row.get_by_role("link", name="Why?")
         assert await why.get_attribute("href") == "/dns_filter/explain?name=live.example&client=10.7.0.1"
         await look(page, "the log")

@@ -104,6 +104,19 @@ async def test_records_are_kept_and_shown_live(house: Any) -> None:
     assert (card["summary"].answered, card["summary"].would_block) == (len(records), len(records))
 
 
+async def test_a_live_row_is_the_whole_row_and_keeps_its_id(house: Any) -> None:
+    at, live = stamp(), house.appliance.live
+    async with live.subscribe(lambda: frozenset({Permission.SEE_ACTIVITY})) as stream:
+        for name in ("a.example", "b.example", "a.example"):
+            await house.plugin.queries.receive([_record(t=at, name=name)], 0)
+        first, other, second = (json.loads(stream.messages.get_nowait().data)[0] for _ in range(3))
+    assert (first["id"], first["count"], second["count"]) == (second["id"], 1, 2)
+    assert other["id"] != first["id"]
+    rows = await house.plugin.queries.store.recent(10, Filters(), at)
+    shown = [house.plugin.queries.views.presenting.row(row, {}) for row in rows]
+    assert {row["id"] for row in shown} == {first["id"], other["id"]}, "the page knows which rows it has"
+
+
 async def test_random_names_are_counted_together(house: Any) -> None:
     at = stamp()
     for batch in range(2):

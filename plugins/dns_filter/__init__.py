@@ -29,6 +29,7 @@ class Plugin:
         self.profiles = Profiles(appliance, settings, self.lists)
         self.queries = Queries(appliance, settings, self.profiles.clients.who)
         self.network = Network(appliance, settings, self.queries.store.share_of_busiest)
+        self.profiles.explaining.led_away = self.queries.store.led_away
         clients = self.profiles.clients
         clients.sightings, clients.device_at = self.network.sightings, self.network.device_at
         self.network.when_changed = self.profiles.publishing.soon

@@ -63,6 +63,16 @@ class Explanation:
         return "\n".join([f"{self.name}: {self.heading}", *steps])
 
 
+@dataclass(frozen=True, slots=True)
+class Led:
+    """What an open name led to when it was last asked for, if that is stopped: ``name`` (empty: not noted), the decision
+    about it, and when that was (a stamp)."""
+
+    name: str
+    decision: Decision
+    at: str
+
+
 NEVER = "Places where pupils look for help are open for everybody. They are never blocked, listed or counted."
 
 
@@ -75,9 +85,12 @@ def explain(
     choices: Choices,
     at: str,
     local: Callable[[str], str],
+    led: Led | None = None,
 ) -> Explanation:
-    """``local``: a moment (a stamp) on the school's clocks; ``at``: now."""
-    kind, heading = HEADINGS[decision.verdict]
+    """``local``: a moment (a stamp) on the school's clocks; ``at``: now; ``led``: where an open name leads, if that is
+    stopped."""
+    verdict = decision.verdict if led is None else led.decision.verdict
+    kind, heading = HEADINGS[verdict]
     if decision.verdict == "exempt":
         return Explanation(name, kind, heading, (NEVER,))
     steps = [f"{asker.words} has the profile {asker.profile}: {asker.origin}."]
@@ -88,7 +101,9 @@ def explain(
     else:
         steps.append(f"This profile {MODES[policy.mode]}.")
     steps.append(_why(name, decision, in_force, choices, local))
-    if decision.verdict == "blocked":
+    if led is not None:
+        steps.append(_led(led, in_force, choices, local))
+    if verdict == "blocked":
         steps.append(ANSWERS[policy.answer])
     return Explanation(name, kind, heading, tuple(steps))
 
@@ -121,6 +136,14 @@ def _why(  # noqa: PLR0911 - a table with conditions
     if decision.verdict == "local":
         return "This name stands among the school’s own names."
     return "No list that this profile blocks, no service and no entry of the school names it."
+
+
+def _led(led: Led, in_force: InForce, choices: Choices, local: Callable[[str], str]) -> str:
+    when = f"That was so at {local(led.at)}, and is looked at each time."
+    if led.decision.why == "rebind":
+        return f"But it led to an address inside the school, which a public name must not. {when}"
+    what = f"{led.name}, or for one below it" if led.name else "another site"
+    return f"But it is another name for {what}. {_why(led.name, led.decision, in_force, choices, local)} {when}"
 
 
 def _entry(decision: Decision, in_force: InForce, local: Callable[[str], str]) -> str:

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from appliance.api import Actor, Appliance, Effective, Permission, Refused, Target, TargetKind, now, stamp
 
-from ..answerer.rules import decide
+from ..answerer.rules import Decision, decide
 from ..answerer.wire import to_wire
 from ..answerer.world import Policy, World
 from ..settings import Settings
 from .clients import Who, plain
 from .entries import read_domain
-from .explain import Asker, Explanation, explain, on_clock, origins
+from .explain import Asker, Explanation, Led, explain, on_clock, origins
 from .policies import Policies
 from .publishing import Publishing
 
+if TYPE_CHECKING:
+    from ..queries.records import QueryRow
+
 A = 1
+
+
+async def _to_nothing(_name: str, _profile: str, _since: str) -> QueryRow | None:
+    return None
+
+
 COMMAND_LINE = Actor("the command line", frozenset({Permission.MANAGE_PEOPLE}))
+LOOK_BACK = timedelta(days=1)
+LedAway = Callable[[str, str, str], Awaitable["QueryRow | None"]]
+"""Name, profile, since when (UTC stamp) -> the newest row of the log that was stopped for what the name led to."""
 WHOM = "Give the address of a device, its name in the directory, a group, or a profile."
 
 
@@ -30,6 +45,8 @@ class Explaining:
         self._settings = settings
         self._publishing = publishing
         self._zone = ZoneInfo(appliance.config.settings.school.timezone)
+        self.led_away: LedAway = _to_nothing
+        """Asks the log what a name led to."""
 
     async def explain(self, actor: Actor, name: str, client: str) -> Explanation:
         """What ``client`` would get for a name, and why. Raises ``Refused`` in words for what cannot be explained."""
@@ -41,7 +58,31 @@ class Explaining:
         asker, policy = await self._find(actor, client.strip() or self._settings.default_profile, world)
         decision = decide(to_wire(domain), A, policy, world)
         force, choices = self._publishing.store.in_force, self._publishing.choices
-        return explain(domain, decision, policy, asker, force, choices, stamp(), on_clock(self._zone))
+        led = await self._led(domain, policy, world) if decision.verdict == "allowed" else None
+        return explain(domain, decision, policy, asker, force, choices, stamp(), on_clock(self._zone), led)
+
+    async def _led(self, domain: str, policy: Policy, world: World) -> Led | None:
+        """What an open name led to within the last day, if that is stopped now too."""
+        row = await self.led_away(domain, policy.profile, stamp(now() - LOOK_BACK))
+        if row is None:
+            return None
+        if row.why == "rebind":
+            may = world.may_be_private(to_wire(domain))
+            return None if may else Led("", Decision(policy.stop, row.why), row.last_at)
+        for entry in self._publishing.store.in_force.entries:
+            if entry.id == row.rule:
+                return self._if_stopped(entry.domain, row, policy, world)
+        for decision in policy.services.values():
+            if decision.rule == row.rule:
+                return Led("", decision, row.last_at)
+        return self._if_stopped(row.rule, row, policy, world)
+
+    def _if_stopped(self, name: str, row: QueryRow, policy: Policy, world: World) -> Led | None:
+        try:
+            decision = decide(to_wire(name), A, policy, world)
+        except ValueError:  # an entry that is gone
+            return None
+        return Led(name, decision, row.last_at) if decision.verdict == policy.stop else None
 
     async def _find(self, actor: Actor, client: str, world: World) -> tuple[Asker, Policy]:
         try:

@@ -33,6 +33,7 @@ _WHY: Mapping[str, str] = MappingProxyType({
     "safesearch": "Search engines show safe results here",
     "plugin": "Another part of the appliance asked for it",
     "cname": "It is another name for {rule}, which is blocked",
+    "rebind": "It led to an address inside the school",
 })  # fmt: skip
 
 HIDDEN_PERSON = "Somebody about whom you may not know"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from appliance.access import Actor, Permission
-from appliance.api import Refused, Target, TargetKind, now
+from appliance.api import Refused, Target, TargetKind, now, stamp
 from appliance.people.devices import DeviceDetails
 from appliance.people.directory import Details
 from appliance.plugin_commands import run_words
@@ -99,6 +99,41 @@ async def test_a_device_and_a_group_are_found_by_their_names_and_people_are_not(
     steps = (await explained(house, "fine.example", "10.7.0.9"))[1]
     assert "has the profile Exam: somebody chose so for who is signed in there." in steps
     assert "Bea" not in steps
+
+
+def row(name: str, **parts: Any) -> dict[str, Any]:
+    return {
+        "t": stamp(), "client": "10.7.0.5", "name": name, "type": "A", "verdict": "blocked", "why": "cname", "list": "",
+        "rule": "", "category": "", "profile": "pupil", "upstream": "", "ms": 1.0, "count": 1, **parts,
+    }  # fmt: skip
+
+
+async def test_what_an_open_name_led_to_is_said_while_that_is_stopped(house: Any) -> None:
+    store, queries = house.plugin.profiles.store, house.plugin.queries
+    await store.change("Jo", "pupil", {"mode": "block", "service:tiktok": "on"}, "A test", None)
+    entry = await store.add_entry("Jo", "block", "evil.example", "pupil", "A test", None)
+    rows = [
+        row("listed.example", list="ads", rule="ads.example"),
+        row("entered.example", rule=entry),
+        row("served.example", rule="tiktok"),
+        row("inside.example", why="rebind"),
+        row("gone.example", rule="4711"),
+    ]
+    await queries.receive(rows, 0)
+    for name, words in (
+        ("listed.example", "But it is another name for ads.example, or for one below it. The list"),
+        ("entered.example", "another name for evil.example, or for one below it. An entry of the school blocks"),
+        ("served.example", "another name for another site. It belongs to TikTok"),
+        ("inside.example", "But it led to an address inside the school"),
+    ):
+        heading, steps = await explained(house, name, "10.7.0.5")
+        assert (name, heading, words in steps) == (name, "Blocked", True), steps
+        assert "That was so at" in steps
+        assert "led to the page that says why" in steps or "no such site" in steps
+        assert (await explained(house, name, "Staff"))[0] == "Open", "it was asked for with another profile"
+    assert (await explained(house, "gone.example", "10.7.0.5"))[0] == "Open", "what stopped it is gone"
+    await store.add_entry("Jo", "allow", "ads.example", "pupil", "A test", None)
+    assert (await explained(house, "listed.example", "10.7.0.5"))[0] == "Open"
 
 
 async def test_what_cannot_be_explained_is_said(house: Any) -> None:

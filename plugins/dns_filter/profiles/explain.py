@@ -65,8 +65,10 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Led:
-    """What an open name led to when it was last asked for, if that is stopped: ``name`` (empty: not noted), the decision
-    about it, and when that was (a stamp)."""
+    """What an open name led to when it was last asked for, if that is stopped.
+
+    ``name``: empty if it was not noted; ``decision``: about it; ``at``: when that was (a stamp).
+    """
 
     name: str
     decision: Decision

@@ -120,7 +120,23 @@ class Task:
     done: Callable[[], Awaitable[bool]]
 
 
-Panel = Menu | HomeCard | Task
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A line among the facts on the page of each device or each person, which leads to what the plugin knows of them.
+
+    ``title`` and ``words``: "Websites", "See what it asked for". ``path`` ends where the id goes:
+    ``/visitors/of?person=``. It is shown to whoever has all of ``permissions``; the page that it leads to decides
+    whether they may see that device or person.
+    """
+
+    about: Literal["device", "person"]
+    title: str
+    words: str
+    path: str
+    permissions: frozenset[Permission]
+
+
+Panel = Menu | HomeCard | Task | Fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +338,9 @@ class Hooks:
 
     @_spec
     def register_panels(self) -> Sequence[Panel]:  # type: ignore[empty-body]
-        """What the plugin adds to shared pages: ``Menu`` (the rail), ``HomeCard`` and ``Task`` (the home page).
+        """What the plugin adds to shared pages.
+
+        ``Menu``: the rail. ``HomeCard`` and ``Task``: the home page. ``Fact``: the page of each device or person.
 
         Merged: sorted by ``order`` and title.
 

@@ -31,6 +31,7 @@ from appliance.hookspecs import (
     Command,
     Data,
     DnsClient,
+    Fact,
     HomeCard,
     Hooks,
     Job,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from appliance.db import Row, Transaction
 
 T = TypeVar("T")
-PanelType = TypeVar("PanelType", Menu, HomeCard, Task)
+PanelType = TypeVar("PanelType", Menu, HomeCard, Task, Fact)
 
 STARTUP_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
 FAILURES_KEPT = 20

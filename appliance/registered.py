@@ -11,7 +11,7 @@ from typing import Any
 
 from appliance.errors import PluginError
 from appliance.events import Event
-from appliance.hookspecs import Command, Data, HomeCard, Job, Menu, Page, Panel, Permission, Task, Worker
+from appliance.hookspecs import Command, Data, Fact, HomeCard, Job, Menu, Page, Panel, Permission, Task, Worker
 from appliance.observations import Detector, Surface
 from appliance.schedule import check_job
 from appliance.workers import check_worker
@@ -46,7 +46,7 @@ def check_registered(registered: Registered, known_events: Mapping[str, type[Eve
     """The rules for what a plugin registers. Raises ``PluginError``."""
     name = registered.name
     _all_are(registered.pages, Page, "register_pages")
-    _all_are(registered.panels, Menu | HomeCard | Task, "register_panels")
+    _all_are(registered.panels, Menu | HomeCard | Task | Fact, "register_panels")
     _all_are(registered.jobs, Job, "register_jobs")
     _all_are(registered.workers, Worker, "register_workers")
     _all_are(registered.data, Data, "register_data")

@@ -15,7 +15,7 @@ from appliance.monitoring.switching import Monitored
 from appliance.people.devices import HOLDERS, Device, DeviceDetails, DeviceFilter
 from appliance.people.directory import Filter
 from appliance.people.names import GROUP_KINDS, PERSON_KINDS
-from appliance.web.directory_pages import directory_of, in_form, may_manage, number_of, one_of, paging
+from appliance.web.directory_pages import directory_of, facts_of_plugins, in_form, may_manage, number_of, one_of, paging
 from appliance.web.pages import actor, context_of, flash, read_form, redirect, render
 
 
@@ -143,6 +143,7 @@ async def _device(request: web.Request, found: Device, errors: Mapping[str, str]
         groups=[group for group in groups if group["id"] not in here],
         errors=errors,
         may_manage=manage,
+        facts=facts_of_plugins(request, "device"),
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlencode
 
 from aiohttp import web
 
 from appliance.errors import Refused
-from appliance.hookspecs import Permission
+from appliance.hookspecs import Fact, Permission
 from appliance.people.directory import Directory, Person
 from appliance.people.listing import Page
 from appliance.web.pages import actor, context_of
@@ -55,6 +56,12 @@ def ticked(pairs: Iterable[tuple[str, str]], name: str) -> list[str]:
 def directory_of(request: web.Request) -> Directory:
     """The directory."""
     return context_of(request).appliance.directory
+
+
+def facts_of_plugins(request: web.Request, about: Literal["device", "person"]) -> list[Fact]:
+    """What plugins add to the facts of each device or person, as far as the reader may see it."""
+    who, plugins = actor(request), context_of(request).appliance.plugins
+    return [fact for _, fact in plugins.panels(Fact) if fact.about == about and fact.permissions <= who.permissions]
 
 
 def may_manage(request: web.Request) -> bool:

@@ -13,6 +13,7 @@ from appliance.people.names import ACCOUNT_KINDS, GROUP_KINDS, PERSON_KINDS
 from appliance.web import device_views, group_views, import_views, vulnerable_views
 from appliance.web.directory_pages import (
     directory_of,
+    facts_of_plugins,
     in_form,
     may_manage,
     number_of,
@@ -112,6 +113,7 @@ async def _person(
         errors=errors or {},
         may_manage=manage,
         may_see_monitoring=who.may(Permission.SEE_MONITORING),
+        facts=facts_of_plugins(request, "person"),
         vulnerable=await context_of(request).appliance.vulnerable.entry_of(who, found.row["id"]),
     )
 

@@ -14,6 +14,7 @@ from appliance.api import (
     Daily,
     Data,
     Every,
+    Fact,
     HomeCard,
     Job,
     Menu,
@@ -97,10 +98,13 @@ class Queries(Room):
             Page("staff", "GET", "/dns_filter/checks.csv", checks.file, see),
         ]
 
-    def panels(self) -> Sequence[Menu | HomeCard]:
+    def panels(self) -> Sequence[Menu | HomeCard | Fact]:
+        see, people = Permission.SEE_ACTIVITY, Permission.SEE_PEOPLE
         return [
-            Menu("Web filter", "/dns_filter", Permission.SEE_ACTIVITY, order=30),
-            HomeCard("Web filter", "dns_filter/card.html", self.views.card, Permission.SEE_ACTIVITY),
+            Fact("device", "Websites", "See what it asked for", "/dns_filter/device?of=", frozenset({see})),
+            Fact("person", "Websites", "See what was asked for", "/dns_filter/person?id=", frozenset({see, people})),
+            Menu("Web filter", "/dns_filter", see, order=30),
+            HomeCard("Web filter", "dns_filter/card.html", self.views.card, see),
         ]
 
     def workers(self) -> Sequence[Worker]:

@@ -182,6 +182,17 @@ async def test_the_page_about_somebody_asks_why_and_is_on_record(log: Log) -> No
     await log.page(log.lead, "/dns_filter/person", 404)
 
 
+async def test_the_directory_leads_to_what_was_asked_for(log: Log) -> None:
+    of_laptop, of_ada = f'href="/dns_filter/device?of={log.laptop}"', f'href="/dns_filter/person?id={log.ada}"'
+    for client in (log.it, log.lead):
+        assert of_laptop in await log.page(client, f"/devices/{log.laptop}")
+    await log.house.appliance.looks.look(log.lead.actor, log.ada, Reason.WORRIED)
+    assert of_ada in await log.page(log.lead, f"/people/{log.ada}")
+    assert of_ada not in await log.page(log.it, f"/people/{log.ada}")
+    for link in (of_laptop, of_ada):
+        await log.page(log.lead, link.removeprefix('href="').removesuffix('"'))
+
+
 # Help-seeking places, and the filter's own test
 
 

@@ -74,8 +74,9 @@ class Compiled:
                 near, unless = (around.setdefault(one, Around(one)) for one in (term.near, term.unless))
                 self._add(spaced, unspaced, pairs, Sought(policy, term, near, unless))
         innocent_pairs: set[int] = set()
-        for number, line in enumerate(self._canonical([phrase for _, phrase in exclusions.phrases])):
-            spaced.put([line], -number - 1)
+        innocent = list(self._canonical([phrase for _, phrase in exclusions.phrases]))
+        spaced.put(innocent, range(-1, -len(innocent) - 1, -1))
+        for line in innocent:
             innocent_pairs.update(pair_hash(first, second) for first, second in pairwise(line.split()))
         self._spaced, self._spaced_codes = spaced.automaton()
         self._unspaced, self._unspaced_codes = unspaced.automaton()
@@ -89,17 +90,18 @@ class Compiled:
 
     def _add(self, spaced: _Phrases, unspaced: _Phrases, pairs: array[int], sought: Sought) -> None:
         """Every way of saying a term."""
-        code = len(self._sought) << _PHRASE_BITS
+        first = len(self._sought) << _PHRASE_BITS
         self._sought.append(sought)
         ready = prepared(sought.term.phrases, self._table)
+        codes = range(first, first + len(ready.lines))
         self.vocabulary.update(ready.words)
         self.alone.update(ready.alone)
         pairs.frombytes(ready.pairs)
         if "".join(ready.lines).isascii():
-            spaced.put(ready.lines, code)
+            spaced.put(ready.lines, codes)
             return
-        spaced.put(["" if is_unspaced(line) else line for line in ready.lines], code)
-        unspaced.put([line.replace(" ", "") if is_unspaced(line) else "" for line in ready.lines], code)
+        spaced.put(["" if is_unspaced(line) else line for line in ready.lines], codes)
+        unspaced.put([line.replace(" ", "") if is_unspaced(line) else "" for line in ready.lines], codes)
 
     def _canonical(self, phrases: Sequence[str]) -> Iterator[str]:
         return canonical_lines(phrases, self._table)
@@ -200,10 +202,15 @@ class _Phrases:
         self._first = array("q")
         self._more: dict[int, list[int]] = {}
 
-    def put(self, patterns: Iterable[str], code: int) -> None:
-        """Patterns, the first of which has a ``code``, the next the next one. Empty ones are passed over."""
+    def put(self, patterns: Sequence[str], codes: range) -> None:
+        """Patterns with the code of each. Empty ones are passed over."""
         numbers, first = self._numbers, self._first
-        for own, pattern in enumerate(patterns, code):
+        found = dict(zip(patterns, range(len(first), len(first) + len(patterns)), strict=True))
+        if len(found) == len(patterns) and "" not in found and numbers.keys().isdisjoint(found):  # nearly always
+            numbers.update(found)
+            first.extend(codes)
+            return
+        for pattern, own in zip(patterns, codes, strict=True):
             if pattern:
                 number = numbers.setdefault(pattern, len(first))
                 if number == len(first):

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..kept import kept
 
 FORM = 1
-"""Of what is kept of the list; another one is read anew."""
+"""Of what is kept of the list; another one is made anew."""
 COMMON = 20_000
 """Words of plain English that repeated letters may hide: the commonest."""
 LONGEST_RUN = 60
@@ -36,9 +36,27 @@ THREE = 2_000_000
 
 def frequencies() -> dict[str, int]:
     """By English word, without apostrophes, how often it was seen; the commonest first."""
-    listed = (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_bytes()
+    listed = _listed()
     found: dict[str, int] = kept(Path(__file__), FORM, listed, lambda: _frequencies(listed))
     return found
+
+
+def costs() -> tuple[float, dict[str, float]]:
+    """The logarithm of how many words were seen, and by word of the list, the commonest first, what it costs: infinity
+    if it is no word for us."""
+    listed = _listed()
+    beside = Path(__file__).with_name("costs")
+    found: tuple[float, dict[str, float]] = kept(beside, FORM, listed, lambda: _costs(_frequencies(listed)))
+    return found
+
+
+def _listed() -> bytes:
+    return (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_bytes()
+
+
+def _costs(counts: Mapping[str, int]) -> tuple[float, dict[str, float]]:
+    total = math.log(sum(counts.values()))
+    return total, {w: total - math.log(count) if is_word(w, count) else math.inf for w, count in counts.items()}
 
 
 def _frequencies(listed: bytes) -> dict[str, int]:
@@ -56,10 +74,8 @@ class English:
     """
 
     def __init__(self, taught: Iterable[str]) -> None:
-        counts = frequencies()
-        self.commonest = tuple(islice(counts, COMMON))
-        total = math.log(sum(counts.values()))
-        cost = {word: total - math.log(count) if is_word(word, count) else math.inf for word, count in counts.items()}
+        total, cost = costs()
+        self.commonest = tuple(islice(cost, COMMON))
         new = total - math.log(TAUGHT)
         for word in taught:
             if len(word) > 2 or word in SHORT:

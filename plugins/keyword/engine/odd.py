@@ -8,16 +8,13 @@ English; whether it means anything is decided by the phrases, which must match a
 from __future__ import annotations
 
 import re
-from array import array
-from bisect import bisect_left
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from .english import LONGEST_RUN, SHORT, English
+from .near import FEWEST_LETTERS, Near
 
-FEWEST_LETTERS = 4
-"""Words that are shorter are never taken for misspelt ones."""
 FEWEST_JOINED = 3
 MOST_RESPLIT = 8
 """Words of a run that are each tried without."""
@@ -53,9 +50,7 @@ class OddWords:
         self._pairs = pairs
         self._common = frozenset(common)
         self._doubled = _by_squeezed(_with_runs({*self._vocabulary, *common}))
-        self._near = _Near(
-            [word for word in vocabulary if len(word) >= FEWEST_LETTERS and word.isascii() and word.isalpha()]
-        )
+        self._near = Near(vocabulary)
 
     def readings(self, word: str) -> tuple[Reading, ...]:
         """What may be meant by a word that is not known, the likeliest first."""
@@ -138,7 +133,7 @@ class OddWords:
 
 def squeeze(word: str) -> str:
     """A word with each run of the same letter as one."""
-    return _RUN.sub(r"\1", word)
+    return "".join([letter for letter, _ in groupby(word)])
 
 
 def _with_runs(words: Iterable[str]) -> Iterator[str]:
@@ -158,39 +153,6 @@ def _by_squeezed(words: Iterable[str]) -> dict[str, list[str]]:
         if word.isalpha():
             found.setdefault(squeeze(word), []).append(word)
     return found
-
-
-class _Near:
-    """By a word, and by each form of it with one letter less, the words that it comes from (SymSpell, Garbe 2012). The
-    first letter is never less: what is looked for has the same.
-
-    Kept as sorted numbers, each of the hash of a form and the number of its word: a dictionary of two hundred thousand
-    forms takes ten times the room. What comes out may be wrong, where two hashes are alike, and has to be compared.
-    """
-
-    def __init__(self, words: Sequence[str]) -> None:
-        self._words = words
-        numbers = [
-            (hash(form) & _HASH) << _NUMBER_BITS | number
-            for number, word in enumerate(words)
-            for form in (word, *[word[:place] + word[place + 1 :] for place in range(1, len(word))])
-        ]
-        numbers.sort()
-        self._numbers = array("Q", numbers)
-
-    def of(self, form: str) -> Iterator[str]:
-        """The words that a form may come from."""
-        hashed = hash(form) & _HASH
-        for place in range(bisect_left(self._numbers, hashed << _NUMBER_BITS), len(self._numbers)):
-            number = self._numbers[place]
-            if number >> _NUMBER_BITS != hashed:
-                return
-            yield self._words[number & _NUMBER]
-
-
-_NUMBER_BITS = 24
-_NUMBER = (1 << _NUMBER_BITS) - 1
-_HASH = (1 << 64 - _NUMBER_BITS) - 1
 
 
 def is_one_edit(one: str, other: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..engine.english import frequencies
+from ..engine.english import costs
 
 TELLING = frozenset(
     "helpline helplines charity trust foundation anonymous phoneline counselling bereavement childline samaritans "
@@ -31,7 +31,7 @@ def ways_of_asking(names: Iterable[str]) -> Iterator[str]:
 
     A name that is also words ("Shout", "Mind", "The Mix") says so only with a word of its kind or a topic beside it.
     """
-    words = frequencies().keys()
+    words = costs()[1].keys()
     for name in names:
         parts = [part.strip("'’.,").lower() for part in name.replace("-", " ").split()]
         if len(parts) >= LONG or not TELLING.isdisjoint(parts) or any(part not in words for part in parts):

@@ -21,6 +21,7 @@ from ..engine import (
     folding,
     judging,
     matches,
+    near,
     odd,
     prepared,
     telling,
@@ -61,7 +62,7 @@ def _tables() -> Mapping[str, Any]:
         "ofTwo": english.OF_TWO,
         "longestRun": english.LONGEST_RUN,
         "longestWord": english.LONGEST_WORD,
-        "fewestLetters": odd.FEWEST_LETTERS,
+        "fewestLetters": near.FEWEST_LETTERS,
         "mostResplit": odd.MOST_RESPLIT,
         # text-speak
         "canon": textspeak.CANON,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 
 from appliance.api import Surface, load_shipped_yaml
 from appliance_plugins.keyword.engine.engine import Engine
-from appliance_plugins.keyword.engine.english import _frequencies, frequencies
+from appliance_plugins.keyword.engine.english import _costs, _frequencies, costs, frequencies
 from appliance_plugins.keyword.engine.exclusions import DATA, Innocent, supplied
 from appliance_plugins.keyword.engine.folding import Table
 from appliance_plugins.keyword.engine.prepared import Phrases, Prepared, pair_hash, prepared
@@ -122,8 +123,10 @@ def test_what_is_kept_is_of_the_same_source_or_made_anew(tmp_path: Path) -> None
 
 
 def test_english_words_and_exclusions_are_as_their_files_say() -> None:
-    read = _frequencies((files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_bytes())
-    assert list(frequencies().items()) == list(read.items())  # the commonest first
+    seen = _frequencies((files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_bytes())
+    assert list(frequencies().items()) == list(seen.items())  # the commonest first
+    assert list(costs()[1].items()) == list(_costs(seen)[1].items())  # the commonest first
+    assert costs()[0] == math.log(sum(seen.values()))
     supplied.cache_clear()
     sayings = {phrase for why, phrase in supplied().phrases if why is Innocent.COLLOCATION}
     assert sayings == set(load_shipped_yaml(DATA)["collocations"])

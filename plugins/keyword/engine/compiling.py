@@ -165,7 +165,7 @@ class Pairs:
     """Words that follow each other in phrases, as sorted hashes: a tenth of the room of a set."""
 
     def __init__(self, hashes: Iterable[int]) -> None:
-        self._hashes = array("I", sorted(set(hashes)))
+        self._hashes = array("I", sorted(hashes))  # those of each term are: to sort them is quicker than to compare all
 
     def __contains__(self, pair: object) -> bool:
         return isinstance(pair, tuple) and self.has(pair_hash(*pair))

@@ -18,6 +18,9 @@ from appliance.plugin_finder import Found, find_plugins, forget, import_plugin, 
 from appliance.probe import Trouble, probe
 from appliance.probed import Probed
 
+BUNDLED_PATIENCE = 10
+"""So many times longer than others a plugin may take that comes with the appliance."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -106,9 +109,17 @@ async def _try_all(names: Sequence[str], found: Mapping[str, Found], source: Sou
     refused = {name: Trouble(f"it was refused: {found[name].refusal}") for name in names if found[name].refusal}
     known = {name: None for name in names if name not in refused and probed.knows(found[name])}
     tried = [name for name in names if name not in refused and name not in known]
-    results = dict(zip(tried, await asyncio.gather(*(probe(name, arguments, seconds) for name in tried)), strict=True))
+    troubles = await asyncio.gather(*(probe(name, arguments, _patience(found[name], seconds)) for name in tried))
+    results = dict(zip(tried, troubles, strict=True))
     probed.note({name: found[name] for name, trouble in results.items() if trouble is None})
     return {**refused, **known, **results}
+
+
+def _patience(found: Found, seconds: float) -> float:
+    """What comes with the appliance does not hang; but a slow box reads a hundred thousand phrases for the first time,
+    and must not begin its life without them.
+    """
+    return seconds * BUNDLED_PATIENCE if found.source == "bundled" else seconds
 
 
 def _state_dir(source: Source) -> Path:

@@ -329,7 +329,14 @@ class LimitSettings(Section):
     """How long parts of the appliance may take."""
 
     hook_seconds: float = setting(10.0, "How long a plugin may take to answer.", unit="seconds", ge=0.1, le=600)
-    probe_seconds: float = setting(20.0, "How long a plugin may take to be loaded.", unit="seconds", ge=0.1, le=600)
+    probe_seconds: float = setting(
+        20.0,
+        "How long a plugin may take to be loaded; one that comes with the appliance ten times as long, because a small "
+        "box reads the words of all policies for the first time.",
+        unit="seconds",
+        ge=0.1,
+        le=600,
+    )
     stall_seconds: float = setting(
         10.0,
         "How long the main process may stand still before it is started again without the plugin at fault.",

@@ -45,6 +45,14 @@ def test_a_broken_list_of_help_seeking_places_is_a_mistake_of_the_settings(appli
     assert "help_seeking.yaml" in checked.stderr
 
 
+def test_what_comes_with_the_appliance_may_take_longer_to_be_loaded_than_a_stranger(appliance_home: Home) -> None:
+    appliance_home.add_plugin("import time; time.sleep(600)", "sleeps")
+    appliance_home.write("limits: {probe_seconds: 0.5}\nplugins: {sleeps: {}, keyword: {}}")
+    checked = run_cli(appliance_home, "check-config")
+    assert "The plugin sleeps cannot be loaded, so its settings were not checked: did not finish" in checked.stdout
+    assert "plugin keyword" not in checked.stdout
+
+
 def test_a_plugin_that_cannot_be_checked_is_not_passed_over(appliance_home: Home) -> None:
     appliance_home.add_plugin("import nowhere_at_all", "bad")
     appliance_home.write("plugins: {bad: {}}")

@@ -29,7 +29,9 @@ def kept(beside: Path, form: int, source: bytes, make: Callable[[], Any]) -> Any
             return marshal.loads(body)  # noqa: S302 - as Python reads the modules beside it
     made = make()
     with suppress(OSError):
-        file.parent.mkdir(exist_ok=True)
+        if not file.parent.exists():
+            file.parent.mkdir()
+            file.parent.chmod(0o755)  # root makes it when the appliance is installed, and the service is to read it
         written = marshal.dumps(made)
         write_atomically(file, digest + _digest(written) + written, 0o644)
     return made

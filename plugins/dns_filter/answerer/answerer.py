@@ -300,7 +300,7 @@ class Answerer:
             end = HEADER
             while length := packet[end]:  # a label may hold any octet, a zero too
                 end += length + 1
-            key = NO_HEAD + packet[HEADER : end + 5].lower()
+            key = NO_HEAD + packet[HEADER:end].lower() + packet[end : end + 5]  # a type may look like a letter
             self._log.append((client, key, self._log_writer.number(made.note)))
 
     # Clients

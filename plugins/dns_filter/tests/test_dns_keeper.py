@@ -89,6 +89,8 @@ async def test_no_type_is_taken_for_another_one_in_any_spelling(tmp_path: Path, 
                     answer = await worker.ask(spelling, qtype)
                     assert (str(answer.q.qname), len(answer.rr)) == (f"{spelling}.", qtype == "HTTPS")
         assert len(upstream.names) == 2
+        await worker.until(lambda: sum(one["count"] for one in worker.records if one.get("type") == "HTTPS") == 6)
+        assert {one["type"] for one in worker.records if "type" in one} == {"HTTPS", "TYPE97"}
 
 
 @pytest.mark.parametrize("cookie", [False, True])

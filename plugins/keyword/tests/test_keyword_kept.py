@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.resources import files
@@ -120,6 +122,16 @@ def test_what_is_kept_is_of_the_same_source_or_made_anew(tmp_path: Path) -> None
     assert kept(tmp_path / "nowhere" / "words.yaml", 1, b"one", lambda: ["made"]) == [
         "made"
     ]  # nothing can be kept there
+
+
+def test_what_root_has_kept_the_service_may_read(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        kept(tmp_path / "words.yaml", 1, b"one", lambda: ["made"])
+    finally:
+        os.umask(before)
+    (file,) = (tmp_path / "__pycache__").iterdir()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (file.parent, file)] == [0o755, 0o644]
 
 
 def test_english_words_and_exclusions_are_as_their_files_say() -> None:

@@ -46,7 +46,7 @@ def costs() -> tuple[float, dict[str, float]]:
     if it is no word for us."""
     listed = _listed()
     beside = Path(__file__).with_name("costs")
-    found: tuple[float, dict[str, float]] = kept(beside, FORM, listed, lambda: _costs(_frequencies(listed)))
+    found: tuple[float, dict[str, float]] = kept(beside, FORM, listed, lambda: _costs(frequencies()))
     return found
 
 

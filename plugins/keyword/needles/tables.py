@@ -6,7 +6,6 @@ The module is made when the extension is packed and is never kept in the source.
 from __future__ import annotations
 
 import json
-import sys
 import unicodedata
 from collections.abc import Mapping
 from functools import cache
@@ -108,6 +107,10 @@ def _base36(number: int) -> str:
     return digits or "0"
 
 
+_WITH_DIGITS = 0x20000
+"""Behind the first two planes there are ideographs and nothing that is a digit."""
+
+
 def _zeros() -> list[int]:
     """The code point of each script's zero; its other digits follow."""
-    return [code for code in range(sys.maxunicode + 1) if unicodedata.decimal(chr(code), None) == 0]
+    return [code for code in range(_WITH_DIGITS) if unicodedata.decimal(chr(code), None) == 0]

@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import datetime
 import json
+import sys
+import unicodedata
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,6 +25,7 @@ from appliance.testing import HELP_SEEKING, Client, Home, Running, free_port, st
 from appliance_plugins.keyword.choices.levels.model import Whom
 from appliance_plugins.keyword.choices.model import NAMES, Decisions, Name
 from appliance_plugins.keyword.library.model import Matching, Policy, Term
+from appliance_plugins.keyword.needles import tables
 from appliance_plugins.keyword.needles.making import Making
 from appliance_plugins.keyword.needles.phrases import near_form, phrases_of
 from appliance_plugins.keyword.needles.siphash import hasher
@@ -255,3 +258,8 @@ def leave_a_term_out(running: Running) -> None:
         for one in plugin(running).choices.library.policies
     ]
     plugin(running).needles.take(tuple(found))
+
+
+def test_every_digit_of_every_script_is_known() -> None:
+    zeros = {code for code in range(sys.maxunicode + 1) if unicodedata.decimal(chr(code), None) == 0}
+    assert set(tables._zeros()) == zeros

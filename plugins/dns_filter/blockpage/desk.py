@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median
 
@@ -105,6 +105,14 @@ class Desk:
         decided = self._others.why(host, address)
         asker = self._others.device_of(address) or address
         return Met(host, told(decided, self._others), decided, asker, self._others.profile_of(address))
+
+    async def meet_there(self, host: str, address: str) -> Met:
+        """As ``meet``, for somebody who was led here: a name that is open itself leads to what is not."""
+        met = self.meet(host, address)
+        if met.decided is None or met.decided.verdict != "allowed":
+            return met
+        led = await self._others.led(host, address)
+        return met if led is None else replace(met, told=told(led, self._others), decided=led)
 
     def is_blocked(self, host: str, address: str) -> bool:
         """For the second authority: whether a page about this site may be shown to this address."""

@@ -45,6 +45,9 @@ class Others:
 
     why: Callable[[str, str], Decided | None]
     """``why(host, address)`` now; ``None``: this address gets no answers from the filter at all."""
+    led: Callable[[str, str], Awaitable[Decided | None]]
+    """Why a name is blocked that is open itself, because of what it leads to or what a plugin says: ``led(host,
+    address)`` as the log has it; waits for a moment."""
     profile_of: Callable[[str], str]
     """The profile of an address; empty: none."""
     device_of: Callable[[str], str]

@@ -37,23 +37,23 @@ class PupilViews:
         """Why this site is blocked. What is no page for people gets one line."""
         if "text/html" not in request.headers.get("Accept", ""):
             return web.Response(status=FORBIDDEN, text=_REFUSAL)
-        met = self._desk.meet(_own_host(request), request.remote or "")
+        met = await self._desk.meet_there(_own_host(request), request.remote or "")
         return await self._page(request, met, FORBIDDEN, private=request.secure)
 
     async def ask_here(self, request: web.Request) -> web.Response:
         """The form of the page above."""
-        met = self._desk.meet(_own_host(request), request.remote or "")
+        met = await self._desk.meet_there(_own_host(request), request.remote or "")
         return await self._ask(request, met, private=request.secure)
 
     # On the pupil site
 
     async def ask_page(self, request: web.Request) -> web.Response:
         """The same page, which nobody on the way can read: here something can be written."""
-        return await self._page(request, self._named(request), 200, private=True, action=self._action(request))
+        return await self._page(request, await self._named(request), 200, private=True, action=self._action(request))
 
     async def ask(self, request: web.Request) -> web.Response:
         """The form of the page above."""
-        return await self._ask(request, self._named(request), private=True, action=self._action(request))
+        return await self._ask(request, await self._named(request), private=True, action=self._action(request))
 
     async def asked(self, request: web.Request) -> web.Response:
         """What became of it, for whoever has the receipt."""
@@ -72,9 +72,9 @@ class PupilViews:
 
     # Both
 
-    def _named(self, request: web.Request) -> Met:
+    async def _named(self, request: web.Request) -> Met:
         try:
-            return self._desk.meet(normalise(request.query.get("host", "")), request.remote or "")
+            return await self._desk.meet_there(normalise(request.query.get("host", "")), request.remote or "")
         except NotADomain:
             raise web.HTTPNotFound from None
 

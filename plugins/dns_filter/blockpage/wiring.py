@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import asyncio
+from datetime import datetime, timedelta
 
 from appliance.api import Actor, Transaction, now
 
@@ -15,6 +16,10 @@ from .others import Others
 
 _A = 1
 """The type of the query that a browser sends for a page."""
+JUST_NOW = timedelta(minutes=10)
+"""How long ago a browser may have asked for the name of a page that it opens now."""
+TRIES, PAUSE = 5, 0.3
+"""What was answered reaches the log within a second."""
 
 
 def others_of(profiles: Profiles) -> Others:
@@ -27,6 +32,17 @@ def others_of(profiles: Profiles) -> Others:
     def why(host: str, address: str) -> Decision | None:
         policy = policy_of(address)
         return decide(to_wire(host), _A, policy, publishing.world()) if policy is not None else None
+
+    async def led(host: str, address: str) -> Decision | None:
+        for _ in range(TRIES):
+            policy = policy_of(address)
+            if policy is None:
+                break
+            found = await profiles.explaining.led(host, policy, publishing.world(), JUST_NOW)
+            if found is not None:
+                return found.decision
+            await asyncio.sleep(PAUSE)
+        return None
 
     def profile_of(address: str) -> str:
         policy = policy_of(address)
@@ -43,6 +59,7 @@ def others_of(profiles: Profiles) -> Others:
 
     return Others(
         why=why,
+        led=led,
         profile_of=profile_of,
         device_of=lambda address: profiles.clients.who(address).device or "",
         allow=allow,

@@ -56,7 +56,10 @@ _BY_WHY: Mapping[str, str] = {
     "bypass": BECAUSE["bypass"],
     "canary": BECAUSE["bypass"],
     "plugin": "Something your school uses has switched it off for now.",
+    "rebind": "It leads to a place inside your school’s network, and sites of the internet are not let in there.",
 }
+NOBODY_CAN_OPEN = frozenset({"canary", "rebind"})
+"""No entry of the school opens it, so nobody is asked for it."""
 _STAFF_BY_WHY: Mapping[str, str] = {
     "entry": "An entry of the school’s own",
     "only": "Only sites on the allow list open in this profile",
@@ -102,7 +105,8 @@ def told(decided: Decided | None, others: Others) -> Told:
         because = f"Your school has switched {others.service_title(decided.rule)} off here."
     else:
         because = _BY_WHY.get(decided.why) or BECAUSE.get(decided.category, IN_GENERAL)
-    return Told("blocked", because, help_first=decided.category in HELP_FIRST, may_ask=True)
+    may_ask = decided.why not in NOBODY_CAN_OPEN
+    return Told("blocked", because, help_first=decided.category in HELP_FIRST, may_ask=may_ask)
 
 
 def staff_words(why: str, list_name: str, category: str, others: Others) -> str:

@@ -65,7 +65,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Led:
-    """What an open name led to when it was last asked for, if that is stopped.
+    """What an open name led to when it was last asked for, if that is stopped, or what a plugin said of it.
 
     ``name``: empty if it was not noted; ``decision``: about it; ``at``: when that was (a stamp).
     """
@@ -144,6 +144,9 @@ def _led(led: Led, in_force: InForce, choices: Choices, local: Callable[[str], s
     when = f"That was so at {local(led.at)}, and is looked at each time."
     if led.decision.why == "rebind":
         return f"But it led to an address inside the school, which a public name must not. {when}"
+    if led.decision.why == "plugin":
+        why = f": {led.decision.rule}" if led.decision.rule else ""
+        return f"But another part of the appliance asked to block it{why}. {when}"
     what = f"{led.name}, or for one below it" if led.name else "another site"
     return f"But it is another name for {what}. {_why(led.name, led.decision, in_force, choices, local)} {when}"
 

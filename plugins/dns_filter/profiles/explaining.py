@@ -31,7 +31,6 @@ async def _to_nothing(_name: str, _profile: str, _since: str) -> QueryRow | None
 
 
 COMMAND_LINE = Actor("the command line", frozenset({Permission.MANAGE_PEOPLE}))
-LOOK_BACK = timedelta(days=1)
 LedAway = Callable[[str, str, str], Awaitable["QueryRow | None"]]
 """Name, profile, since when (UTC stamp) -> the newest row of the log that was stopped for what the name led to."""
 WHOM = "Give the address of a device, its name in the directory, a group, or a profile."
@@ -58,17 +57,19 @@ class Explaining:
         asker, policy = await self._find(actor, client.strip() or self._settings.default_profile, world)
         decision = decide(to_wire(domain), A, policy, world)
         force, choices = self._publishing.store.in_force, self._publishing.choices
-        led = await self._led(domain, policy, world) if decision.verdict == "allowed" else None
+        led = await self.led(domain, policy, world) if decision.verdict == "allowed" else None
         return explain(domain, decision, policy, asker, force, choices, stamp(), on_clock(self._zone), led)
 
-    async def _led(self, domain: str, policy: Policy, world: World) -> Led | None:
-        """What an open name led to within the last day, if that is stopped now too."""
-        row = await self.led_away(domain, policy.profile, stamp(now() - LOOK_BACK))
+    async def led(self, domain: str, policy: Policy, world: World, within: timedelta = timedelta(days=1)) -> Led | None:
+        """What an open name led to when it was last asked for, if that is stopped now too; or what a plugin said."""
+        row = await self.led_away(domain, policy.profile, stamp(now() - within))
         if row is None:
             return None
         if row.why == "rebind":
             may = world.may_be_private(to_wire(domain))
             return None if may else Led("", Decision(policy.stop, row.why), row.last_at)
+        if row.why == "plugin":
+            return Led("", Decision(policy.stop, row.why, "", row.rule), row.last_at)
         for entry in self._publishing.store.in_force.entries:
             if entry.id == row.rule:
                 return self._if_stopped(entry.domain, row, policy, world)

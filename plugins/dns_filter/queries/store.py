@@ -218,12 +218,13 @@ class Store:
         return [row for row in map(_from_table, found) if not self.hidden(row.name)]
 
     async def led_away(self, name: str, profile: str, since: str) -> QueryRow | None:
-        """The newest row of a name, since ``since`` (UTC stamp), that was stopped for what it led to."""
+        """The newest row of a name, since ``since`` (UTC stamp), that was stopped for what it led to or by a plugin."""
         if self.hidden(name):
             return None
         found = await self.activity.fetch_one(
             f"SELECT {_COLUMNS} FROM dns_filter_queries WHERE {_STOPPED} AND minute >= ?"  # noqa: S608 - our own words
-            " AND name = ? AND profile = ? AND why IN ('cname', 'rebind') ORDER BY minute DESC, last_at DESC LIMIT 1",
+            " AND name = ? AND profile = ? AND why IN ('cname', 'rebind', 'plugin')"
+            " ORDER BY minute DESC, last_at DESC LIMIT 1",
             (minute_of(since), name, profile),
         )
         return None if found is None else _from_table(found)

@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 from accounts import no_store_is_left_open
 
+from appliance.clock import stamp
 from appliance.exempt import ExemptPlace
 from appliance.testing import Home, Running, free_port, start_in_process
 from appliance_plugins.dns_filter.answerer.rules import Decision
@@ -53,6 +55,10 @@ class Box:
     """The appliance with its filter, and a browser that was led to it under somebody else's name."""
 
     running: Running
+
+    @property
+    def plugin(self) -> Any:
+        return self.running.appliance.plugins._registered["dns_filter"].plugin
 
     async def open(self, host: str, path: str = "/", accept: str = "text/html,*/*", **headers: str) -> Answer:
         return await self._ask("GET", self.running.http_port, host, path, {"Accept": accept, **headers})
@@ -144,6 +150,37 @@ async def test_what_is_no_page_for_people_gets_one_line(box: Box) -> None:
         assert (answer.status, answer.text) == (403, "This site is blocked by the school.\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "row", "words", "may_ask"),
+    [
+        ("alias.test", {"why": "cname", "rule": "blocked.test"}, "Somebody at your school has blocked it.", True),
+        ("inside.test", {"why": "rebind"}, "It leads to a place inside your school", False),
+        ("spoken.test", {"why": "plugin", "rule": "a lesson"}, "Something your school uses has switched it off", True),
+    ],
+)
+async def test_a_name_that_leads_to_what_is_blocked_says_why(
+    box: Box, name: str, row: Mapping[str, str], words: str, may_ask: bool
+) -> None:
+    if row["why"] == "cname":
+        entries = box.plugin.profiles.store.in_force.entries
+        row = {**row, "rule": next(entry.id for entry in entries if entry.domain == row["rule"])}
+    noted = {
+        "t": stamp(), "client": "127.0.0.1", "name": name, "type": "A", "verdict": "blocked", "list": "", "rule": "",
+        "category": "", "profile": "pupil", "upstream": "", "ms": 1.0, "count": 1, **row,
+    }  # fmt: skip
+    await box.plugin.queries.receive([noted], 0)
+    page = await box.open(name)
+    assert words in page.text
+    assert "This site is blocked here" in page.text
+    assert ("Ask for this page" in page.text) == may_ask
+
+
+async def test_nobody_is_asked_for_what_no_entry_opens() -> None:
+    for why in ("canary", "rebind"):
+        assert not told(Decision("blocked", why), others()).may_ask
+    assert told(Decision("blocked", "locked list", "iwf"), others()).kind == "law"
+
+
 async def test_a_site_that_is_open_again_says_so(box: Box) -> None:
     page = await box.open("open.test")
     assert "Nothing blocks this site for you now" in page.text
@@ -201,8 +238,12 @@ def others() -> Others:
     async def allow(*_parts: object) -> str:
         raise AssertionError("nothing is opened here")
 
+    async def nowhere(_host: str, _address: str) -> None:
+        return None
+
     return Others(
         why=lambda _host, _address: None,
+        led=nowhere,
         profile_of=lambda _address: "pupil",
         device_of=lambda _address: "",
         allow=allow,

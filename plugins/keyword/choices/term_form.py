@@ -103,7 +103,7 @@ def check(policy: Policy, entry: Mapping[str, Any], others: Iterable[Mapping[str
     }
     found = {} if entry["surfaces"] else {"surfaces": "Choose where it is looked for."}
     try:
-        section_of(json.dumps(around), Path("form"), PolicyFile)
+        section_of(json.dumps(around, ensure_ascii=False), Path("form"), PolicyFile)
     except ConfigError as error:
         for mistake in error.mistakes:
             field_name, words = _told(mistake)

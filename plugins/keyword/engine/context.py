@@ -20,12 +20,14 @@ LESSON = frozenset(
     "historians empire "
     "medieval victorian tudor leaflet leaflets campaign charity awareness prevention helpline helplines "
     "researchers research "
-    "documentary newspaper journalist minister convicted sentenced jailed minecraft fortnite roblox gta "
-    "respawn respawning "
+    "documentary newspaper journalist minister convicted sentenced jailed "
     "lyrics pshe synonym grammar species evolution bible gospel psalm apartheid holocaust nuremberg reich chancellor "
     "author novel novels playwrights quotation protagonist symbolism theme themes".split()
 )
-"""Words that stand in lessons, news, books and games far more often than where a child is in danger."""
+"""Words that stand in lessons, news and books far more often than where a child is in danger."""
+GAMES = frozenset("minecraft fortnite roblox gta respawn respawning".split())
+PLAYED = frozenset({"weapons", "drugs", "illegal", "suicide", "self_harm"})
+"""What there is in games. What is said to each other in their chats is said to a child as anywhere else."""
 
 FOREIGN = frozenset(
     "le la les des une est dans pour pas avec sur je tu nous vous ils elle mais ou et du au aux ce cette mon ma ses "
@@ -174,9 +176,10 @@ def _parts(line: str) -> _Phrase:
     )
 
 
-def is_lesson(around: Iterable[str]) -> bool:
-    """Whether words around a hit are those of a lesson, a book, news or a game."""
-    return not LESSON.isdisjoint(around)
+def is_lesson(around: Iterable[str], category: str) -> bool:
+    """Whether words around a hit of a category are those of a lesson, a book, news, or a game that has such things."""
+    around = list(around)
+    return not LESSON.isdisjoint(around) or (category in PLAYED and not GAMES.isdisjoint(around))
 
 
 def is_foreign(around: Sequence[str]) -> bool:

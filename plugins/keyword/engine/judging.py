@@ -118,7 +118,7 @@ def severity_of(needle: Needle, hows: Sequence[How], around: Sequence[str]) -> t
     """How severe a phrase is that was written in some ways among some words, and why."""
     policy, term = needle.sought.policy, needle.sought.term
     severity = term.severity
-    if not term.personal and severity is not Severity.MINOR and is_lesson(around):
+    if not term.personal and severity is not Severity.MINOR and is_lesson(around, policy.category):
         return (
             Severity.MINOR,
             f"The term is {severity.label}; the words around it are those of a lesson, a book, news or a game.",

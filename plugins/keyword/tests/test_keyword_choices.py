@@ -321,6 +321,10 @@ async def test_a_school_policy_and_its_term_are_made_changed_and_ended(
     assert "Heard in year 8" in page
     edit = f"{path}/own/{found.partition('/')[2]}"
     assert "blue (goblin|ogre)" in (await deputy.get(edit)).text
+    sign = await deputy.post(edit, {**term, "phrases": "blue \U0001f921"})
+    assert "has a picture sign in it" in sign.text
+    rare = {"phrases": "purple \U0001d4efish", "definition": "They put \U0001f351 behind it here."}
+    assert (await deputy.post(edit, {**term, **rare})).status == 303
     assert (await deputy.post(edit, {**term, "phrases": "blue ogre", "severity": "severe"})).status == 303
     assert await terms(running, "you are a blue goblin") == []
     assert await terms(running, "you are a blue ogre") == [found]

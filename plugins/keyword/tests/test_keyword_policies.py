@@ -334,3 +334,77 @@ def test_what_is_looked_for_in_what_is_typed_is_looked_for_in_emails() -> None:
     typed = [term for policy in supplied_policies() for term in policy.terms if Surface.TYPED in term.surfaces]
     assert len(typed) > 1000
     assert all(Surface.EMAIL in term.surfaces for term in typed)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "why dont u go kill yourself",
+        "i dont like you go kill yourself",
+        "you can go kill yourself",
+        "i dont care go drink bleach",
+        "you nearly made me cry kill yourself fatty",
+        "everyone is laughing at you go kill yourself",
+        "nobody likes u dont come back go hang urself",
+        "thanks for nothing kys",
+        "go kill yourself fortnite noob",
+        "do ur homework then go kill yourself",
+        "grammar nazi go kill yourself",
+        "go rope urself",
+        "there is a bomb in the school. cancel the gcse",
+    ],
+)
+def test_what_else_a_line_says_does_not_excuse_it(text: str) -> None:
+    assert Severity.SEVERE in {finding.severity for finding in seen(text, Surface.TYPED)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "don't kill yourself over it",
+        "please don't kill yourself",
+        "you will kill yourself laughing",
+        "you could kill yourself with that drill",
+        "do not drink bleach, it is poisonous",
+        "top yourself up with water",
+        "you'll shoot yourself in the foot",
+        "you might get run over",
+        "buy a rope for camping",
+        "what is bulimia",
+        "my manifesto for head girl",
+        "i am writing my manifesto for school council",
+        "i wrote a note for my mum to sign",
+        "see you on the other side of the field",
+        "our little secret santa",
+        "how do i die less in fortnite",
+        "i want to die in this game",
+        "i want to dye tshirts in dt",
+        "my mum needles knitting",
+        "cut class today",
+    ],
+)
+def test_what_only_sounds_like_it_is_not_found(text: str) -> None:
+    assert [finding.term for finding in seen(text, Surface.TYPED)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("im being bullied", "bullying"),
+        ("im getting beat up every day after school", "bullying"),
+        ("they all said i should die", "bullying"),
+        ("im being forced to marry", "grooming"),
+        ("they took me to get circumcised", "grooming"),
+        ("pay me or i send ur pics to everyone", "sexting"),
+        ("he has pics of me and says hell post them", "sexting"),
+        ("i drank bleach", "suicide"),
+        ("im gonna od", "suicide"),
+        ("how many paracetamol does it take", "suicide"),
+        ("carving myself", "self_harm"),
+        ("cuts in class with a blade", "self_harm"),
+        ("party with no parents", "grooming"),
+        ("food is poison to me", "eating_disorder"),
+    ],
+)
+def test_what_a_child_tells_is_found(text: str, category: str) -> None:
+    assert category in {finding.category for finding in seen(text, Surface.TYPED)}

@@ -75,6 +75,7 @@ async def test_a_name_needs_a_reason_an_end_and_a_second_adult(running: Running,
     form = {"name": "Trella the Smella", "reason": WHY, "last_day": in_days(20)}
     for change, words in (
         ({"name": "T"}, "A name needs 3 to 60 letters"),
+        ({"name": "Muslim"}, "This only says who somebody is"),
         ({"reason": " "}, "Say why"),
         ({"last_day": ""}, "Give the last day"),
         ({"last_day": in_days(-2)}, "lies in the past"),

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from appliance.api import Actor, Appliance, Keys, Refused, Role, Row, Transaction, new_id, now, stamp
 
+from ...library.identities import says_who
 from ...library.model import folded
 from ..decisions import EDIT, require
 from .store import Store
@@ -21,6 +22,7 @@ LONGEST = timedelta(days=92)
 LONGEST_NAME = 60
 MOST_REASON = 1000
 FEWEST_LETTERS = 3
+IN_FULL = "Write the name in full."
 SECOND = "Somebody else has to agree: ask another colleague who may change policies."
 
 
@@ -118,7 +120,9 @@ class Names:
 
     def _check(self, name: str, reason: str, until: datetime) -> None:
         if sum(map(len, folded(name))) < FEWEST_LETTERS or len(name) > LONGEST_NAME:
-            raise Refused(f"A name needs {FEWEST_LETTERS} to {LONGEST_NAME} letters.", "Write the name in full.")
+            raise Refused(f"A name needs {FEWEST_LETTERS} to {LONGEST_NAME} letters.", IN_FULL)
+        if says_who(name):
+            raise Refused("This only says who somebody is: everybody who writes it would be found.", IN_FULL)
         if not reason.strip() or len(reason) > MOST_REASON:
             raise Refused("Say why: the second adult decides by that.")
         at = self._now()

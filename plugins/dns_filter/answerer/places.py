@@ -34,6 +34,7 @@ NO_SERVER: Final = (
     "invalid",  # RFC 6761
     "home.arpa",  # RFC 8375
     "alt",  # RFC 9476
+    "resolver.arpa",  # RFC 9462: devices would learn of another name server there, and of its encrypted ways
 )
 """Names that no server in the world answers for; the school's zones and records come first."""
 

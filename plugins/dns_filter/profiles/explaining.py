@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -95,6 +96,10 @@ class Explaining:
             if client.casefold() in (name.casefold(), title.casefold()):
                 return Asker("Whoever has this profile", title, "you asked for it"), self._policy(name, world)
         target, words = await self._target(actor, client)
+        address = self._address_of(target)
+        if address:
+            asker, policy = self._of_address(address, world)
+            return replace(asker, words=f"{words}, which is at {address} now,"), policy
         effective = self._of_target(target)
         asker = Asker(words, profiles[effective.value], effective.origin)
         return asker, self._policy(effective.value, world)
@@ -129,6 +134,13 @@ class Explaining:
             return Target(TargetKind.DEVICE, next(iter(devices))), f"The device {client}"
         why = f"Several devices are called {client!r}." if devices else f"Nothing here is called {client!r}."
         raise Refused(why, WHOM)
+
+    def _address_of(self, target: Target) -> str:
+        """Where a device is now: its room, and who is signed in there, count too."""
+        if target.kind is not TargetKind.DEVICE:
+            return ""
+        known = self._publishing.clients.known().items()
+        return next((address for address, behind in known if any(who.device == target.id for who in behind)), "")
 
     def _of_target(self, target: Target) -> Effective:
         having, at = self._publishing.having, now()

@@ -14,6 +14,7 @@ from typing import Any
 
 from appliance.api import Overlay, parse
 
+from ..lists.shipped import BYPASS
 from ..settings import ProfileSettings
 from .here import Pair
 from .model import Choices, Profile, profile_of
@@ -171,7 +172,10 @@ OWN, FILE, PLUGIN = "own", "file", "plugin"
 
 
 def switched_on(profile: Profile, name: str, category: str) -> bool:
-    """Whether a profile blocks a list: by its own switch, or by the switch of its category."""
+    """Whether a profile blocks a list: by its own switch, or by the switch of its category. Our own list of ways around
+    the filter has a switch of its own kind, and no other."""
+    if name == BYPASS:
+        return profile.bypass or name in profile.lists
     return name in profile.lists or category in profile.categories
 
 

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from appliance.api import Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render, stamp
 
+from ..lists.shipped import BYPASS
 from .forms import reason_and_end
 from .model import CHOICES, UNSAFE_SEARCH, Choices, Profile
 from .policies import switched_on
@@ -154,7 +155,13 @@ class ProfileViews:
             categories=switches(profile, "category", [(one.key, one.title, one.about) for one in choices.categories]),
             services=service_groups(profile, choices),
             lists=switches(
-                profile, "list", [(one.name, one.title or one.name, "") for one in choices.lists if not one.locked]
+                profile,
+                "list",
+                [
+                    (one.name, one.title or one.name, "")
+                    for one in choices.lists
+                    if not one.locked and one.name != BYPASS
+                ],
             ),
             locked=[one for one in choices.lists if one.locked],
             single=single_switches(profile),

@@ -157,6 +157,11 @@ async def test_only_an_answer_to_the_question_is_one() -> None:
 # What is found
 
 
+async def test_a_search_engine_that_the_school_blocks_is_safe(fake: FakeFilter) -> None:
+    fake.blocked.add("google.com")
+    assert (await found_by(fake, plan_of())).result is Result.PASSED
+
+
 async def test_a_filter_that_does_what_it_promises(fake: FakeFilter) -> None:
     fake.addresses["google.com"] = {SAFE}
     found = await found_by(fake, plan_of())

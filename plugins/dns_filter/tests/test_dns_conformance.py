@@ -179,6 +179,7 @@ def test_conformance(point: Point) -> None:
 NEVER_FORWARDED = [
     query("a.example", "ANY"), query("printer.local"), query("a.onion"), query("localhost", "MX"), query("a.invalid"),
     query("1.0.168.192.in-addr.arpa", "PTR"), query("1.16.172.in-addr.arpa", "PTR"), query("home.arpa", "SOA"),
+    query("_dns.resolver.arpa", "SVCB"),
     query("a.example", "AXFR"), query("a.example", flags=0x29), query("a.example", qclass=255),
 ]  # fmt: skip
 

@@ -98,7 +98,17 @@ async def test_a_device_and_a_group_are_found_by_their_names_and_people_are_not(
     await assignments.assign("Jo", KIND, Target(TargetKind.PERSON, pupil), "exam", "Bea looked for it", None)
     steps = (await explained(house, "fine.example", "10.7.0.9"))[1]
     assert "has the profile Exam: somebody chose so for who is signed in there." in steps
+    by_name = (await explained(house, "fine.example", "Laptop 1"))[1]
+    assert "The device Laptop 1, which is at 10.7.0.9 now, has the profile Exam: somebody chose so" in by_name
     assert "Bea" not in steps
+
+
+async def test_ways_around_the_filter_have_one_switch(house: Any) -> None:
+    store = house.plugin.profiles.store
+    await store.change("Jo", "pupil", {"mode": "block"}, "A test", None)
+    assert (await explained(house, "nordvpn.com", "pupil"))[0] == "Blocked"
+    await store.change("Jo", "pupil", {"bypass": "off"}, "A test", None)
+    assert (await explained(house, "nordvpn.com", "pupil"))[0] == "Open"
 
 
 def row(name: str, **parts: Any) -> dict[str, Any]:

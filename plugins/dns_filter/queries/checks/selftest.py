@@ -131,6 +131,8 @@ async def _outcome(plan: Plan, case: Case, ask: Ask) -> Result:
 
 async def _safe(plan: Plan, case: Case, answer: Answer, ask: Ask) -> Result:
     """Whether the engine's name has the addresses of its safe one, which nobody but its keeper knows."""
+    if answer.blocked:
+        return Result.PASSED  # the school has blocked it, which is safe too
     wanted = await ask(plan.address, case.target)
     if wanted is None or not wanted.addresses:
         return Result.OPEN

@@ -189,7 +189,10 @@ def _dnsmasq(line: str, _: State) -> Iterator[Rule]:
 
 # Response policy zones
 
-_RPZ_RECORD = re.compile(r"(?P<owner>\S+)?\s+(?:\d+[smhdw]?\s+)?(?:in\s+)?(?P<type>[a-z0-9]+)(?:\s+(?P<data>.*))?$")
+_RPZ_RECORD = re.compile(
+    r"(?P<owner>\S+)?\s+(?:(?:\d+[smhdw]?|in)\s+){0,2}(?P<type>[a-z][a-z0-9]*)(?:\s+(?P<data>.*))?$"
+)
+_RPZ_NOWHERE = frozenset({("a", "0.0.0.0"), ("a", "127.0.0.1"), ("aaaa", "::"), ("aaaa", "::1")})  # noqa: S104
 _RPZ_OTHER_TRIGGERS = ("rpz-ip", "rpz-nsip", "rpz-nsdname", "rpz-client-ip")
 _RPZ_OF_THE_ZONE = frozenset({"soa", "ns", "rrsig", "nsec", "nsec3", "nsec3param", "dnskey", "zonemd"})
 
@@ -225,13 +228,14 @@ def _rpz(line: str, state: State) -> Iterator[Rule]:
 
 
 def _rpz_action(kind: str, data: str) -> int:
-    if kind == "cname" and data in (".", "*.", "rpz-drop."):
+    if (kind == "cname" and data in (".", "*.", "rpz-drop.")) or (kind, data) in _RPZ_NOWHERE:
         return 0
     if kind == "cname" and data == "rpz-passthru.":
         return ALLOW
     if kind == "cname" and data == "rpz-tcp-only.":
         raise NotARule("rpz-tcp-only is not a block entry")
-    raise NotARule(f"it answers with {shown(f'{kind} {data}'.strip())}; only . and *. mean blocking")
+    told = shown(f"{kind} {data}".strip())
+    raise NotARule(f"it answers with {told}; only . and *. and addresses such as 0.0.0.0 mean blocking")
 
 
 def _below_origin(owner: str, origin: str) -> str:

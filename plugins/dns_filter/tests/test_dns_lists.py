@@ -114,6 +114,13 @@ own.example A 10.0.0.1
     assert "about addresses" in reader.examples[2].why
 
 
+def test_an_rpz_record_may_lead_nowhere_and_name_its_class_first() -> None:
+    text = "a.example A 0.0.0.0\nb.example 60 IN AAAA ::\nc.example IN 300 CNAME .\nd.example A 192.0.2.7\n"
+    found, reader = read(f"$TTL 60\n{text}e.example CNAME walled.garden.\n", "rpz")
+    assert {name for _, name in found} == {"a.example", "b.example", "c.example"}
+    assert reader.rejected == 2
+
+
 @pytest.mark.parametrize("head", ["$ORIGIN rpz.school.\n", "rpz.school. 60 IN SOA a. b. 1 2 3 4 5\n"])
 def test_owners_of_a_zone_may_end_in_its_name(head: str) -> None:
     found, reader = read(f"{head}a.example.rpz.school. CNAME .\n*.b.example.rpz.school. 60 IN CNAME .\n", "rpz")

@@ -164,6 +164,10 @@ class Desk:
         """What became of what was asked for with this code."""
         return await self._store.by_code(_hash(code)) if code else None
 
+    def is_over(self, row: Row | None) -> bool:
+        """Whether it was opened and is not any more: its last day is over, or somebody has taken it back."""
+        return row is not None and row["state"] == "allowed" and not self._others.is_in_force(row["entry"])
+
     # Whoever decides
 
     async def decide(

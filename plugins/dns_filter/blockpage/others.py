@@ -53,6 +53,8 @@ class Others:
     device_of: Callable[[str], str]
     """The id of the device at an address; empty: nobody knows."""
     allow: Allow
+    is_in_force: Callable[[str], bool]
+    """Whether an entry of the school still counts, by its id."""
     list_title: Callable[[str], str]
     category_title: Callable[[str], str]
     service_title: Callable[[str], str]

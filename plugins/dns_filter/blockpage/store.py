@@ -19,7 +19,7 @@ FROM dns_filter_requests request
 """
 _ANSWER = """
 SELECT request.host, request.profile, request.state, request.first_at, request.decided_at, request.answer,
-    request.until, asking.at
+    request.until, request.entry, asking.at
 FROM dns_filter_askings asking JOIN dns_filter_requests request ON request.id = asking.request
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from appliance.api import Actor, Transaction, now
+from appliance.api import Actor, Transaction, now, stamp
 
 from ..answerer.rules import Decision, decide
 from ..answerer.wire import to_wire
@@ -54,6 +54,10 @@ def others_of(profiles: Profiles) -> Others:
         tx.after_commit.append(publishing.soon)
         return await profiles.allow_within(tx, actor.name, domain, profile, reason, until)
 
+    def is_in_force(entry: str) -> bool:
+        at = stamp()
+        return any(one.id == entry and (not one.until or one.until > at) for one in profiles.store.in_force.entries)
+
     def profile_title(name: str) -> str:
         return next((one.title for one in publishing.profiles() if one.name == name), name)
 
@@ -63,6 +67,7 @@ def others_of(profiles: Profiles) -> Others:
         profile_of=profile_of,
         device_of=lambda address: profiles.clients.who(address).device or "",
         allow=allow,
+        is_in_force=is_in_force,
         list_title=lambda name: publishing.choices.title(f"list:{name}"),
         category_title=lambda key: publishing.choices.title(f"category:{key}"),
         service_title=lambda key: publishing.choices.title(f"service:{key}"),

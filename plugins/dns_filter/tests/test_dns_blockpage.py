@@ -247,6 +247,7 @@ def others() -> Others:
         profile_of=lambda _address: "pupil",
         device_of=lambda _address: "",
         allow=allow,
+        is_in_force=lambda _entry: True,
         list_title=lambda name: f"List {name}",
         category_title=lambda key: f"About {key}",
         service_title=lambda key: key.title(),

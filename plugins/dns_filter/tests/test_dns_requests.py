@@ -169,6 +169,11 @@ async def test_a_site_that_somebody_has_opened_meanwhile_is_answered_with_yes(bo
     (request,) = await rows(box.running, "SELECT state, entry FROM dns_filter_requests")
     assert [(request["state"], request["entry"])] == [("allowed", entry["id"]) for entry in entries]
     assert "Yes: it opens now" in (await box.pupil(f"/dns_filter/asked?code={code}")).text
+    await plugin(box.running).profiles.store.undo_entry("Lea Lead", request["entry"])
+    assert "It was opened, and that is over" in (await box.pupil(f"/dns_filter/asked?code={code}")).text
+    again = (await box.open(host)).text
+    assert "That is over" in again
+    assert "Ask for this page" in again
 
 
 async def test_an_entry_that_ends_sooner_does_not_stand_for_one_without_an_end(box: Box) -> None:

@@ -85,8 +85,8 @@ class Bundles:
         self._looking = Looking(self._store, shelf, self._forces, place, settings.source, trusted)
         self.desk = Desk(self._store, shelf, self._forces, self._looking, self._told)
         title = appliance.categories.title
-        previews = Previews(self._forces, sentences, school, title)
-        self._views = Views(self.desk, previews, settings, self.age, title)
+        self._previews = Previews(self._forces, sentences, school, title)
+        self._views = Views(self.desk, self._previews, settings, self.age, title)
         self._import_views = ImportViews(self.desk)
         self._commands = Commands(self.desk)
         self.when_changed: Callable[[], None] = _nothing
@@ -141,6 +141,7 @@ class Bundles:
 
     async def shutdown(self) -> None:
         """Keep what was counted."""
+        await self._previews.close()
         await self.desk.stop()
 
     async def health(self) -> Sequence[Check]:

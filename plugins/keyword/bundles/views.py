@@ -168,7 +168,7 @@ class Views:
         chosen: Kept | None = state["chosen"]
         is_in_force = chosen is not None and chosen.id == kept.id
         try:
-            preview = await self._previews.of(kept)
+            preview = None if is_in_force else await self._previews.of(kept)
         except Refused as refused:
             trouble = str(refused)
         last = await self._desk.store.last_trial(kept.id)
@@ -183,7 +183,7 @@ class Views:
             preview=preview,
             trouble=trouble,
             last_trial=last,
-            counted=preview.counted(counts) if preview is not None else [],
+            counted=preview.counted(counts) if preview is not None else self._previews.counted(counts),
             title=lambda category: self._title(category) if category else "Harmless",
             errors=errors,
             days=days or str(USUAL_TRIAL),

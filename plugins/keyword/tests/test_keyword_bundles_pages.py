@@ -18,6 +18,7 @@ from appliance.hookspecs import State
 from appliance.observations import Observation, Surface
 from appliance.plugin_commands import run_words
 from appliance.testing import Client, Home, Running, start_in_process
+from appliance_plugins.keyword.bundles import previews
 from appliance_plugins.keyword.bundles.room import Bundles
 from appliance_plugins.keyword.library import shipped
 
@@ -140,6 +141,21 @@ async def test_a_bundle_comes_is_looked_at_applied_and_taken_back(school: School
     actions = [row for row in await school.audited() if row[0] == "Lena Lead"]
     assert ("Lena Lead", "went back to the policies before", "the supplied policies") in actions
     assert ("Lena Lead", "applied a bundle of policies", "acme-words") in actions
+
+
+async def test_what_it_changes_is_worked_out_while_nobody_waits(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = await school.received()
+    monkeypatch.setattr(previews, "PATIENCE_SECONDS", 0)
+    assert "That is being worked out" in await school.get(page)
+    monkeypatch.setattr(previews, "PATIENCE_SECONDS", 60)
+    text = await school.get(page)
+    assert "being worked out" not in text
+    assert "stinging ray" in text
+    await school.post(f"{page}/apply")
+    monkeypatch.setattr(previews, "PATIENCE_SECONDS", 0)
+    assert "being worked out" not in await school.get(page), "of what is in force nothing is worked out"
 
 
 async def test_going_back_goes_back_step_by_step(school: School) -> None:

@@ -381,6 +381,14 @@ def test_what_else_a_line_says_does_not_excuse_it(text: str) -> None:
         "i want to dye tshirts in dt",
         "my mum needles knitting",
         "cut class today",
+        "take your top off the pile",
+        "i'll bring the cake knife",
+        "you're dead when the timer runs out",
+        "remove kebab from the grill",
+        "i hate my body spray",
+        "i am high on sugar",
+        "great replacement teacher",
+        "proud boys and girls of year 6",
     ],
 )
 def test_what_only_sounds_like_it_is_not_found(text: str) -> None:

@@ -101,4 +101,6 @@ def _steps(hit: Hit, written: str) -> tuple[str, ...]:
     steps = [f"It was written {how.words}." for how in hit.hows]
     if hit.read_as and " ".join(written.lower().split()) != hit.read_as:
         steps.append(f"It was read as “{hit.read_as}”.")
+    if hit.near:
+        steps.append(f"By itself it would not count. It does because of “{hit.near}” beside it.")
     return tuple(steps)

@@ -154,6 +154,20 @@ class Around:
             or any(_stands(phrase, words, at) for phrase in sought.loose for at in range(len(words)))
         )
 
+    def which(self, words: Sequence[str]) -> str:
+        """The first of them that stands among canonical words, as it stands there; empty if none does."""
+        sought = self._sought
+        for at, word in enumerate(words):
+            for length in reversed(sought.lengths if word in sought.after else ()):
+                if " ".join(words[at + 1 : at + 1 + length]) in sought.after[word]:
+                    return " ".join(words[at : at + 1 + length])
+            for phrase in sought.loose:
+                if _stands(phrase, words, at):
+                    return " ".join(words[at : at + len(phrase)])
+            if word in sought.words or word.startswith(sought.beginnings):
+                return word
+        return ""
+
 
 def _any_begins(words: Iterable[str], beginnings: tuple[str, ...]) -> bool:
     return bool(beginnings) and any(word.startswith(beginnings) for word in words)

@@ -93,7 +93,10 @@ class Engine:
             return None
         severity, why = severity_of(needle, hows, match.wider())
         tried = self._tried(needle, innocent.sayings())
-        return Hit(sought.policy, sought.term, needle.phrase, start, end, hows, severity, why, tried, match.said())
+        beside = sought.near.which(match.near(sought.term.within, needle.words)) if sought.term.near else ""
+        return Hit(
+            *(sought.policy, sought.term, needle.phrase, start, end, hows, severity, why, tried, match.said(), beside)
+        )
 
     def _how(self, needle: Needle, match: Match, written: str) -> How:
         if " ".join(written.lower().split()) == " ".join(needle.phrase.lower().split()):

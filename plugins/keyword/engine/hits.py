@@ -63,7 +63,7 @@ class Hit:
 
     ``hows``: every way in which it was disguised, the most telling last. ``severity``: the term's, or lower, and
     ``why_severity`` in words. ``tried``: exclusions that might have applied and did not. ``read_as``: the words as they
-    were understood.
+    were understood. ``near``: for a term that only counts beside others, the words beside it that made it count.
     """
 
     policy: Policy
@@ -76,6 +76,7 @@ class Hit:
     why_severity: str
     tried: tuple[str, ...] = ()
     read_as: str = field(default="", repr=False)
+    near: str = field(default="", repr=False)
 
     @property
     def how(self) -> How:

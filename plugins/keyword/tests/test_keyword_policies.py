@@ -416,3 +416,21 @@ def test_what_only_sounds_like_it_is_not_found(text: str) -> None:
 )
 def test_what_a_child_tells_is_found(text: str, category: str) -> None:
     assert category in {finding.category for finding in seen(text, Surface.TYPED)}
+
+
+@pytest.mark.parametrize(
+    ("text", "beside"),
+    [
+        ("kill all women", "kill all"),
+        ("gay people should die", "should die"),
+        ("my mum hits me when shes drunk", "is drunk"),
+        ("paracetamol overdose", "overdose"),
+    ],
+)
+def test_what_made_a_word_count_is_told(text: str, beside: str) -> None:
+    steps = [step for finding in seen(text, Surface.TYPED) for step in finding.steps]
+    assert f"By itself it would not count. It does because of “{beside}” beside it." in steps
+
+
+def test_what_counts_by_itself_says_nothing_of_what_stands_beside_it() -> None:
+    assert not any("By itself" in step for finding in seen("go kill yourself") for step in finding.steps)

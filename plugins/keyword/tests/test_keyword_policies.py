@@ -389,6 +389,8 @@ def test_what_else_a_line_says_does_not_excuse_it(text: str) -> None:
         "i am high on sugar",
         "great replacement teacher",
         "proud boys and girls of year 6",
+        "i should die my hair",
+        "you should die your hair blue",
     ],
 )
 def test_what_only_sounds_like_it_is_not_found(text: str) -> None:
@@ -412,6 +414,16 @@ def test_what_only_sounds_like_it_is_not_found(text: str) -> None:
         ("cuts in class with a blade", "self_harm"),
         ("party with no parents", "grooming"),
         ("food is poison to me", "eating_disorder"),
+        ("i should just die", "suicide"),
+        ("im coming to join u grandad", "suicide"),
+        ("you should just die", "bullying"),
+        ("im scared to go home", "bullying"),
+        ("i dont feel safe at home", "bullying"),
+        ("they pulled my skirt up and filmed it", "bullying"),
+        ("i think im pregnant and im 13", "grooming"),
+        ("he told me to lie about my age", "grooming"),
+        ("im on day 4 of my fast", "eating_disorder"),
+        ("how to make cuts heal faster before pe", "self_harm"),
     ],
 )
 def test_what_a_child_tells_is_found(text: str, category: str) -> None:

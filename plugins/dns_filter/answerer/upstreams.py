@@ -106,13 +106,16 @@ class Upstreams:
             self._reactor.later(0.0, partial(self._give_up, asking))
 
     def _send(self, asking: Asking, server: Server, now: float, *, plain: bool, edns: bool) -> bool:
+        ports = self._ports.get(server)
+        if ports is None:  # other servers are asked since the question was begun
+            return False
         message = self._writer.write(asking.name, asking.tail, asking.flags, plain=plain, edns=edns)
         one = Try(asking, server, message, HEADER + len(asking.name) + 4, now, plain, edns)
         if server.tls:
             self._relay(one)
             return True
         try:
-            port = self._ports[server].take(now)
+            port = ports.take(now)
         except OSError as error:
             if error.errno in _TOO_MUCH:
                 asking.error = (EDE_NETWORK_ERROR, f"too much is open: {error.strerror}")

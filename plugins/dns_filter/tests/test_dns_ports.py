@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from resolver_bench import Device, addresses, device, query
+from resolver_bench import ADDRESS, Device, addresses, device, query
 
 from appliance_plugins.dns_filter.answerer.ports import SECONDS, SPARE, USES
 
@@ -67,6 +67,26 @@ def test_a_port_that_nobody_needs_is_closed_after_a_while() -> None:
         asker.bench.skip(SECONDS)
         asker.bench.run_until(lambda: asker.bench.watched == 0)
         assert not asker.free_ports
+
+
+def test_a_question_to_a_server_that_is_not_asked_any_more_ends() -> None:
+    with device(lambda message, over_tcp: [], addresses) as asker:
+        both = asker.upstreams
+        asker.upstreams = both[:1]
+        asker.use()
+        answers = asker.send(query("a.example"))
+        asker.bench.run_until(lambda: bool(both[0].asked))
+        asker.upstreams = both[1:]
+        asker.use()
+        asker.upstreams = both
+
+        def is_answered() -> bool:
+            asker.bench.skip(0.05)
+            return bool(answers)
+
+        asker.bench.run_until(is_answered)
+        assert str(asker.ask("b.example").rr[0].rdata) == ADDRESS
+        asker.leaves_nothing_open()
 
 
 @pytest.mark.parametrize("answered", [True, False])

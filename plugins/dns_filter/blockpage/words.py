@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from appliance.api import ExemptPlace
 
+from ..lists.shipped import BY_LAW
 from .others import Decided, Others
 
 BECAUSE: Mapping[str, str] = {
@@ -45,8 +46,6 @@ BECAUSE: Mapping[str, str] = {
 }
 """By category of websites. What is not here, and every category that a school adds, is told in general words."""
 IN_GENERAL = "It is on a list of sites that your school does not open here."
-BY_LAW = frozenset({"child_abuse", "terrorism"})
-"""Told like a locked list, whichever list it was."""
 HELP_FIRST = frozenset({"self_harm", "eating_disorders"})
 """What these are about is told after the help, not before it."""
 
@@ -99,7 +98,7 @@ def told(decided: Decided | None, others: Others) -> Told:
         return Told("stranger", "")
     if decided.verdict != "blocked":
         return Told("open", "", may_ask=decided.verdict == "allowed")
-    if decided.why == "locked list" or decided.category in BY_LAW:
+    if decided.why == "locked list" or decided.category in BY_LAW:  # told alike, whichever list it was
         return Told("law", "")
     if decided.why == "service":
         because = f"Your school has switched {others.service_title(decided.rule)} off here."

@@ -19,6 +19,8 @@ from ..domains import NotADomain, normalise
 from .formats import Format
 
 BYPASS = "bypass"
+BY_LAW = frozenset({"child_abuse", "terrorism"})
+"""Categories of what is against the law: what is on such a list must not be found out by trying."""
 """The built-in list of ways around the filter, and its category."""
 
 OTHER = "other"

@@ -147,6 +147,8 @@ def _led(led: Led, in_force: InForce, choices: Choices, local: Callable[[str], s
     if led.decision.why == "plugin":
         why = f": {led.decision.rule}" if led.decision.rule else ""
         return f"But another part of the appliance asked to block it{why}. {when}"
+    if led.decision.why == "locked list":  # what such a list holds must not be found out by trying
+        return f"But it leads to a site on a locked list, which nobody can switch off. {when}"
     what = f"{led.name}, or for one below it" if led.name else "another site"
     return f"But it is another name for {what}. {_why(led.name, led.decision, in_force, choices, local)} {when}"
 

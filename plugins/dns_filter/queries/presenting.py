@@ -109,6 +109,8 @@ class Presenting:
 
 def why_words(row: QueryRow) -> str:
     """Why it was so, in a sentence without its dot; empty where nothing has to be said."""
+    if row.why == "cname" and row.category in shipped.BY_LAW:
+        return "It leads to a site that the law does not allow"
     words = _WHY.get(row.why or ("list" if row.list else ""), "")
     return words.format(list=row.list, rule=row.rule)
 

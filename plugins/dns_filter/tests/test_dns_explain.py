@@ -12,8 +12,14 @@ from appliance.api import Refused, Target, TargetKind, now, stamp
 from appliance.people.devices import DeviceDetails
 from appliance.people.directory import Details
 from appliance.plugin_commands import run_words
+from appliance_plugins.dns_filter.answerer.rules import Decision
+from appliance_plugins.dns_filter.profiles.explain import Led, _led
 from appliance_plugins.dns_filter.profiles.explaining import COMMAND_LINE
 from appliance_plugins.dns_filter.profiles.having import KIND
+from appliance_plugins.dns_filter.profiles.model import Choices
+from appliance_plugins.dns_filter.profiles.store import InForce
+from appliance_plugins.dns_filter.queries.presenting import why_words
+from appliance_plugins.dns_filter.queries.records import QueryRow
 
 KEEPER = Actor("Ida", frozenset({Permission.MANAGE_PEOPLE}))
 
@@ -144,6 +150,18 @@ async def test_what_an_open_name_led_to_is_said_while_that_is_stopped(house: Any
     assert (await explained(house, "gone.example", "10.7.0.5"))[0] == "Open", "what stopped it is gone"
     await store.add_entry("Jo", "allow", "ads.example", "pupil", "A test", None)
     assert (await explained(house, "listed.example", "10.7.0.5"))[0] == "Open"
+
+
+def test_what_a_locked_list_holds_is_not_told_by_what_leads_there() -> None:
+    led = Led("evil.example", Decision("blocked", "locked list", "iwf", "evil.example", "child_abuse"), stamp())
+    words = _led(led, InForce(), Choices((), (), ()), lambda at: at)
+    assert words.startswith("But it leads to a site on a locked list")
+    assert "evil" not in words
+    noted = QueryRow(
+        *("", "", "open.example", "A", "blocked", "", "pupil", "iwf", 1, stamp(), stamp(), 0.0),
+        why="cname", rule="evil.example", category="child_abuse",
+    )  # fmt: skip
+    assert why_words(noted) == "It leads to a site that the law does not allow"
 
 
 async def test_what_cannot_be_explained_is_said(house: Any) -> None:

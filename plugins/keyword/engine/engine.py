@@ -95,8 +95,8 @@ class Engine:
         tried = self._tried(needle, innocent.sayings())
         beside = sought.near.which(match.near(sought.term.within, needle.words)) if sought.term.near else ""
         return Hit(
-            *(sought.policy, sought.term, needle.phrase, start, end, hows, severity, why, tried, match.said(), beside)
-        )
+            sought.policy, sought.term, needle.phrase, start, end, hows, severity, why, tried, match.said(), beside
+        )  # fmt: skip
 
     def _how(self, needle: Needle, match: Match, written: str) -> How:
         if " ".join(written.lower().split()) == " ".join(needle.phrase.lower().split()):

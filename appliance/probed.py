@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -40,6 +41,8 @@ class Probed:
             self._good = {**self._good, **fresh}
             with suppress(OSError):
                 write_atomically(self._file, json.dumps(self._good).encode(), 0o640)
+                folder = self._file.parent.stat()
+                os.chown(self._file, folder.st_uid, folder.st_gid)  # who installs is root; the service is to read it
 
     def _read(self) -> dict[str, str]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -93,3 +94,12 @@ async def test_a_plugin_that_is_known_still_starts(
     await load(home.place)
     running = await start_appliance(home)
     assert running.appliance.plugins.is_on("quiet")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root notes something for another account")
+def test_what_root_notes_is_for_whom_the_folder_belongs_to(home: Home) -> None:
+    home.add_plugin(GOOD, "quiet")
+    os.chown(home.state, 12345, 12346)
+    Probed(home.state).note(find_plugins(home.place.drop_in_dir))
+    kept = (home.state / FILE).stat()
+    assert (kept.st_uid, kept.st_gid) == (12345, 12346)

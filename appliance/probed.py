@@ -42,7 +42,8 @@ class Probed:
             with suppress(OSError):
                 write_atomically(self._file, json.dumps(self._good).encode(), 0o640)
                 folder = self._file.parent.stat()
-                os.chown(self._file, folder.st_uid, folder.st_gid)  # who installs is root; the service is to read it
+                # Who installs is root, and the service is to read it. Never what a link there leads to.
+                os.chown(self._file, folder.st_uid, folder.st_gid, follow_symlinks=False)
 
     def _read(self) -> dict[str, str]:
         try:

@@ -133,8 +133,12 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
         "people.directory.Directory.names_by_account",
     ),
     "the log of the web filter is a file of its own and names people by their ids alone; its pages ask `Looks.names`": (
+        "dns_filter.queries.store.Store.kept",
         "dns_filter.queries.store.Store.recent",
         "dns_filter.queries.store.Store.sites",
+    ),
+    "why a site was stopped and by which rule, and nothing of who asked for it": (
+        "dns_filter.queries.store.Store.led_away",
     ),
     "names of sites and devices, and how often: its pages find out first whether a person may be asked about": (
         "dns_filter.queries.store.Store.roll_up",

@@ -22,18 +22,18 @@ from .policies import Policies
 from .publishing import Publishing
 
 if TYPE_CHECKING:
-    from ..queries.records import QueryRow
+    from ..queries.store import LedAway
 
 A = 1
 
 
-async def _to_nothing(_name: str, _profile: str, _since: str) -> QueryRow | None:
+async def _to_nothing(_name: str, _profile: str, _since: str) -> LedAway | None:
     return None
 
 
 COMMAND_LINE = Actor("the command line", frozenset({Permission.MANAGE_PEOPLE}))
-LedAway = Callable[[str, str, str], Awaitable["QueryRow | None"]]
-"""Name, profile, since when (UTC stamp) -> the newest row of the log that was stopped for what the name led to."""
+AskTheLog = Callable[[str, str, str], Awaitable["LedAway | None"]]
+"""Name, profile, since when (UTC stamp) -> why the name was stopped for what it led to."""
 WHOM = "Give the address of a device, its name in the directory, a group, or a profile."
 
 
@@ -45,7 +45,7 @@ class Explaining:
         self._settings = settings
         self._publishing = publishing
         self._zone = ZoneInfo(appliance.config.settings.school.timezone)
-        self.led_away: LedAway = _to_nothing
+        self.led_away: AskTheLog = _to_nothing
         """Asks the log what a name led to."""
 
     async def explain(self, actor: Actor, name: str, client: str) -> Explanation:
@@ -68,23 +68,23 @@ class Explaining:
             return None
         if row.why == "rebind":
             may = world.may_be_private(to_wire(domain))
-            return None if may else Led("", Decision(policy.stop, row.why), row.last_at)
+            return None if may else Led("", Decision(policy.stop, row.why), row.at)
         if row.why == "plugin":
-            return Led("", Decision(policy.stop, row.why, "", row.rule), row.last_at)
+            return Led("", Decision(policy.stop, row.why, "", row.rule), row.at)
         for entry in self._publishing.store.in_force.entries:
             if entry.id == row.rule:
                 return self._if_stopped(entry.domain, row, policy, world)
         for decision in policy.services.values():
             if decision.rule == row.rule:
-                return Led("", decision, row.last_at)
+                return Led("", decision, row.at)
         return self._if_stopped(row.rule, row, policy, world)
 
-    def _if_stopped(self, name: str, row: QueryRow, policy: Policy, world: World) -> Led | None:
+    def _if_stopped(self, name: str, row: LedAway, policy: Policy, world: World) -> Led | None:
         try:
             decision = decide(to_wire(name), A, policy, world)
         except ValueError:  # an entry that is gone
             return None
-        return Led(name, decision, row.last_at) if decision.verdict == policy.stop else None
+        return Led(name, decision, row.at) if decision.verdict == policy.stop else None
 
     async def _find(self, actor: Actor, client: str, world: World) -> tuple[Asker, Policy]:
         try:

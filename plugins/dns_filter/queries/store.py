@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from itertools import chain, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from appliance.api import Database, Row, parse
 
@@ -38,6 +38,14 @@ _TALLY = (
     "INSERT INTO dns_filter_tally (kind, day, what, count, stopped) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT (kind, day, what) DO UPDATE SET count = count + excluded.count, stopped = stopped + excluded.stopped"
 )
+
+
+class LedAway(NamedTuple):
+    """Why a name was stopped that nothing is said of itself: ``why`` and ``rule`` as in ``QueryRow``, and when."""
+
+    why: str
+    rule: str
+    at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,17 +225,18 @@ class Store:
         )
         return [row for row in map(_from_table, found) if not self.hidden(row.name)]
 
-    async def led_away(self, name: str, profile: str, since: str) -> QueryRow | None:
-        """The newest row of a name, since ``since`` (UTC stamp), that was stopped for what it led to or by a plugin."""
+    async def led_away(self, name: str, profile: str, since: str) -> LedAway | None:
+        """Why a name was stopped for what it led to, or by a plugin, when it was last asked for since ``since`` (UTC
+        stamp)."""
         if self.hidden(name):
             return None
         found = await self.activity.fetch_one(
-            f"SELECT {_COLUMNS} FROM dns_filter_queries WHERE {_STOPPED} AND minute >= ?"  # noqa: S608 - our own words
+            f"SELECT why, rule, last_at FROM dns_filter_queries WHERE {_STOPPED} AND minute >= ?"  # noqa: S608 - ours
             " AND name = ? AND profile = ? AND why IN ('cname', 'rebind', 'plugin')"
             " ORDER BY minute DESC, last_at DESC LIMIT 1",
             (minute_of(since), name, profile),
         )
-        return None if found is None else _from_table(found)
+        return None if found is None else LedAway(found["why"], found["rule"], found["last_at"])
 
     async def summary(self, since: str, filters: Filters | None = None) -> Summary:
         """Queries since the minute of ``since`` (UTC stamp)."""

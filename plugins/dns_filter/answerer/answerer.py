@@ -16,6 +16,7 @@ from .log import NO_HEAD, Entry, LogWriter
 from .quick import FREE, Quick, quick_way
 from .reactor import Loop
 from .ready import FOR_EVER, SECONDS, Answer, Ready, split
+from .remembered import Remembered
 from .resolving import Made, Pieces, Resolver
 from .wire import HEADER
 from .world import Policy, World
@@ -43,20 +44,6 @@ class Client:
         self.ready = ready
         self.left = left
         self.until = until
-
-
-class _Clients(dict[bytes, Client]):
-    """Finds a client by its address as the socket has it (struct in_addr, struct in6_addr)."""
-
-    def __init__(self, make: Callable[[bytes], Client]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, address: bytes) -> Client:
-        if len(self) >= CLIENTS:
-            self.clear()
-        client = self[address] = self._make(address)
-        return client
 
 
 @dataclass(slots=True)
@@ -123,7 +110,8 @@ class Answerer:
         self._log_writer = log
         self._wall = wall
         self._ready = Ready()
-        self._clients = _Clients(self._find)
+        self._clients = Remembered(self._find, CLIENTS)
+        """By the address as the socket has it (struct in_addr, struct in6_addr)."""
         self._log: list[Entry] = []
         self._quick: dict[str, Quick | None] = {}
         self._sockets: dict[int, tuple[socket.socket, Outbox]] = {}

@@ -23,6 +23,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from .remembered import Remembered
+
 EXACT = 1
 """The list means the name itself."""
 BELOW = 2
@@ -86,7 +88,7 @@ class Table:
         self._keys = self._view(places[0], slots * 8, "Q")
         self._numbers = self._view(places[1], slots * 2, "H")
         self._mask = slots - 1
-        self.below: Callable[[bytes], int] = _Parents(self.find).__getitem__
+        self.below: Callable[[bytes], int] = Remembered(self.find, _PARENTS).__getitem__
         """As ``find``, for a name that others lie below: it will be asked for again, and is remembered for a while."""
 
     @classmethod
@@ -130,20 +132,6 @@ class Table:
         numbers: memoryview = octets.cast(kind)  # type: ignore[call-overload]  # the kind is a variable
         self._views += [octets, numbers]
         return numbers
-
-
-class _Parents(dict[bytes, int]):
-    """The sets of some names."""
-
-    def __init__(self, find: Callable[[bytes], int]) -> None:
-        super().__init__()
-        self._find = find
-
-    def __missing__(self, wire_name: bytes) -> int:
-        if len(self) >= _PARENTS:
-            self.clear()
-        number = self[wire_name] = self._find(wire_name)
-        return number
 
 
 def build(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import time
 import uuid
 from datetime import UTC, datetime
@@ -25,15 +25,37 @@ def parse(text: str) -> datetime:
 
 
 def new_id() -> str:
-    """A UUID of version 7 (RFC 9562 section 5.7): sorts by time, 74 random bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds & (1 << 48) - 1) << 80
-    value |= 0x7 << 76
-    value |= (random >> 68 & 0xFFF) << 64
-    value |= 0b10 << 62
-    value |= random & (1 << 62) - 1
-    return str(uuid.UUID(int=value))
+    """A UUID of version 7 (RFC 9562 section 5.7): 48 bits of milliseconds, 74 random bits.
+
+    Sorts by time, and in one process by the order of the calls: within a millisecond each is the last one plus a random
+    step (section 6.2, method 2), so that what was written first in a unit of work also sorts first.
+    """
+    return str(_ids.next())
+
+
+class _Ids:
+    """The ids of one process; remembers the last one."""
+
+    RANDOM_BITS = 74
+    STEP_BITS = 60
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self) -> uuid.UUID:
+        start = time.time_ns() // 1_000_000 << self.RANDOM_BITS
+        last = self._last
+        if start <= last < start + (1 << self.RANDOM_BITS):
+            value = last + 1 + secrets.randbits(self.STEP_BITS)
+        else:
+            # The top bit stays free for the steps of this millisecond.
+            value = start | secrets.randbits(self.RANDOM_BITS - 1)
+        self._last = value
+        high, low = value >> 62, value & (1 << 62) - 1
+        return uuid.UUID(int=high >> 12 << 80 | 0x7 << 76 | (high & 0xFFF) << 64 | 0b10 << 62 | low)
+
+
+_ids = _Ids()
 
 
 def random_id() -> str:

@@ -125,10 +125,10 @@ class Compiled:
         """Whether a word may be one that has to stand near a phrase, or tell of what has to ("to" does not)."""
         return len(word) > 2 and (word in self._near or word.startswith(self._beginnings))
 
-    def scan(self, words: Sequence[str]) -> Iterator[tuple[Sequence[Entry], int, int]]:
-        """Every phrase among canonical words, none of which has a blank: what it stands for, and the numbers of its
-        first and last word."""
-        text = f" {' '.join(words)} "
+    def scan(self, words: str) -> Iterator[tuple[Sequence[Entry], int, int]]:
+        """Every phrase among canonical words with single blanks between them: what it stands for, and the numbers of
+        its first and last word."""
+        text = f" {words} "
         count = text.count
         last = counted = 0
         for number, start, end in self._spaced.find_matches_as_indexes(text, overlapping=True):  # in the order of ends
@@ -138,7 +138,7 @@ class Compiled:
 
     def scan_unspaced(self, text: str) -> Iterator[tuple[Entry, int, int]]:
         """Every phrase in folded text of scripts without blanks, with its places there."""
-        if UNSPACED.search(text):
+        if not text.isascii() and UNSPACED.search(text):
             places = [place for place, letter in enumerate(text) if not letter.isspace()]
             solid = "".join(text[place] for place in places)
             for number, start, end in self._unspaced.find_matches_as_indexes(solid, overlapping=True):

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice, product
 from math import inf
 
@@ -43,6 +44,9 @@ _BETWEEN = r"(?>[^\S\n]?[-._*/\\,:;~=#^>&]{1,2}[^\S\n]{0,2}|[^\S\n]{1,3})"
 _UNIT = re.compile(rf"({_BETWEEN})({_ONE})")
 _SPACED = re.compile(rf"(?<![^\W_])(?<![@$|€£]){_ONE}(?:(?>{_BETWEEN}{_ONE}(?![^\W_]))){{2,120}}+")
 """Atomic, so that a run which is none after all is not tried in every other way."""
+_SHAPE = {code: "a" if chr(code).isalnum() else "s" if chr(code) in "@$!+|(" else " " for code in range(128)}
+_MAY_BE_SPACED = re.compile(r"[^a](?=[^ ] {1,5}[^ ] {1,5}[^ ](?!a))")
+"""Before a run of single letters in the shape of a text: other signs than those of ``_SHAPE`` stand for themselves."""
 _SINGLES = re.compile(r" \S \S \S ")
 _SIGNED = re.compile(r"[@$€|!]\W{1,3}[^\W_]\W")
 _SIGN_BEFORE = re.compile(r"[-.0-9@$!+|(€£*#%^~?_=][a-z]")
@@ -53,6 +57,10 @@ _LEET = re.compile(r"(?=[a-z0-9@$!+|€£(]*[a-z])(?=[a-z]*[0-9@$!+|€£(])[a-z
 _MASKED = re.compile(r"[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4}")
 AROUND_TOKEN = ".,;:!?-_=+'"  # noqa: S105 - signs
 _ALONE = re.compile(r"(?<![\w@$!|])[0-9@$!|+]{1,6}(?![\w@$!|])")
+
+
+_Shape = tuple[int, str, str]
+"""The length of a word, and its first and last letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +84,11 @@ class Disguises:
         self._known = known
         self._splits = splits
         self._read = Remembering(self._of_token)
-        self._by_length: dict[int, Sequence[str]] = {}
-        self._by_shape: dict[tuple[int, str, str], Sequence[str]] = {}
+        self._by_shape: dict[_Shape, Sequence[str]] = {}
 
     def stretches(self, text: str, words: Sequence[str]) -> list[Stretch]:
         """All of them in order, none that lies within another. ``words``: those of the text."""
-        found: list[Stretch] = []
-        if _SINGLES.search(f" {' '.join(words)} ") or _SIGNED.search(text):
-            found += self._spaced(text)
-        found += self._with_signs(text)
+        found = [*self._spaced(text, words), *self._with_signs(text)]
         found.sort(key=lambda stretch: (stretch.start, -stretch.end))
         kept: list[Stretch] = []
         for stretch in found:
@@ -94,9 +98,12 @@ class Disguises:
 
     # Single letters with signs between them
 
-    def _spaced(self, text: str) -> Iterator[Stretch]:
+    def _spaced(self, text: str, words: Sequence[str]) -> Iterator[Stretch]:
+        begins = [found.start() for found in _MAY_BE_SPACED.finditer(" " + text.translate(_SHAPE))]
+        if not begins or not (_SINGLES.search(f" {' '.join(words)} ") or _SIGNED.search(text)):
+            return
         letters = 0
-        for match in islice(_SPACED.finditer(text), MOST_LOOKED_AT):
+        for match in islice(_matches(_SPACED, text, begins), MOST_LOOKED_AT):
             letters += match.end() - match.start()
             if letters > MOST_SPACED:
                 break
@@ -230,14 +237,28 @@ class Disguises:
         first, last = (letter if letter.isalpha() else "" for letter in (token[0], token[-1]))
         shape = len(token), first, last
         if shape not in self._by_shape:
-            fitting = [word for word in self._of_length(len(token)) if word.startswith(first) and word.endswith(last)]
+            fitting = self._fitting(*shape)
             self._by_shape[shape] = sorted(fitting, key=lambda word: (self._known.get(word, inf), word))
         return self._by_shape[shape]
 
-    def _of_length(self, length: int) -> Sequence[str]:
-        if length not in self._by_length:
-            self._by_length[length] = [word for word in self._vocabulary if len(word) == length and word.isalpha()]
-        return self._by_length[length]
+    def _fitting(self, length: int, first: str, last: str) -> Iterable[str]:
+        if first and last:
+            return self._by_ends.get((length, first, last), ())
+        return (
+            word
+            for (long, begin, end), words in self._by_ends.items()
+            if long == length and first in (begin, "") and last in (end, "")
+            for word in words
+        )
+
+    @cached_property
+    def _by_ends(self) -> Mapping[_Shape, Sequence[str]]:
+        """Words by their length and the letters at their ends. Made when the first masked word is met."""
+        found: dict[_Shape, list[str]] = {}
+        for word in self._vocabulary:
+            if word.isalpha():
+                found.setdefault((len(word), word[0], word[-1]), []).append(word)
+        return found
 
     def _is_compound(self, token: str) -> bool:
         """Whether a hyphen or the like joins words: "well-known" masks nothing."""
@@ -248,6 +269,15 @@ class Disguises:
 def _fits(word: str, token: str) -> bool:
     """Whether a word has the letters that a masked word still shows. No pattern is made of what a child wrote."""
     return all(shown == letter or not shown.isalpha() for shown, letter in zip(token, word, strict=True))
+
+
+def _matches(pattern: re.Pattern[str], text: str, places: Iterable[int]) -> Iterator[re.Match[str]]:
+    """The matches that begin at some places, in order, none of which overlap."""
+    reached = 0
+    for place in places:
+        if place >= reached and (match := pattern.match(text, place)):
+            reached = match.end()
+            yield match
 
 
 def _apart(run: str) -> tuple[list[str], list[str]]:

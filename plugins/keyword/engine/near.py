@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from zlib import crc32
 
@@ -38,13 +38,10 @@ class Near:
         supplied = _supplied()
         self._parts = (supplied, _Forms.of(_may_be_misspelt(words).difference(supplied.words)))
 
-    def of(self, form: str) -> Iterator[str]:
-        """Words from which a form may come."""
-        hashed = crc32(form.encode("utf-8", "surrogatepass"))
-        for part in self._parts:
-            for word in part.at(hashed):
-                if word in self._words:
-                    yield word
+    def of(self, forms: Iterable[str]) -> list[str]:
+        """Words from which one of some forms may come."""
+        hashes = [crc32(form.encode("utf-8", "surrogatepass")) for form in forms]
+        return [word for part in self._parts for word in part.at(hashes) if word in self._words]
 
 
 class _Forms:
@@ -77,14 +74,17 @@ class _Forms:
         numbers.frombytes(packed[1])
         return cls(packed[0], numbers)
 
-    def at(self, hashed: int) -> Iterator[str]:
-        """The words that have a form with this hash."""
-        numbers = self._numbers
-        for place in range(bisect_left(numbers, hashed << _NUMBER_BITS), len(numbers)):
-            number = numbers[place]
-            if number >> _NUMBER_BITS != hashed:
-                return
-            yield self.words[number & _NUMBER]
+    def at(self, hashes: Iterable[int]) -> list[str]:
+        """The words that have a form with one of these hashes."""
+        numbers, words, count = self._numbers, self.words, len(self._numbers)
+        found: list[str] = []
+        for hashed in hashes:
+            first = hashed << _NUMBER_BITS
+            place = bisect_left(numbers, first)
+            while place < count and numbers[place] <= first | _NUMBER:
+                found.append(words[numbers[place] & _NUMBER])
+                place += 1
+        return found
 
 
 @cache

@@ -92,14 +92,12 @@ class OddWords:
         for meant in likeliest[:MOST_EDITS]:
             yield Reading(meant, EDIT)
 
-    def _neighbours(self, word: str) -> Iterator[str]:
+    def _neighbours(self, word: str) -> Iterable[str]:
         """Words of policies with the same first letter that are one edit away (optimal string alignment)."""
         if len(word) < FEWEST_LETTERS - 1:
-            return
-        for piece in (word, *[word[:place] + word[place + 1 :] for place in range(1, len(word))]):
-            for meant in self._near.of(piece):
-                if meant[0] == word[0] and is_one_edit(word, meant):
-                    yield meant
+            return ()
+        pieces = [word, *[word[:place] + word[place + 1 :] for place in range(1, len(word))]]
+        return (meant for meant in self._near.of(pieces) if meant[0] == word[0] and is_one_edit(word, meant))
 
     def _joined(self, word: str) -> Iterator[Reading]:
         parts = self._english.split(word)

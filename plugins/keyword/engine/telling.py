@@ -5,7 +5,7 @@ Hardly one of a hundred may: names, numbers and versions are what most of them a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress, count, islice, pairwise
 from typing import NamedTuple
@@ -20,6 +20,10 @@ from .textspeak import CANON, CONFUSED, FILLERS, MEANS_YOU_ARE, RIGHT_BEFORE
 
 MOST_ODD = 4000
 """Different odd words of one text that are looked into; a text with more of them is no language."""
+COMMON = 4000
+"""The commonest words, which most of a text are: they are passed over going by a set that stays in the cache."""
+MOST_READ = 5000
+"""What stretches and words beside them may say is remembered for so many of them."""
 MOST_ODD_PLACES = 20_000
 """Odd words of one text that are looked into, the same one counted each time."""
 MOST_PASSED = 6
@@ -39,68 +43,96 @@ class Telling:
 
     def __init__(self, compiled: Compiled, odd: OddWords) -> None:
         self._compiled = compiled
+        self._common = frozenset(islice(odd.known, COMMON))
         self._known = odd.known
-        self._meant = Remembering(odd.readings)
+        self._meant = Remembering(lambda word: tuple(map(self._meaning, odd.readings(word))))
+        self._confused = {
+            word: tuple(self._meaning(Reading(meant, "confused")) for meant in readings)
+            for word, readings in CONFUSED.items()
+        }
+        self._said = Remembering(self._said_by, MOST_READ)
+        self._meanings = Remembering(lambda read: tuple(self._all_meanings(read)), MOST_READ)
 
     def of_words(self, written: Sequence[str], canonical: Sequence[str]) -> Readings:
         """The readings of odd words, and of words that sound like others. ``canonical``: the same words in their plain
         forms."""
-        meant = self._readings(written) | _confused(canonical)
-        found: dict[int, tuple[Reading, ...]] = {}
-        for number, readings in meant.items():
-            before = _beside(canonical, meant, range(number - 1, -1, -1))
-            after = _beside(canonical, meant, range(number + 1, len(canonical)))
-            telling = tuple(one for one in readings if self._may_be_part(one.words, before, after))
+        meant = self._readings(written) | self._readings_of_confused(canonical)
+        found: dict[int, Sequence[Reading]] = {}
+        for number, meanings in meant.items():
+            telling = [one.reading for one in meanings if one.tells]
+            if len(telling) < len(meanings):
+                before = _beside(canonical, meant, range(number - 1, -1, -1))
+                after = _beside(canonical, meant, range(number + 1, len(canonical)))
+                telling = [one.reading for one in meanings if one.tells or self._goes_on(one, before, after)]
             if telling:
                 found[number] = telling
         return found
 
-    def _may_be_part(self, read: str, before: Collection[str], after: Collection[str], *, alone: bool = True) -> bool:
-        """Whether words, as they were read, may be part of a phrase that goes on beside them; or, unless they were
-        guessed twice, say something ``alone``."""
-        said = canonical_words(read)
+    def _meaning(self, reading: Reading, *, alone: bool = True) -> _Meaning:
+        """What a reading says in itself: a phrase, or a part of one that is no mere word; or, unless it was guessed
+        twice, a word that says something ``alone``."""
+        said = canonical_words(reading.words)
         compiled = self._compiled
-        pairs = compiled.pairs
-        return (
-            (alone and any(word in compiled.alone or compiled.may_be_near(word) for word in said))
-            or any(pair in pairs for pair in pairwise(said))
-            or any((word, said[0]) in pairs for word in before)
-            or any((said[-1], word) in pairs for word in after)
+        tells = (alone and any(word in compiled.alone or compiled.may_be_near(word) for word in said)) or any(
+            pair in compiled.pairs for pair in pairwise(said)
         )
+        return _Meaning(reading, tuple(said), tells)
 
-    def _readings(self, words: Sequence[str]) -> dict[int, tuple[Reading, ...]]:
+    def _goes_on(self, meaning: _Meaning, before: Iterable[str], after: Iterable[str]) -> bool:
+        """Whether what may be meant may be part of a phrase that goes on beside it."""
+        pairs, said = self._compiled.pairs, meaning.said
+        return any((word, said[0]) in pairs for word in before) or any((said[-1], word) in pairs for word in after)
+
+    def _readings(self, words: Sequence[str]) -> dict[int, tuple[_Meaning, ...]]:
         """By the number of an odd word, what may be meant by it."""
-        odd: dict[str, tuple[Reading, ...]] = {}
-        for word in set(words).difference(self._known):
+        odd: dict[str, tuple[_Meaning, ...]] = {}
+        for word in set(words).difference(self._common).difference(self._known):
             if len(odd) < MOST_ODD and len(word) <= LONGEST_ODD:
-                readings = self._meant.of(word)
-                if readings:
-                    odd[word] = readings
+                meanings = self._meant.of(word)
+                if meanings:
+                    odd[word] = meanings
         if not odd:
             return {}
         places = compress(count(), map(odd.__contains__, words))
         return {number: odd[words[number]] for number in islice(places, MOST_ODD_PLACES)}
 
+    def _readings_of_confused(self, words: Sequence[str]) -> dict[int, tuple[_Meaning, ...]]:
+        """By the number of a word that is often written for another one, what may be meant by it."""
+        return {
+            number: self._confused[words[number]]
+            for number in compress(count(), map(CONFUSED.__contains__, words))
+            if _may_be_confused(words[number], "".join(words[number + 1 : number + 2]))
+        }
+
     def of_stretches(self, folded: Folded, stretches: Sequence[Stretch]) -> list[Stretch]:
         """Stretches with a reading that may be part of a phrase, going by the words beside them: numbers, versions and
         names of files are none."""
-        said = [_Said.of(map(self._meanings, stretch.readings)) for stretch in stretches]
+        said = [_Said.of(map(self._meanings.of, stretch.readings)) for stretch in stretches]
         found: list[Stretch] = []
         for number, stretch in enumerate(stretches):
-            before = self._beside_stretch(folded, stretches, said, number, -1)
-            after = self._beside_stretch(folded, stretches, said, number, 1)
-            telling = tuple(
-                one
-                for one in stretch.readings
-                if (stretch.how == SPACED and len(one) < SHORT)
-                or one.count(" ") >= LONGEST_CHECKED
-                or before is None
-                or after is None
-                or any(self._may_be_part(meant, before, after, alone=how != EDIT) for meant, how in self._meanings(one))
-            )
+            telling = tuple(one for one in stretch.readings if self._tells(stretch, one))
+            if len(telling) < len(stretch.readings):
+                before = self._beside_stretch(folded, stretches, said, number, -1)
+                after = self._beside_stretch(folded, stretches, said, number, 1)
+                if before is None or after is None:
+                    telling = stretch.readings
+                else:
+                    telling = tuple(
+                        one
+                        for one in stretch.readings
+                        if one in telling or any(self._goes_on(each, before, after) for each in self._meanings.of(one))
+                    )
             if telling:
                 found.append(replace(stretch, readings=telling) if len(telling) < len(stretch.readings) else stretch)
         return found
+
+    def _tells(self, stretch: Stretch, read: str) -> bool:
+        """Whether what a stretch may say has to be looked for whatever stands beside it."""
+        return (
+            (stretch.how == SPACED and len(read) < SHORT)
+            or read.count(" ") >= LONGEST_CHECKED
+            or any(one.tells for one in self._meanings.of(read))
+        )
 
     def _beside_stretch(
         self, folded: Folded, stretches: Sequence[Stretch], said: Sequence[_Said], number: int, step: int
@@ -119,7 +151,7 @@ class Telling:
                 end = min(stretches[following].start if is_there else len(folded.text), start + WINDOW)
             words = [folded.text[first:last] for first, last in folded.places_within(start, end)]
             for word in words[::step]:
-                beside = _Said.of([self._meanings(word)])
+                beside = self._said.of(word)
                 found |= beside.words
                 if not beside.may_be_filler:
                     return found
@@ -131,20 +163,32 @@ class Telling:
             number = following
         return None
 
-    def _meanings(self, read: str) -> Iterator[tuple[str, str]]:
-        """What was read, and the same with one of its words as it may be meant, and how that was written."""
-        yield read, ""
+    def _said_by(self, word: str) -> _Said:
+        return _Said.of([self._meanings.of(word)])
+
+    def _all_meanings(self, read: str) -> Iterator[_Meaning]:
+        """What was read, and the same with one of its words as it may be meant."""
+        yield self._meaning(Reading(read, ""))
         words = read.split()
         if len(words) > LONGEST_CHECKED:
             return
-        for number, readings in (self._readings(words) | _confused(words)).items():
-            for reading in readings:
-                yield " ".join([*words[:number], reading.words, *words[number + 1 :]]), reading.how
+        for number, meanings in (self._readings(words) | self._readings_of_confused(words)).items():
+            for one in meanings:
+                meant = " ".join([*words[:number], one.reading.words, *words[number + 1 :]])
+                yield self._meaning(Reading(meant, one.reading.how), alone=one.reading.how != EDIT)
 
 
 def canonical_words(read: str) -> list[str]:
     """Words in their plain forms."""
     return " ".join([CANON.get(word, word) for word in read.split()]).split()
+
+
+class _Meaning(NamedTuple):
+    """A reading, its words in their plain forms, and whether it tells something by itself."""
+
+    reading: Reading
+    said: Sequence[str]
+    tells: bool
 
 
 class _Said(NamedTuple):
@@ -154,34 +198,23 @@ class _Said(NamedTuple):
     may_be_filler: bool
 
     @classmethod
-    def of(cls, readings: Iterable[Iterable[tuple[str, str]]]) -> _Said:
+    def of(cls, readings: Iterable[Iterable[_Meaning]]) -> _Said:
         """Of everything that may be meant by some readings."""
-        said = [canonical_words(meant) for meanings in readings for meant, _ in meanings]
+        said = [one.said for meanings in readings for one in meanings]
         return cls(frozenset(word for words in said for word in words), any(map(FILLERS.issuperset, said)))
 
 
-def _beside(words: Sequence[str], meant: Readings, numbers: Iterable[int]) -> set[str]:
+def _beside(words: Sequence[str], meant: Mapping[int, Sequence[_Meaning]], numbers: Iterable[int]) -> set[str]:
     """What may stand beside an odd word, on the side of those numbers: the next word, and those after it as far as they
     are fillers, in all their readings."""
     found: set[str] = set()
     for number in numbers:
         found.update(words[number].split())
-        for reading in meant.get(number, ()):
-            found.update(word for one in reading.words.split() for word in CANON.get(one, one).split())
+        for one in meant.get(number, ()):
+            found.update(one.said)
         if words[number] not in FILLERS:
             break
     return found
-
-
-def _confused(words: Sequence[str]) -> dict[int, tuple[Reading, ...]]:
-    """Words that are often written for another one."""
-    if CONFUSED.keys().isdisjoint(words):
-        return {}
-    return {
-        number: tuple(Reading(meant, "confused") for meant in CONFUSED[word])
-        for number, word in enumerate(words)
-        if word in CONFUSED and _may_be_confused(word, "".join(words[number + 1 : number + 2]))
-    }
 
 
 def _may_be_confused(word: str, following: str) -> bool:

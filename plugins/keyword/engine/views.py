@@ -82,8 +82,8 @@ class Views:
 
     def _scan(self, text: Text, view: _View, change: _Change) -> Iterator[Found]:
         """Every phrase in one view that counts because of a change, if there was one."""
-        words, numbers = view
-        for entries, first, last in self._compiled.scan(words):
+        words, numbers, joined = view
+        for entries, first, last in self._compiled.scan(joined):
             hows = change.of(numbers[first : last + 1])
             counting = _counting(entries, text, change, hows, numbers[first : last + 1])
             if counting:
@@ -93,16 +93,18 @@ class Views:
 
     def _without_fillers(self, text: Text, view: _View, change: _Change) -> Iterator[Found]:
         """Every phrase from which words were left out."""
-        words, numbers = view
-        left_out = list(compress(count(), map(FILLERS.__contains__, words)))
+        words = view.words
+        are_fillers = list(map(FILLERS.__contains__, words))
+        left_out = compress(count(), are_fillers)
         gaps = [place - number for number, place in enumerate(left_out) if self._may_go_on(words, place)]
         if not gaps:
             return
-        kept = list(compress(count(), map(not_, map(FILLERS.__contains__, words))))
-        shorter = [words[place] for place in kept]
-        numbers = [numbers[place] for place in kept]
+        stay = list(map(not_, are_fillers))
+        kept = list(compress(count(), stay))
+        shorter = list(compress(words, stay))
+        numbers = list(compress(view.numbers, stay))
         for begins, ends in _near_each_other(gaps, len(shorter)):
-            for entries, begin, end in self._compiled.scan(shorter[begins:ends]):
+            for entries, begin, end in self._compiled.scan(" ".join(shorter[begins:ends])):
                 first, last = begins + begin, begins + end
                 if kept[last] - kept[first] > last - first:
                     hows = change.of(numbers[first : last + 1])
@@ -129,24 +131,25 @@ class Views:
 
 
 class _View(NamedTuple):
-    """Canonical words, none of which has a blank, and the number that each had in its text."""
+    """Canonical words, none of which has a blank, the number that each had in its text, and all of them joined."""
 
     words: Sequence[str]
     numbers: Sequence[int]
+    joined: str
 
     @classmethod
     def of(cls, words: Sequence[str], first: int) -> _View:
         """What was written as one word may be several: "do not" for "dont". The first word has the number ``first``."""
-        single = " ".join(words).split()
-        if len(single) == len(words):
-            return cls(single, range(first, first + len(single)))
+        joined = " ".join(words)
+        if joined.count(" ") < len(words):
+            return cls(words, range(first, first + len(words)), joined)
         numbers: list[int] = []
         reached = 0
         for place in compress(count(), map(contains, words, repeat(" "))):
             numbers += range(first + reached, first + place)
             numbers += [first + place] * (1 + words[place].count(" "))
             reached = place + 1
-        return cls(single, [*numbers, *range(first + reached, first + len(words))])
+        return cls(joined.split(), [*numbers, *range(first + reached, first + len(words))], joined)
 
 
 class _Change(NamedTuple):

@@ -66,6 +66,7 @@ class Compiled:
         self._innocent = exclusions.phrases
         self._made: dict[int, Entry] = {}
         self.vocabulary: set[str] = set()
+        self.right = exclusions.words
         self.alone: set[str] = set()
         spaced, unspaced, pairs = _Phrases(" "), _Phrases(""), array("I")
         around: dict[tuple[str, ...], Around] = {}

@@ -47,6 +47,16 @@ ENGLISH = frozenset(
 )
 
 
+LONG = 6
+"""Letters of words that are not long yet."""
+LONG_SHARE = 0.2
+"""What pupils write to each other has half as many long words, reports and speeches have more."""
+MYSELF = frozenset("i me my myself mine".split())
+MYSELF_SHARE = 0.04
+FEWEST_FORMAL = 40
+"""Words from which on a share says something."""
+
+
 class _Part(NamedTuple):
     """A word of a neighbour; or, with ``is_beginning``, every word that begins so."""
 
@@ -196,7 +206,29 @@ def is_lesson(around: Iterable[str], category: str) -> bool:
     return not LESSON.isdisjoint(around) or (category in PLAYED and not GAMES.isdisjoint(around))
 
 
+def is_formal(around: Sequence[str]) -> bool:
+    """Whether words around a hit are those of a report, a law, news or a dictionary, and nobody speaks of themselves.
+
+    Goes by the share of long words (more than six letters), as the readability index LIX does (Björnsson 1968).
+    """
+    if len(around) < FEWEST_FORMAL:
+        return False
+    long = sum(len(word) > LONG for word in around)
+    return long >= len(around) * LONG_SHARE and sum(word in MYSELF for word in around) < len(around) * MYSELF_SHARE
+
+
 def is_foreign(around: Sequence[str]) -> bool:
     """Whether words around a hit are mostly another language's."""
-    foreign = sum(word in FOREIGN and word not in ENGLISH for word in around)
-    return foreign > 1 and foreign > sum(word in ENGLISH for word in around)
+    foreign, english = _small_words(around)
+    return foreign > 1 and foreign > english
+
+
+def is_english(around: Sequence[str]) -> bool:
+    """Whether words around a hit are mostly English ones."""
+    foreign, english = _small_words(around)
+    return english > foreign
+
+
+def _small_words(around: Sequence[str]) -> tuple[int, int]:
+    """How many small words are of other languages alone, and how many are English."""
+    return sum(word in FOREIGN and word not in ENGLISH for word in around), sum(word in ENGLISH for word in around)

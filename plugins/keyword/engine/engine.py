@@ -89,6 +89,8 @@ class Engine:
         if not is_written_well_enough(needle, match, hows, written):
             return None
         sought = needle.sought
+        if needle.words > 1 and match.crosses_sentences():
+            return None
         if innocent.covers(start, end, needle) or innocent.is_about_help(surface, sought.term.personal):
             return None
         severity, why = severity_of(needle, hows, match.wider())

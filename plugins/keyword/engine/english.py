@@ -70,10 +70,11 @@ def _frequencies(listed: bytes) -> dict[str, int]:
 class English:
     """The words that are known, with what each costs in a run of letters: the rarer, the more.
 
-    ``taught``: words of policies and of text-speak, which no list may have.
+    ``taught``: words of policies and of text-speak, which no list may have. ``rare``: further words that are known, and
+    part of no run.
     """
 
-    def __init__(self, taught: Iterable[str]) -> None:
+    def __init__(self, taught: Iterable[str], rare: Iterable[str] = ()) -> None:
         total, cost = costs()
         self.commonest = tuple(islice(cost, COMMON))
         new = total - math.log(TAUGHT)
@@ -82,6 +83,8 @@ class English:
                 cost[word] = min(cost.get(word, math.inf), new)
             else:
                 cost[word] = new + OF_TWO if len(word) == 2 and word.isalpha() else math.inf
+        for word in rare:
+            cost.setdefault(word, math.inf)
         self.known: Mapping[str, float] = cost
         self._longest = min(LONGEST_WORD, max(map(len, cost), default=0))
 

@@ -18,7 +18,7 @@ from appliance.api import Section, load_shipped_yaml, setting
 from ..kept import kept
 
 DATA = Path(__file__).parent / "data" / "exclusions.yaml"
-FORM = 1
+FORM = 2
 """Of what is kept of them; another one is read anew."""
 
 
@@ -43,6 +43,7 @@ some."""
 class ExclusionsFile(Section):
     """The supplied exclusions."""
 
+    words: tuple[str, ...] = setting((), "Words that only look like a misspelt or joined word of a policy.")
     collocations: tuple[str, ...] = setting((), "Phrases in which a word of a policy is innocent.")
     help: tuple[str, ...] = setting((), "Names and numbers of services that help.")
     sites: tuple[str, ...] = setting((), "Sites of such services; each covers everything below it.")
@@ -51,10 +52,12 @@ class ExclusionsFile(Section):
 
 @dataclass(frozen=True, slots=True)
 class Exclusions:
-    """Phrases by the reason why they are innocent. ``sites``: of services that help, no address of which is read."""
+    """Phrases by the reason why they are innocent. ``sites``: of services that help, no address of which is read.
+    ``words``: those that are right as they are written."""
 
     phrases: tuple[tuple[Innocent, str], ...] = ()
     sites: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
 
     def by_word(self) -> dict[str, tuple[str, ...]]:
         """What is told of phrases that did not apply, by their words. Of names it is said that they are names alone:
@@ -80,7 +83,8 @@ class Exclusions:
 def supplied() -> Exclusions:
     """What comes with the appliance. Raises ``ConfigError`` if the file is damaged."""
     found = ExclusionsFile.model_construct(**kept(DATA, FORM, DATA.read_bytes(), _read))
-    all_of_them = Exclusions().adding(Innocent.COLLOCATION, found.collocations).adding(Innocent.HELP, found.help)
+    all_of_them = Exclusions(words=frozenset(found.words)).adding(Innocent.COLLOCATION, found.collocations)
+    all_of_them = all_of_them.adding(Innocent.HELP, found.help)
     return all_of_them.adding(Innocent.TITLE, found.titles).adding_sites(found.sites)
 
 

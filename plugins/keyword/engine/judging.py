@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from appliance.api import Severity, Surface
 
 from .compiling import Innocence, Needle, is_exact
-from .context import is_foreign, is_lesson
+from .context import is_english, is_foreign, is_formal, is_lesson
 from .exclusions import Innocent
 from .hits import How
 from .matches import Match
@@ -16,6 +16,8 @@ from .odd import squeeze
 FEWEST_IF_SWAPPED, FEWEST_IF_EDITED, FEWEST_IF_JOINED, FEWEST_IF_MASKED = 5, 6, 6, 4
 """Letters of a phrase of one word that was written in these ways."""
 GUESSED = frozenset({How.EDIT, How.REPEATED, How.JOINED, How.MASKED})
+MISREAD = frozenset({How.EDIT, How.JOINED})
+"""Ways in which a word of one language is easily read as one of another."""
 SELF = frozenset({"suicide", "self_harm"})
 """Categories in which a misspelt word is no reason to think less of it."""
 MOST_INNOCENT = 1000
@@ -73,6 +75,8 @@ def counts_among(match: Match, needle: Needle) -> bool:
         sought.near.may_be_among(match.beside(term.within)) and sought.near.among(match.near(term.within, needle.words))
     ):
         return False
+    if term.near and is_formal(match.wider()):
+        return False
     sentence = match.sentence()
     if sought.unless.among(sentence):
         return False
@@ -98,11 +102,14 @@ def _is_telling(needle: Needle, match: Match, hows: Sequence[How], written: str)
     """Whether a single word, written in this way, says enough: nothing beside it shows that it was meant.
 
     A word of five letters may have two neighbours swapped or a letter doubled, one of six any letter wrong, and be
-    joined to another word. What was guessed in two ways at once may be anything. A word with a capital is a name more
-    often than a misspelt word, unless it begins a sentence that says something of it.
+    joined to another word; one of another language not among English ones. What was guessed in two ways at once may be
+    anything. A word with a capital is a name more often than a misspelt word, unless it begins a sentence that says
+    something of it.
     """
     if not GUESSED.intersection(hows):
         return True
+    if needle.sought.term.language != "en" and not MISREAD.isdisjoint(hows) and is_english(match.sentence()):
+        return False
     if written[:1].isupper() and written[1:].islower() and not (needle.sought.term.near and match.begins_sentence()):
         return False
     letters = len(needle.phrase)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from .context import AROUND
 from .folding import Folded
 from .hits import ORDER, How
 
+_ENDS = frozenset(".!?;")
 REFERS_BACK = frozenset(["they", "them", "their", "theirs", "themselves", "those", "these"])
 """Words with which a sentence goes on about those of the sentence before: "They came back. I like *them*."."""
 
@@ -98,6 +100,23 @@ class Match:
         """Whether it is the beginning of a sentence."""
         number = self.numbers[self.first]
         return number == 0 or number - 1 in self.text.last_words()
+
+    def crosses_sentences(self) -> bool:
+        """Whether it begins in one sentence and ends in the next: "I want to. Die rolls count twice". What is written
+        with a full stop behind every word ("I. Want. To.") is one sentence."""
+        numbers = list(dict.fromkeys(self.touched))
+        broken = [self._are_apart(first, second) for first, second in pairwise(numbers)]
+        return any(broken) and not (all(broken) and self.begins_sentence())
+
+    def _are_apart(self, first: int, second: int) -> bool:
+        """Whether a sign that ends a sentence stands between two words, the second of which has a capital."""
+        (_, end), (start, stop) = self.text.place(first), self.text.place(second)
+        folded = self.text.folded
+        if _ENDS.isdisjoint(folded.text[end:start]):
+            return False
+        begins, ends = folded.origin(start, stop)
+        word = folded.original[begins:ends]
+        return word[:1].isupper() and (len(word) == 1 or not word.isupper())
 
     def beside(self, within: int) -> Sequence[str]:
         """All that ``near`` may give, and more: words of other sentences too. Found in a tenth of the time."""

@@ -38,11 +38,17 @@ class Reading(NamedTuple):
 class OddWords:
     """Reads odd words. ``vocabulary``: the words of phrases of policies; ``spoken``: those of text-speak.
 
-    ``pairs``: words that follow each other in phrases.
+    ``pairs``: words that follow each other in phrases. ``right``: further words that are none.
     """
 
-    def __init__(self, vocabulary: Collection[str], spoken: Collection[str], pairs: Container[tuple[str, str]]) -> None:
-        self._english = English([*vocabulary, *spoken])
+    def __init__(
+        self,
+        vocabulary: Collection[str],
+        spoken: Collection[str],
+        pairs: Container[tuple[str, str]],
+        right: Iterable[str] = (),
+    ) -> None:
+        self._english = English([*vocabulary, *spoken], right)
         self.known = self._english.known
         common = self._english.commonest
         self._vocabulary = frozenset(vocabulary).union(spoken)

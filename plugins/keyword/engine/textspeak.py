@@ -97,7 +97,9 @@ CONFUSED: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """By a canonical word, what may be meant by it."""
 
-RIGHT_BEFORE: Mapping[str, frozenset[str]] = {"dye": frozenset("my your her his its the our their it hair".split())}
+RIGHT_BEFORE: Mapping[str, frozenset[str]] = {
+    "dye": frozenset("my your her his its the our their it hair these those them cloth clothes fabric wool".split())
+}
 """Before these, a word that is often written for another one is the right one: "dye my hair"."""
 
 MEANS_YOU_ARE = frozenset(

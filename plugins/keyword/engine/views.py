@@ -48,7 +48,7 @@ class Views:
 
     def __init__(self, compiled: Compiled) -> None:
         self._compiled = compiled
-        odd = OddWords(compiled.vocabulary, [*CANON, *FILLERS], compiled.pairs)
+        odd = OddWords(compiled.vocabulary, [*CANON, *FILLERS], compiled.pairs, compiled.right)
         self._telling = Telling(compiled, odd)
         self._disguises = Disguises(compiled.vocabulary.union(CANON), odd.known, odd.splits)
 

@@ -391,6 +391,29 @@ def test_what_else_a_line_says_does_not_excuse_it(text: str) -> None:
         "proud boys and girls of year 6",
         "i should die my hair",
         "you should die your hair blue",
+        "she takes iron tablets for her anemia",
+        "there is sediment on the brake pedal of my bike",
+        "in my last message to the committee i asked for more time",
+        "we have to hold the line on prices this year",
+        "can you add the razor files to the spam filter",
+        "the shank of the anchor is made of iron",
+        "hitler wanted to exterminate the jews of europe",
+        "the germans were annihilated in the forest by arminius",
+        "i hope that americans everywhere can see the match",
+        "our business and our markets were growing",
+        "the only way out of the maze is on the left",
+        "what is the most painless way to upgrade my laptop",
+        "every playgoer wants a seat near the front",
+        "spirochetes are bacteria that look like corkscrews",
+        "the brown rat lives in sewers",
+        "that is the only reason i didn't go to the cinema",
+        "someone whose job is to dye cloth",
+        "send them back to the shop if they do not fit",
+        "how much do you charge for lunch",
+        "the tracks made the train run off and derailed it",
+        "they shall be free forever",
+        "you could get run over by that bike",
+        "we gave guns and bombs to their army",
     ],
 )
 def test_what_only_sounds_like_it_is_not_found(text: str) -> None:
@@ -424,6 +447,16 @@ def test_what_only_sounds_like_it_is_not_found(text: str) -> None:
         ("he told me to lie about my age", "grooming"),
         ("im on day 4 of my fast", "eating_disorder"),
         ("how to make cuts heal faster before pe", "self_harm"),
+        ("goodbye this is my last message to you all", "suicide"),
+        ("I. Want. To. Die.", "suicide"),
+        ("Kill. Yourself.", "bullying"),
+        ("i want to. die", "suicide"),
+        ("all i want is to die", "suicide"),
+        ("muslims deserve a bullet", "hate_race_religion"),
+        ("can not wait to see them all suffer those gays", "hate_lgbt"),
+        ("he works in the trap every weekend he is always stuck in the trap", "drugs"),
+        ("he said he will pay you for pics", "grooming"),
+        ("the olders made him hold a county line phone", "grooming"),
     ],
 )
 def test_what_a_child_tells_is_found(text: str, category: str) -> None:
@@ -446,3 +479,30 @@ def test_what_made_a_word_count_is_told(text: str, beside: str) -> None:
 
 def test_what_counts_by_itself_says_nothing_of_what_stands_beside_it() -> None:
     assert not any("By itself" in step for finding in seen("go kill yourself") for step in finding.steps)
+
+
+FORMAL = (
+    "The commission considered several alternative arrangements concerning international transportation and "
+    "reported that {} according to established administrative procedures, recommending additional expenditure for "
+    "municipal infrastructure, agricultural development and the improvement of navigation throughout the territory."
+)
+
+
+@pytest.mark.parametrize("said", ["the tablets were taken all at once", "there are too many women in that district"])
+def test_words_near_each_other_say_nothing_in_a_report(said: str) -> None:
+    assert [finding.term for finding in seen(FORMAL.format(said), Surface.TYPED)] == []
+    assert seen(said, Surface.TYPED)
+
+
+def test_a_report_about_oneself_is_read_as_a_disclosure() -> None:
+    said = (
+        "I respectfully request an appointment concerning my considerable difficulties: since September my "
+        "circumstances deteriorated, my medication increased, and I swallowed my tablets all at once because I "
+        "experienced overwhelming hopelessness that my psychiatrist considered temporary, and I regret nothing"
+    )
+    assert "suicide" in {finding.category for finding in seen(said, Surface.TYPED)}
+
+
+@pytest.mark.parametrize("text", ["I want to. Die rolls count twice", "who will you fight? You are next to play"])
+def test_a_phrase_that_ends_in_another_sentence_is_none(text: str) -> None:
+    assert seen(text, Surface.TYPED) == []

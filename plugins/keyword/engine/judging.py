@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from appliance.api import Severity, Surface
@@ -16,6 +17,12 @@ from .odd import squeeze
 FEWEST_IF_SWAPPED, FEWEST_IF_EDITED, FEWEST_IF_JOINED, FEWEST_IF_MASKED = 5, 6, 6, 4
 """Letters of a phrase of one word that was written in these ways."""
 GUESSED = frozenset({How.EDIT, How.REPEATED, How.JOINED, How.MASKED})
+CARELESS = frozenset({How.EDIT, How.REPEATED})
+"""Ways in which somebody writes without looking."""
+BESIDE = 60
+"""Letters on each side of a word that show how capitals are used."""
+_CAPITAL_WITHIN = re.compile("[a-z][A-Z][a-z]?|[a-z][A-Z]$")
+_ABBREVIATION = re.compile("[A-Z]{2,5}s?")
 MISREAD = frozenset({How.EDIT, How.JOINED})
 """Ways in which a word of one language is easily read as one of another."""
 SELF = frozenset({"suicide", "self_harm"})
@@ -86,7 +93,22 @@ def counts_among(match: Match, needle: Needle) -> bool:
 
 def is_written_well_enough(needle: Needle, match: Match, hows: Sequence[How], written: str) -> bool:
     """Whether a phrase that was written in this way still says enough."""
+    if not CARELESS.isdisjoint(hows) and needle.sought.policy.category not in SELF and _has_name_of_code(match, written):
+        return False
     return _strict_enough(needle, match, hows) and (needle.words > 1 or _is_telling(needle, match, hows, written))
+
+
+def _has_name_of_code(match: Match, written: str) -> bool:
+    """Whether one of some words is a name in a program ("iNumber"), or an abbreviation ("PKIs") in a text that is not
+    written in capitals: nobody misspelt those."""
+    words = written.split()
+    if any(_CAPITAL_WITHIN.search(word) for word in words):
+        return True
+    if not any(_ABBREVIATION.fullmatch(word) for word in words):
+        return False
+    start, end = match.span()
+    around = match.text.folded.original[max(0, start - BESIDE) : end + BESIDE]
+    return sum(map(str.isupper, around)) < sum(map(str.islower, around))
 
 
 def _strict_enough(needle: Needle, match: Match, hows: Sequence[How]) -> bool:
@@ -116,6 +138,8 @@ def _is_telling(needle: Needle, match: Match, hows: Sequence[How], written: str)
     if How.EDIT in hows:
         same = sorted(squeeze(written.lower())) == sorted(squeeze(needle.phrase.lower()))
         return len(hows) == 1 and (letters >= FEWEST_IF_EDITED or (letters >= FEWEST_IF_SWAPPED and same))
+    if How.REPEATED in hows and len(written) < letters < FEWEST_IF_EDITED:
+        return False  # "dlg" has lost no letter
     if How.JOINED in hows:
         return letters >= FEWEST_IF_JOINED
     return letters >= FEWEST_IF_MASKED or How.MASKED not in hows

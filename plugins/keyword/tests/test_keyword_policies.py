@@ -414,6 +414,18 @@ def test_what_else_a_line_says_does_not_excuse_it(text: str) -> None:
         "they shall be free forever",
         "you could get run over by that bike",
         "we gave guns and bombs to their army",
+        "i made the picture with the GIMP program",
+        "choose the combo list box",
+        "Dim sText As String",
+        "the PKIs are evolving",
+        "the MNG file format",
+        "as a trainee he counted the tiles in simcity",
+        "delete this message it is spam",
+        "i got 13/50 in the maths test",
+        "come over my parents are out till 6 we can play fifa",
+        "i threw up on the bus this morning",
+        "how to tie a noose knot for scouts",
+        "that file should not exist",
     ],
 )
 def test_what_only_sounds_like_it_is_not_found(text: str) -> None:

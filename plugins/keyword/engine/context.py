@@ -55,6 +55,9 @@ MYSELF = frozenset("i me my myself mine".split())
 MYSELF_SHARE = 0.04
 FEWEST_FORMAL = 40
 """Words from which on a share says something."""
+OLD = frozenset("thee thou thy thine hath hast doth saith unto shalt whosoever behold wherefore".split())
+FEWEST_OLD = 2
+"""Words that nobody says any more, of which one alone may be a joke."""
 
 
 class _Part(NamedTuple):
@@ -207,10 +210,13 @@ def is_lesson(around: Iterable[str], category: str) -> bool:
 
 
 def is_formal(around: Sequence[str]) -> bool:
-    """Whether words around a hit are those of a report, a law, news or a dictionary, and nobody speaks of themselves.
+    """Whether words around a hit are those of a report, a law, news or a dictionary, and nobody speaks of themselves;
+    or of an old book.
 
     Goes by the share of long words (more than six letters), as the readability index LIX does (Björnsson 1968).
     """
+    if sum(word in OLD for word in around) >= FEWEST_OLD:
+        return True
     if len(around) < FEWEST_FORMAL:
         return False
     long = sum(len(word) > LONG for word in around)

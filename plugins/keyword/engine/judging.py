@@ -21,8 +21,9 @@ CARELESS = frozenset({How.EDIT, How.REPEATED})
 """Ways in which somebody writes without looking."""
 BESIDE = 60
 """Letters on each side of a word that show how capitals are used."""
-_CAPITAL_WITHIN = re.compile("[a-z][A-Z][a-z]?|[a-z][A-Z]$")
+_CAMEL_CASE = re.compile("[A-Z]?[a-z]{1,12}[A-Z][a-z]{0,12}")
 _ABBREVIATION = re.compile("[A-Z]{2,5}s?")
+_CONTRACTION = re.compile("[a-z]+['\u2019](re|ll|ve|d)", re.IGNORECASE)
 MISREAD = frozenset({How.EDIT, How.JOINED})
 """Ways in which a word of one language is easily read as one of another."""
 SELF = frozenset({"suicide", "self_harm"})
@@ -93,8 +94,11 @@ def counts_among(match: Match, needle: Needle) -> bool:
 
 def is_written_well_enough(needle: Needle, match: Match, hows: Sequence[How], written: str) -> bool:
     """Whether a phrase that was written in this way still says enough."""
-    if not CARELESS.isdisjoint(hows) and needle.sought.policy.category not in SELF and _has_name_of_code(match, written):
+    is_careless = not CARELESS.isdisjoint(hows) and needle.sought.policy.category not in SELF
+    if is_careless and _has_name_of_code(match, written):
         return False
+    if _CONTRACTION.fullmatch(written) and written.lower() != needle.phrase.lower():
+        return False  # "who're" and "he'll" are two words each
     return _strict_enough(needle, match, hows) and (needle.words > 1 or _is_telling(needle, match, hows, written))
 
 
@@ -102,7 +106,7 @@ def _has_name_of_code(match: Match, written: str) -> bool:
     """Whether one of some words is a name in a program ("iNumber"), or an abbreviation ("PKIs") in a text that is not
     written in capitals: nobody misspelt those."""
     words = written.split()
-    if any(_CAPITAL_WITHIN.search(word) for word in words):
+    if How.EDIT in match.hows and any(_CAMEL_CASE.fullmatch(word) for word in words):
         return True
     if not any(_ABBREVIATION.fullmatch(word) for word in words):
         return False
@@ -128,15 +132,24 @@ def _is_telling(needle: Needle, match: Match, hows: Sequence[How], written: str)
     anything. A word with a capital is a name more often than a misspelt word, unless it begins a sentence that says
     something of it.
     """
-    if not GUESSED.intersection(hows):
-        return True
-    if needle.sought.term.language != "en" and not MISREAD.isdisjoint(hows) and is_english(match.sentence()):
-        return False
-    if written[:1].isupper() and written[1:].islower() and not (needle.sought.term.near and match.begins_sentence()):
-        return False
-    letters = len(needle.phrase)
+    return GUESSED.isdisjoint(hows) or (
+        not _is_another_word(needle, match, hows, written) and _has_letters_enough(needle.phrase, hows, written)
+    )
+
+
+def _is_another_word(needle: Needle, match: Match, hows: Sequence[How], written: str) -> bool:
+    """Whether a word that was guessed is likely one of another language, or a name."""
+    term = needle.sought.term
+    is_misread = term.language != "en" and not MISREAD.isdisjoint(hows) and is_english(match.sentence())
+    is_name = written[:1].isupper() and written[1:].islower()
+    return is_misread or (is_name and not (term.near and match.begins_sentence()))
+
+
+def _has_letters_enough(phrase: str, hows: Sequence[How], written: str) -> bool:
+    """Whether a word is so long that few others look like it."""
+    letters = len(phrase)
     if How.EDIT in hows:
-        same = sorted(squeeze(written.lower())) == sorted(squeeze(needle.phrase.lower()))
+        same = sorted(squeeze(written.lower())) == sorted(squeeze(phrase.lower()))
         return len(hows) == 1 and (letters >= FEWEST_IF_EDITED or (letters >= FEWEST_IF_SWAPPED and same))
     if How.REPEATED in hows and len(written) < letters < FEWEST_IF_EDITED:
         return False  # "dlg" has lost no letter

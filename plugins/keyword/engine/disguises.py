@@ -7,11 +7,11 @@ no text takes more than its length to look through.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, product
+from itertools import chain, islice, product
 from math import inf
 
 from .odd import squeeze
@@ -242,22 +242,16 @@ class Disguises:
         return self._by_shape[shape]
 
     def _fitting(self, length: int, first: str, last: str) -> Iterable[str]:
-        if first and last:
-            return self._by_ends.get((length, first, last), ())
-        return (
-            word
-            for (long, begin, end), words in self._by_ends.items()
-            if long == length and first in (begin, "") and last in (end, "")
-            for word in words
-        )
+        beginnings = [(length, first)] if first else [one for one in self._by_beginning if one[0] == length]
+        words = chain.from_iterable(self._by_beginning.get(one, ()) for one in beginnings)
+        return [word for word in words if word.endswith(last) and word.isalpha()]
 
     @cached_property
-    def _by_ends(self) -> Mapping[_Shape, Sequence[str]]:
-        """Words by their length and the letters at their ends. Made when the first masked word is met."""
-        found: dict[_Shape, list[str]] = {}
+    def _by_beginning(self) -> Mapping[tuple[int, str], Sequence[str]]:
+        """Words by their length and first letter. Made when the first masked word is met."""
+        found: dict[tuple[int, str], list[str]] = defaultdict(list)
         for word in self._vocabulary:
-            if word.isalpha():
-                found.setdefault((len(word), word[0], word[-1]), []).append(word)
+            found[len(word), word[0]].append(word)
         return found
 
     def _is_compound(self, token: str) -> bool:

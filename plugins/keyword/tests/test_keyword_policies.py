@@ -472,6 +472,18 @@ def test_what_only_sounds_like_it_is_not_found(text: str) -> None:
         ("he works in the trap every weekend he is always stuck in the trap", "drugs"),
         ("he said he will pay you for pics", "grooming"),
         ("the olders made him hold a county line phone", "grooming"),
+        ("how many paracetamol would it take", "suicide"),
+        ("if i jumped would it hurt", "suicide"),
+        ("i dont think ill make it to my birthday", "suicide"),
+        ("tell my mum i love her when im gone", "suicide"),
+        ("i get beaten up on the way home", "bullying"),
+        ("they all moved tables when i sat down", "bullying"),
+        ("he says im mature for my age and hes 27", "grooming"),
+        ("he bought me a phone so we can talk in secret", "grooming"),
+        ("someone is giving me money to carry stuff on the train", "grooming"),
+        ("i sent him a pic and now its all round school", "sexting"),
+        ("i carry because i dont feel safe", "weapons"),
+        ("i want to go and join the fighters in syria", "radicalisation"),
     ],
 )
 def test_what_a_child_tells_is_found(text: str, category: str) -> None:

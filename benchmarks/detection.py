@@ -8,13 +8,11 @@ stand better_profanity and alt-profanity-check, the filters of swearing that Pyt
   ``known``, as in a process that has run for some hours.
 - ``load``: from the policy files on the disk to an engine that is ready, and what the process takes then.
 - ``traps``: the slowest megabyte of those that are made to be slow.
-- ``english``: hits for 10,000 words of the King James Bible, fortunes and the Debian handbook (Debian's packages,
-fetched
-  where they are not installed), all of them and Severe ones.
+- ``english``: hits for 10,000 words of the King James Bible, fortunes, the Debian handbook and WordNet (definitions and
+  examples; Debian's packages, fetched where they are not installed), all of them and Severe ones; and ``together``.
 - ``kept``: of 200 supplied phrases, disguised by ``tests/evasions.py``, how many are still found.
 - ``--lines``: sentences as JSON lines (``text``, ``category``, ``tier``: must, context, benign, hard) and what is found
-of
-  them, by category.
+  of them, by category.
 
 The peers get a smaller piece of the text: better_profanity takes minutes for a megabyte.
 """
@@ -43,6 +41,7 @@ from typing import Any
 from appliance.api import Severity, Surface
 from appliance_plugins.keyword.engine.engine import Engine
 from appliance_plugins.keyword.engine.exclusions import supplied
+from appliance_plugins.keyword.engine.hits import Hit
 from appliance_plugins.keyword.library.model import Policy
 from appliance_plugins.keyword.library.reading import read_policies
 
@@ -52,7 +51,7 @@ CALL = 4000
 FEW = 10_000
 PIECE = 200
 PEERS = {"better_profanity": "better-profanity==0.7.0", "profanity_check": "alt-profanity-check==1.9.1"}
-ENGLISH = ("bible-kjv-text", "bible-kjv", "fortunes", "fortunes-min", "debian-handbook")
+ENGLISH = ("bible-kjv-text", "bible-kjv", "fortunes", "fortunes-min", "debian-handbook", "wordnet-base")
 TRAPS = (
     "a ", "*a", "a*", "@ ", "k.i.l.l.", "k i l l  m e ", "re4lly ", "a", "1a", "%25", "http://a.b/", "a.", "-a",
     "grenn gaint ", "g r33n_g!4nt %41 ",
@@ -69,7 +68,7 @@ def main() -> None:
     texts = ordinary_english()
     size = 400_000 if options.quick else 4_000_000
     figures: dict[str, Any] = {"load": load, "speed": _speeds(engine, texts, size), "traps": _traps(engine)}
-    figures["english"] = {name: _false_alarms(engine, text[:size]) for name, text in texts.items()}
+    figures["english"] = _english(engine, {name: text[:size] for name, text in texts.items()})
     figures["kept"] = _kept(engine)
     figures["peers"] = _peers(engine, texts, 20_000 if options.quick else 100_000)
     if options.lines:
@@ -138,19 +137,24 @@ def _traps(engine: Engine) -> Mapping[str, Any]:
     return {"worst": worst, "seconds": round(taken[worst], 2)}
 
 
-def _false_alarms(engine: Engine, text: str) -> Mapping[str, Any]:
-    found: Counter[Severity] = Counter()
-    terms: Counter[str] = Counter()
-    for at in range(0, len(text), CALL):
-        for hit in engine.find(text[at : at + CALL], Surface.TYPED):
-            found[hit.severity] += 1
-            terms[f"{hit.policy.name}/{hit.term.id}"] += 1
-    words = len(text.split()) / 10_000
+def _english(engine: Engine, texts: Mapping[str, str]) -> Mapping[str, Any]:
+    hits = {name: _hits(engine, text) for name, text in texts.items()}
+    words = {name: len(text.split()) for name, text in texts.items()}
+    each = {name: _false_alarms(found, words[name]) for name, found in hits.items()}
+    return {**each, "together": _false_alarms([hit for found in hits.values() for hit in found], sum(words.values()))}
+
+
+def _hits(engine: Engine, text: str) -> list[Hit]:
+    return [hit for at in range(0, len(text), CALL) for hit in engine.find(text[at : at + CALL], Surface.TYPED)]
+
+
+def _false_alarms(hits: Sequence[Hit], words: int) -> Mapping[str, Any]:
+    severe = sum(hit.severity is Severity.SEVERE for hit in hits)
     return {
-        "words": round(words * 10_000),
-        "per_10k_words": round(found.total() / words, 2),
-        "severe_per_10k_words": round(found[Severity.SEVERE] / words, 3),
-        "most": terms.most_common(5),
+        "words": words,
+        "per_10k_words": round(len(hits) * 10_000 / words, 2),
+        "severe_per_10k_words": round(severe * 10_000 / words, 3),
+        "most": Counter(f"{hit.policy.name}/{hit.term.id}" for hit in hits).most_common(5),
     }
 
 
@@ -242,7 +246,12 @@ def ordinary_english() -> Mapping[str, str]:
         root = Path(folder) / "root"
         for archive in Path(folder).glob("*.deb"):
             subprocess.run(["dpkg", "-x", str(archive), str(root)], check=True)
-        found = {"bible": _bible(root), "fortunes": _fortunes(root), "handbook": _handbook(root)}
+        found = {
+            "bible": _bible(root),
+            "fortunes": _fortunes(root),
+            "handbook": _handbook(root),
+            "wordnet": _wordnet(root),
+        }
     texts = {name: text for name, text in found.items() if len(text) > CALL}
     if not texts:
         raise SystemExit("There is no text: Debian's packages could not be fetched.")
@@ -267,6 +276,11 @@ def _fortunes(root: Path) -> str:
 def _handbook(root: Path) -> str:
     pages = sorted((root / "usr/share/doc/debian-handbook/html/en-US").glob("*.html*"))
     return "\n".join(re.sub("[ \t]+", " ", html.unescape(re.sub("<[^>]+>", " ", _read(page)))) for page in pages)
+
+
+def _wordnet(root: Path) -> str:
+    lines = (line for file in sorted((root / "usr/share/wordnet").glob("data.*")) for line in _read(file).splitlines())
+    return "\n".join(line.partition("|")[2].strip() for line in lines if "|" in line)
 
 
 def _read(page: Path) -> str:

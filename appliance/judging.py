@@ -23,6 +23,7 @@ from appliance.child_pipes import bound_this_process, lines_of, own_pipes, say
 from appliance.config import Config, Place
 from appliance.containment import Containment, Note, PluginFailure, raised_where
 from appliance.errors import ApplianceError
+from appliance.memory import settle
 from appliance.observations import Detector, Finding, Observation
 from appliance.plugin_finder import Found, find_plugins, import_plugin
 
@@ -35,6 +36,7 @@ def serve(place: Place) -> None:
     containment = _containment()
     handed = _Handed(*pickle.loads(base64.b64decode(bytes(next(lines)))))  # noqa: S301 - from the main process
     made = asyncio.run(_make(place, handed, containment, tell))
+    settle()
     surfaces = {name: sorted(detector.surfaces) for name, detector in made.detectors.items()}
     tell({"detectors": surfaces, "failed": made.failed, "refused": made.refused})
     for line in lines:

@@ -40,7 +40,8 @@ def forget() -> None:
 def settle() -> None:
     """Take what is there now for what stays, so that nobody looks through it again.
 
-    To be called when a start is through and before anybody is answered: nothing that was opened is there then.
+    To be called when a start is through and before anybody is answered: nothing that was opened is there then, and no
+    answer waits a tenth of a second until all has been looked through.
     """
     gc.unfreeze()
     gc.collect()

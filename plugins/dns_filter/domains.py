@@ -14,6 +14,48 @@ LONGEST_NAME = 253
 LONGEST_LABEL = 63
 """Octets of one label (RFC 1035 section 2.3.4)."""
 
+_OF_MANY_COUNTRIES = "com edu gov net org"
+_ENDINGS_BY_COUNTRY = {
+    **dict.fromkeys(
+        (
+            *("bd", "bh", "br", "cn", "co", "cy", "do", "ec", "eg", "gh", "gi", "gr", "hk", "jm", "lb", "lk", "mt"),
+            *("my", "ng", "np", "om", "ph", "pk", "pl", "pt", "qa", "sa", "sg", "tw", "ua", "vn"),
+        ),
+        _OF_MANY_COUNTRIES,
+    ),
+    "ae": "ac co gov net org sch",
+    "ar": "com edu gob gov net org",
+    "at": "ac co gv or",
+    "au": "asn com edu gov id net org",
+    "es": "com edu gob nom org",
+    "fr": "asso com gouv nom",
+    "id": "ac co go net or sch web",
+    "il": "ac co gov k12 muni net org",
+    "in": "ac co edu firm gen gov ind net nic org res",
+    "jp": "ac ad co ed go gr lg ne or",
+    "ke": "ac co go me ne or sc",
+    "kr": "ac co es go hs kg ms ne or pe re sc",
+    "mx": "com edu gob net org",
+    "nz": "ac co geek gen govt health iwi kiwi maori mil net org school",
+    "pe": "com edu gob net org",
+    "th": "ac co go in net or",
+    "tr": "av bel com edu gen gov k12 net org pol web",
+    "tz": "ac co go ne or sc",
+    "ug": "ac co go ne or sc",
+    "uk": "ac co gov ltd me mod net nhs org plc police sch",
+    "za": "ac co edu gov law net nom org school web",
+    "zm": "ac co gov net org sch",
+    "zw": "ac co gov org",
+}
+
+SHARED_ENDINGS = frozenset(
+    f"{part}.{country}" for country, parts in _ENDINGS_BY_COUNTRY.items() for part in parts.split()
+)
+"""Endings of two labels under which everybody registers names: one of them would stand for a large part of a country.
+
+The well-known ones, written by hand; an ending of one label (``com``) is no domain for ``normalise``.
+"""
+
 _PLAIN_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z0-9_-]{1,63}")
 _ODD_CHARACTER = re.compile(r"[^a-z0-9_.-]")
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from ..domains import LONGEST_NAME, NotADomain, normalise
+from ..answerer.table import ALLOW, BELOW
+from ..domains import LONGEST_NAME, SHARED_ENDINGS, NotADomain, normalise
 from .dialects import PLAIN, Dialect, Format, NotARule, State, detect, dialects, shown
 
 EXAMPLES_KEPT = 5
@@ -23,6 +24,7 @@ CHUNK = 1 << 18
 
 _SAMPLE = 1 << 16
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SHARED_ENDINGS = frozenset(name.encode("ascii") for name in SHARED_ENDINGS)
 
 Batch = tuple[int, list[bytes]]
 """Flags, and names in lower-case ASCII without final dot."""
@@ -88,32 +90,34 @@ class ListReader:
     def _batches(self, chunk: bytes, dialect: Dialect, state: State) -> Iterator[Batch]:
         if dialect.is_plain and PLAIN.fullmatch(chunk):  # nothing but names: three times as quick as line by line
             names = chunk.split()
-            if len(max(names, key=len)) <= LONGEST_NAME:
+            if not _refused(dialect.flags[0], names):
                 yield dialect.flags[0], names
                 return
         *taken, others = zip(*dialect.ordinary.findall(chunk), strict=True)
-        for flags, column in zip(dialect.flags, taken, strict=True):
+        refused = set()
+        for group, (flags, column) in enumerate(zip(dialect.flags, taken, strict=True), 1):
             names = list(filter(None, column))
-            if names and len(max(names, key=len)) > LONGEST_NAME:
-                others, names = (True,), [name for name in names if len(name) <= LONGEST_NAME]
+            if wrong := _refused(flags, names):
+                refused |= {(group, name) for name in wrong}
+                names = [name for name in names if name not in wrong]
             if names:
                 yield flags, names
-        if any(others):
-            yield from self._one_by_one(chunk, dialect, state)
+        if refused or any(others):
+            yield from self._one_by_one(chunk, dialect, state, refused)
 
-    def _one_by_one(self, chunk: bytes, dialect: Dialect, state: State) -> Iterator[Batch]:
-        """The lines that the pattern did not take."""
-        line, at = self._lines + 1, 0
+    def _one_by_one(
+        self, chunk: bytes, dialect: Dialect, state: State, refused: set[tuple[int, bytes]]
+    ) -> Iterator[Batch]:
+        """The lines that the pattern did not take, and those whose name is no entry: ``refused``, by their group."""
+        line, at, groups = self._lines + 1, 0, len(dialect.flags)
         for match in dialect.ordinary.finditer(chunk):
-            raw = match[len(dialect.flags) + 1]
-            if raw is None:
-                raw = next(filter(None, match.groups()), b"")
-                if len(raw) <= LONGEST_NAME:
-                    continue
+            group = match.lastindex
+            if group is None or (group <= groups and (not refused or (group, match[group]) not in refused)):
+                continue
             line += chunk.count(b"\n", at, match.start())
             at = match.start()
             try:
-                yield from self._rules(raw, dialect, state)
+                yield from self._rules(match[0].removesuffix(b"\n"), dialect, state)
             except (NotARule, NotADomain) as error:
                 self._reject(line, str(error))
 
@@ -125,15 +129,26 @@ class ListReader:
         found = []
         for flags, word in dialect.rules(text, state):
             try:
-                found.append((flags, [normalise(word).encode("ascii")]))
+                name = normalise(word)
             except NotADomain as error:
                 raise NotADomain(f"{shown(word)} {error}") from error
+            if _refused(flags, [name.encode("ascii")]):
+                raise NotARule(f"{shown(name)} is an ending that very many sites share; it would block all of them")
+            found.append((flags, [name.encode("ascii")]))
         yield from found
 
     def _reject(self, line: int, why: str) -> None:
         self.rejected += 1
         if len(self.examples) < EXAMPLES_KEPT:
             self.examples.append(Rejected(line, why))
+
+
+def _refused(flags: int, names: list[bytes]) -> set[bytes]:
+    """Plain names that cannot be entries: those that are too long, and endings below which all would be blocked."""
+    endings = _SHARED_ENDINGS if flags & (BELOW | ALLOW) == BELOW else frozenset()
+    if len(max(names, key=len, default=b"")) <= LONGEST_NAME and endings.isdisjoint(names):
+        return set()
+    return {name for name in names if len(name) > LONGEST_NAME or name in endings}
 
 
 __all__ = ["CHUNK", "EXAMPLES_KEPT", "LONGEST_LINE", "Batch", "Format", "ListReader", "Rejected"]

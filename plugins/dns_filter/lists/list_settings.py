@@ -79,8 +79,8 @@ class ListSettings(Section):
     )
     sha256: Sha256 = setting("", "SHA-256 that the file must have, in hexadecimal; empty: any file is taken.")
     every: int = setting(
-        24, "How often an address is looked at again; a file or folder is looked at all the time.", unit="hours", ge=1,
-        le=720,
+        24, "How often an address is looked at again; a file or folder is looked at every 5 minutes.", unit="hours",
+        ge=1, le=720,
     )  # fmt: skip
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from ..domains import NotADomain, normalise, with_parents
+from ..domains import SHARED_ENDINGS, NotADomain, normalise, with_parents
 
 BROAD = frozenset({
     "google.com", "google.co.uk", "googleapis.com", "gstatic.com", "googleusercontent.com", "microsoft.com",
@@ -15,14 +15,6 @@ BROAD = frozenset({
     "sharepoint.com", "windows.com",
 })  # fmt: skip
 """Domains that very many pages need or that hold pages of very many people."""
-
-SHARED = frozenset({
-    *(f"{part}.uk" for part in ("ac", "co", "gov", "ltd", "me", "net", "nhs", "org", "plc", "police", "sch")),
-    *(f"{part}.{land}" for part in ("co", "com", "net", "org", "gov", "ac", "edu") for land in (
-        "au", "nz", "za", "jp", "kr", "in", "id", "il", "th", "br", "mx", "ar", "tr", "cn", "tw", "hk", "sg", "my",
-    )),
-})  # fmt: skip
-"""Endings under which everybody registers names: an entry for one would stand for half of a country."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +50,7 @@ def read_domain(text: str) -> tuple[str, str]:
         domain = normalise(host_in(text))
     except NotADomain as error:
         return "", f"This {error}. Type the domain alone, such as example.org."
-    if domain in SHARED:
+    if domain in SHARED_ENDINGS:
         return "", f"{domain} is an ending that very many sites share. Type the whole domain, such as example.{domain}."
     return domain, ""
 

@@ -28,6 +28,10 @@ ANSWERS: Mapping[str, str] = {
     "refused": "The device hears that the question is refused.",
     "address": "The device gets the address that the settings file names.",
 }
+CANARY_TOLD = (
+    "The device hears no and keeps asking the school, so the filter works on it. Nobody opens this name as a page, and "
+    "no other site is blocked by it. An iPhone, iPad or Mac may say that Private Relay is off here. That is right."
+)
 HEADINGS: Mapping[str, tuple[str, str]] = {
     "allowed": ("good", "Open"),
     "blocked": ("severe", "Blocked"),
@@ -106,7 +110,7 @@ def explain(
     if led is not None:
         steps.append(_led(led, in_force, choices, local))
     if verdict == "blocked":
-        steps.append(ANSWERS[policy.answer])
+        steps.append(CANARY_TOLD if decision.why == "canary" else ANSWERS[policy.answer])
     return Explanation(name, kind, heading, tuple(steps))
 
 
@@ -132,7 +136,7 @@ def _why(  # noqa: PLR0911 - a table with conditions
         case "bypass":
             return f"{decision.rule} is a known way around the filter."
         case "canary":
-            return f"Browsers ask for {name} to learn whether they may go past the filter. They are told: no."
+            return f"Browsers and phones ask for {name} to learn whether they may go past the filter."
         case "safesearch":
             return f"It is answered by {decision.target}, so that results are safe."
     if decision.verdict == "local":

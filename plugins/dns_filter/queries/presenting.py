@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -51,6 +52,17 @@ def category_title(key: str) -> str:
     """What a category of websites is called on pages."""
     known = shipped.categories().get(key)
     return known.title if known is not None else key
+
+
+@cache
+def _services() -> Mapping[str, str]:
+    return {one.key: one.title for one in shipped.services()}
+
+
+def _decided_by(row: QueryRow) -> str:
+    """What the row's rule is called on pages: the title of a service, a domain; an entry's id says nothing there."""
+    is_id = row.why == "cname" and "." not in row.rule
+    return _services().get(row.rule) or ("another site" if is_id else row.rule)
 
 
 class Presenting:
@@ -100,6 +112,10 @@ class Presenting:
         whole = "\0".join(row.key).encode("utf-8", "surrogatepass")
         return hashlib.blake2b(whole, digest_size=8, key=self._secret).hexdigest()
 
+    def day_and_time(self, moment: str) -> str:
+        """The day and the time on the school's clocks."""
+        return f"{parse(moment).astimezone(self._zone):%Y-%m-%d %H:%M:%S}"
+
     def time(self, moment: str) -> str:
         """The time on the school's clocks; with the weekday if it was not today."""
         local = parse(moment).astimezone(self._zone)
@@ -112,7 +128,7 @@ def why_words(row: QueryRow) -> str:
     if row.why == "cname" and row.category in shipped.BY_LAW:
         return "It leads to a site that the law does not allow"
     words = _WHY.get(row.why or ("list" if row.list else ""), "")
-    return words.format(list=row.list, rule=row.rule)
+    return words.format(list=row.list, rule=_decided_by(row))
 
 
 def _answered(row: QueryRow) -> str:

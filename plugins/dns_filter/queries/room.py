@@ -43,7 +43,7 @@ from .noticing.views import ToldViews
 from .records import RowLimit, Who, anonymised, counted, nobody_knows, row_of
 from .reports import Reports
 from .store import CHUNK, QUERIES, SITES, TALLY, Store
-from .views import Views
+from .views import FILE, Views
 from .worker_health import WorkerHealth, health_of, is_health
 
 LIVE_ROWS = 50
@@ -86,6 +86,7 @@ class Queries(Room):
         views, reports, checks = self.views, self.reports, self._check_views
         return [
             Page("staff", "GET", "/dns_filter", views.queries, see),
+            Page("staff", "GET", FILE, views.file, see),
             Page("staff", "GET", "/dns_filter/top", reports.top, see),
             Page("staff", "GET", "/dns_filter/device", reports.device, see),
             Page("staff", "GET", "/dns_filter/person", reports.person, see),

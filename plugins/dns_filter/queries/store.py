@@ -18,6 +18,8 @@ from .sites import site_of
 QUERIES, SITES, TALLY = "dns_filter_queries", "dns_filter_sites", "dns_filter_tally"
 CHUNK = 4000
 """Rows that are summed up in one unit of work."""
+ALL = -1
+"""In place of a limit of ``Store.recent``."""
 SPARE = 100
 """Names of a list of the most asked that may be hidden without leaving it short."""
 _STOPPED = "verdict IN ('blocked', 'would block')"
@@ -67,7 +69,12 @@ class Filters:
     @property
     def is_set(self) -> bool:
         """Whether anything is left out."""
-        return bool(self.verdict or self.who or self.category or self.name)
+        return bool(self.typed())
+
+    def typed(self) -> dict[str, str]:
+        """The fields of the page that leave anything out, as they were typed."""
+        fields = {"verdict": self.verdict, "category": self.category, "who": self.who, "name": self.name}
+        return {key: text for key, text in fields.items() if text}
 
     def conditions(self) -> tuple[list[str], list[str]]:
         """For a WHERE clause, with its parameters in order."""
@@ -214,9 +221,14 @@ class Store:
 
     # Reading
 
-    async def recent(self, limit: int, filters: Filters, since: str) -> list[QueryRow]:
-        """The newest rows since ``since`` (UTC stamp) that the filters let through, newest first."""
+    async def recent(self, limit: int, filters: Filters, since: str, before: str = "") -> list[QueryRow]:
+        """The newest rows since ``since`` (UTC stamp) that the filters let through, newest first.
+
+        ``before``: none of the minute of this stamp, and no later ones.
+        """
         conditions, values = filters.conditions()
+        if before:
+            conditions, values = ["minute < ?", *conditions], [minute_of(before), *values]
         where = " AND ".join(["minute >= ?", *conditions])
         found = await self.activity.fetch(
             f"SELECT {_COLUMNS} FROM dns_filter_queries WHERE {where}"  # noqa: S608  (conditions of ours)

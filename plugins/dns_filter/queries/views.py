@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -13,6 +15,7 @@ from appliance.api import Actor, Appliance, Permission, actor, now, render, stam
 
 from ..lists import shipped
 from ..settings import Settings
+from .log_file import csv_of, rows_of
 from .presenting import KEPT, VERDICTS, Presenting
 from .records import MANY_NAMES, ROWS_OF_ONE, QueryRow
 from .store import Filters, Store
@@ -22,6 +25,7 @@ TOPIC = "dns_filter.queries"
 PEOPLE_TOPIC = "dns_filter.queries.people"
 """The same, each account with the names of those whom it may see."""
 
+FILE = "/dns_filter/queries.csv"
 ROWS_SHOWN = 200
 LONGEST_FILTER = 100
 
@@ -55,10 +59,30 @@ class Views:
             sees_people=sees_people,
             kept=KEPT[self._settings.log_detail],
             limit=ROWS_SHOWN,
+            file=f"{FILE}?{urlencode(filters.typed())}".removesuffix("?"),
+            full_days=self._settings.full_days,
             rows_of_one=ROWS_OF_ONE,
             many_names=MANY_NAMES,
             port=self._settings.port,
         )
+
+    async def file(self, request: web.Request) -> web.Response:
+        """What the page would show of all the days that are kept in full, as a file. That it was taken is on record.
+
+        The lines are made while they are sent, after this has come back: a week takes longer than a page may.
+        """
+        who, filters, days = actor(request), await self._filters(request), self._settings.full_days
+        async with self._appliance.records.transaction() as tx:
+            detail = {"days": days, **filters.typed()}
+            await self._appliance.audit.record(
+                tx, who.name, "looked at, and downloaded, the query log of", "the web filter", detail
+            )
+        rows = rows_of(self._store, filters, now() - timedelta(days=days), now() + timedelta(minutes=1))
+        sees_people = who.may(Permission.SEE_PEOPLE)
+        lines = csv_of(rows, partial(self.shown, who), self.presenting.day_and_time, people=sees_people)
+        named = f"queries-of-the-web-filter-{self.presenting.day_and_time(stamp())[:10]}.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{named}"'}
+        return web.Response(body=lines, content_type="text/csv", charset="utf-8", headers=headers)
 
     async def _filters(self, request: web.Request) -> Filters:
         fields = {key: request.query.get(key, "").strip()[:LONGEST_FILTER] for key in ("who", "name", "category")}

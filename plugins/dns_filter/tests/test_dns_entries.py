@@ -21,6 +21,8 @@ HELP = ("help.example", "talk.nhs.uk")
         ("example.org/games", "example.org"),
         ("*.example.org", "example.org"),
         ("bücher.example", "xn--bcher-kva.example"),
+        ("greenfield.kent.sch.uk", "greenfield.kent.sch.uk"),
+        ("www.gov.uk", "www.gov.uk"),
     ],
 )
 def test_what_people_paste_is_read(typed: str, domain: str) -> None:
@@ -32,7 +34,9 @@ def test_what_people_paste_is_read(typed: str, domain: str) -> None:
     [
         ("", "Type the domain"),
         ("uk", "single word"),
-        ("co.uk", "very many sites share"),
+        ("co.uk", "very many sites share. Type the whole domain, such as example.co.uk."),
+        ("https://SCH.uk/", "very many sites share. Type the whole domain, such as example.sch.uk."),
+        ("*.com.br", "very many sites share. Type the whole domain, such as example.com.br."),
         ("10.0.0.1", "number or an address"),
         ("two words.org", "which no domain name has"),
         ("https://", "is empty"),

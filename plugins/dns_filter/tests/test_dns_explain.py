@@ -81,7 +81,22 @@ async def test_safe_search_and_canaries_are_said(house: Any) -> None:
         "nothing and notes what it would have blocked. It is answered by forcesafesearch.google.com, so that results "
         "are safe.",
     )
-    assert "Browsers ask for use-application-dns.net" in (await explained(house, "use-application-dns.net"))[1]
+
+
+@pytest.mark.parametrize("name", ["use-application-dns.net", "mask.icloud.com"])
+async def test_a_canary_is_said_to_keep_devices_with_the_school_and_leads_to_no_page(house: Any, name: str) -> None:
+    heading, steps = await explained(house, name, "staff")
+    assert heading == "Open now; blocked once the trial run is over"
+    assert f"Browsers and phones ask for {name} to learn whether they may go past the filter." in steps
+    assert "The device hears no" not in steps, "on a trial run it is let through"
+    for answer in ("page", "nxdomain"):
+        changes = {"mode": "block", "answer": answer}
+        await house.plugin.profiles.store.change("Jo", "staff", changes, "A test", None)
+        heading, steps = await explained(house, name, "staff")
+        assert heading == "Blocked"
+        assert "The device hears no and keeps asking the school, so the filter works on it." in steps
+        assert "led to the page" not in steps
+        assert "no such site" not in steps
 
 
 async def test_a_device_and_a_group_are_found_by_their_names_and_people_are_not(house: Any) -> None:
@@ -162,6 +177,31 @@ def test_what_a_locked_list_holds_is_not_told_by_what_leads_there() -> None:
         why="cname", rule="evil.example", category="child_abuse",
     )  # fmt: skip
     assert why_words(noted) == "It leads to a site that the law does not allow"
+
+
+async def test_switches_are_called_as_on_the_pages_of_profiles(house: Any) -> None:
+    store = house.plugin.profiles.store
+    await store.change("Jo", "pupil", {"service:unsafe_search": "on", "service:other_ai": "on"}, "A test", None)
+    for name, title in (("mojeek.com", "Search engines without a safe mode"), ("poe.com", "Other AI chats")):
+        assert f"It belongs to {title}, which this profile blocks." in (await explained(house, name, "pupil"))[1]
+
+
+@pytest.mark.parametrize(
+    ("why", "rule", "words"),
+    [
+        ("service", "unsafe_search", "The service Search engines without a safe mode is switched off"),
+        ("service", "other_ai", "The service Other AI chats is switched off"),
+        ("service", "gone_since", "The service gone_since is switched off"),
+        ("cname", "other_ai", "It is another name for Other AI chats, which is blocked"),
+        ("cname", "evil.example", "It is another name for evil.example, which is blocked"),
+        ("cname", "0f3a", "It is another name for another site, which is blocked"),
+    ],
+)
+def test_the_log_names_services_as_the_pages_of_profiles_do(why: str, rule: str, words: str) -> None:
+    noted = QueryRow(
+        *("", "", "open.example", "A", "blocked", "", "pupil", "", 1, stamp(), stamp(), 0.0), why=why, rule=rule
+    )
+    assert why_words(noted) == words
 
 
 async def test_what_cannot_be_explained_is_said(house: Any) -> None:

@@ -198,6 +198,67 @@ def test_bad_lines_are_counted_and_named(line: bytes, why: str) -> None:
     assert (reader.rejected, reader.examples) == (1, [Rejected(3, why)])
 
 
+@pytest.mark.parametrize(
+    "ending", ["co.uk", "org.uk", "sch.uk", "gov.uk", "ac.uk", "com.au", "co.nz", "co.jp", "com.br"]
+)
+@pytest.mark.parametrize(
+    ("format_", "entry"),
+    [
+        ("domains", "{}"),
+        ("domains", " *.{}. # why"),
+        ("hosts", "0.0.0.0 {}"),
+        ("hosts", "0.0.0.0 a.example {}"),
+        ("dnsmasq", "address=/{}/#"),
+        ("dnsmasq", "local=/{}/"),
+        ("dnsmasq", "server=/{}/ # why"),
+        ("rpz", "*.{} CNAME ."),
+        ("rpz", "*.{} 60 IN A 0.0.0.0"),
+        ("adblock", "||{}^"),
+        ("adblock", "||{}^$important"),
+        ("adblock", "||{}^$denyallow=a.{}"),
+    ],
+)
+def test_an_ending_that_many_share_is_no_entry_for_all_below_it(ending: str, format_: Format, entry: str) -> None:
+    found, reader = read("\n" + entry.replace("{}", ending) + "\n", format_)
+    why = f"'{ending}' is an ending that very many sites share; it would block all of them"
+    assert (found, reader.rejected, reader.examples) == ([], 1, [Rejected(2, why)])
+    below, reader = read(entry.replace("{}", f"school.{ending}"), format_)
+    assert reader.rejected == 0, reader.examples
+    assert f"school.{ending}" in {name for _, name in below}
+
+
+def test_a_plain_list_goes_on_after_an_ending_and_names_each_line() -> None:
+    text = "a.example\nco.uk\nb.co.uk\ncom\nCO.UK\nsch.uk\n"
+    found, reader = read(text, "domains")
+    assert [name for _, name in found] == ["a.example", "b.co.uk"]
+    assert (reader.names, reader.rejected) == (2, 4)
+    assert [each.line for each in reader.examples] == [2, 4, 5, 6]
+    assert "top-level domain" in reader.examples[1].why
+
+
+@pytest.mark.parametrize(
+    ("format_", "text", "entry"),
+    [
+        ("rpz", "co.uk CNAME .", (EXACT, "co.uk")),
+        ("rpz", "*.co.uk CNAME rpz-passthru.", (BELOW | ALLOW, "co.uk")),
+        ("adblock", "|co.uk^", (EXACT, "co.uk")),
+        ("adblock", "@@||co.uk^", (WITH_BELOW | ALLOW, "co.uk")),
+    ],
+)
+def test_an_ending_alone_and_an_exception_for_it_block_nothing_below(
+    format_: Format, text: str, entry: tuple[int, str]
+) -> None:
+    found, reader = read(text, format_)
+    assert (found, reader.rejected) == ([entry], 0)
+
+
+def test_a_name_that_is_too_long_is_said_to_be_so_in_every_format() -> None:
+    name = "x." * 125 + "example"
+    for format_, line in (("hosts", f"0.0.0.0 {name}"), ("dnsmasq", f"address=/{name}/"), ("adblock", f"||{name}^")):
+        _, reader = read(f"{line}\n", format_)  # type: ignore[arg-type]  # each is one
+        assert "is longer than 253 characters" in reader.examples[0].why, format_
+
+
 def test_only_the_first_bad_lines_are_kept() -> None:
     _, reader = read("bad\n" * 100, "domains")
     assert reader.rejected == 100

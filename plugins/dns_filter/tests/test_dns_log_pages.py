@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from collections.abc import AsyncIterator
@@ -21,7 +23,9 @@ from appliance.looks import Reason
 from appliance.people.devices import DeviceDetails
 from appliance.people.directory import Details
 from appliance.testing import Client, sign_in_as
+from appliance_plugins.dns_filter.queries.log_file import PIECE, rows_of
 from appliance_plugins.dns_filter.queries.records import MANY_NAMES, ROWS_OF_ONE, RowLimit, Somebody, row_of
+from appliance_plugins.dns_filter.queries.store import Filters
 from appliance_plugins.dns_filter.queries.views import PEOPLE_TOPIC, TOPIC
 
 __all__ = ["no_store_is_left_open"]
@@ -191,6 +195,110 @@ async def test_the_directory_leads_to_what_was_asked_for(log: Log) -> None:
     assert of_ada not in await log.page(log.it, f"/people/{log.ada}")
     for link in (of_laptop, of_ada):
         await log.page(log.lead, link.removeprefix('href="').removesuffix('"'))
+
+
+# The log as a file
+
+
+async def lines_of(who: Client, query: str = "") -> list[dict[str, str]]:
+    answer = await who.get(f"/dns_filter/queries.csv{query}")
+    assert answer.status == 200, answer.text
+    return list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+
+
+async def test_the_file_says_what_the_page_says_of_all_kept_days(log: Log) -> None:
+    old, too_old = (stamp(now() - timedelta(days=days)) for days in (6, 8))
+    await log.receive(
+        record(count=3), record("mojeek.com", t=old, why="service", rule="unsafe_search", list="", category=""),
+        record("gone.example", t=too_old), record("b.example", client="10.9.0.9", t=stamp(now() - timedelta(hours=1))),
+    )  # fmt: skip
+    first, second, third = await lines_of(log.it)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", first.pop("Time"))
+    assert first == {
+        "Device": "Laptop 7", "Address": "10.7.0.1", "Group": "year7", "Profile": "pupil", "Name": "ads.example",
+        "Query": "A", "What happened": "Blocked", "Why": "It is on the list ads", "Kind of site": "Gambling",
+        "Times": "3",
+    }  # fmt: skip
+    assert (second["Device"], second["Address"], second["Name"]) == ("10.9.0.9", "", "b.example")
+    assert (third["Name"], third["Why"]) == (
+        "mojeek.com", "The service Search engines without a safe mode is switched off",
+    )  # fmt: skip
+
+
+async def test_the_file_has_the_same_filters_and_the_page_leads_to_it(log: Log) -> None:
+    await log.receive(record(), record("news.example", verdict="allowed", client="10.9.0.1", list="", category=""))
+    for query in ("verdict=blocked", "who=10.7.0.1", "who=laptop+7", "category=gambling", "name=ADS"):
+        assert [line["Name"] for line in await lines_of(log.it, f"?{query}")] == ["ads.example"], query
+    assert await lines_of(log.it, "?who=nobody") == []
+    page = await log.page(log.it, "/dns_filter?verdict=blocked&who=laptop+7&name=%26x")
+    assert 'href="/dns_filter/queries.csv?verdict=blocked&amp;who=laptop+7&amp;name=%26x"' in page
+    assert "Download what fits of the last 7 days" in page
+    page = await log.page(log.it, "/dns_filter")
+    assert '<a href="/dns_filter/queries.csv">Download everything of the last 7 days (CSV)</a>' in page
+
+
+async def test_the_file_names_nobody_whom_the_page_would_not_name(log: Log) -> None:
+    cat = await log.house.appliance.directory.add(log.lead.actor, Details("pupil", "Cat Whitlock"))
+    deputy = await sign_in_as(log.house.appliance, log.port, Role.DEPUTY, [Scope("person", cat)], "Dan Deputy")
+    teacher = await sign_in_as(log.house.appliance, log.port, Role.TEACHER, [Scope("person", log.ada)], "Tim Teacher")
+    await log.receive(record(), record("b.example", client="10.7.0.2"))
+    by_name = {line["Name"]: (line["Who"], line["How that is known"]) for line in await lines_of(log.lead)}
+    assert by_name == {
+        "ads.example": ("Ada Okafor", "by the account that the browser is signed in with"),
+        "b.example": ("Unknown", ""),
+    }
+    of_deputy = {line["Name"]: line["Who"] for line in await lines_of(deputy)}
+    assert of_deputy == {"ads.example": "Somebody about whom you may not know", "b.example": "Unknown"}
+    for line in await lines_of(log.it):
+        assert "Who" not in line
+        assert "Ada" not in str(line)
+    assert (await teacher.get("/dns_filter/queries.csv")).status == 403
+    assert (await log.it.get("/dns_filter/queries.csv", signed_in=False)).status in (303, 401, 403)
+
+
+async def test_no_line_of_the_file_can_become_a_formula(log: Log) -> None:
+    await log.receive(record('=HYPERLINK("x").example'), record("-odd.example"), record("@a.example"))
+    names = {line["Name"] for line in await lines_of(log.it)}
+    assert names == {'\'=HYPERLINK("x").example', "'-odd.example", "'@a.example"}
+
+
+async def test_a_place_of_help_is_not_in_the_file_and_what_is_not_kept_is_not_there(log: Log) -> None:
+    rows = [row async for row in _rows_of(log, record("www.help.example"))]
+    await log.queries.store.add(rows)
+    changed = log.queries._settings.model_copy(update={"log_detail": "no_device"})
+    log.queries._settings = log.queries.views._settings = changed
+    await log.receive(record())
+    (line,) = await lines_of(log.lead)
+    assert (line["Device"], line["Address"], line["Who"]) == ("not kept", "", "Not kept")
+
+
+async def test_taking_the_file_is_on_record_with_what_was_asked_for(log: Log) -> None:
+    await lines_of(log.it, "?verdict=blocked&name=ads")
+    found = await log.house.appliance.records.fetch(
+        "SELECT actor, action, subject, detail FROM audit ORDER BY seq DESC LIMIT 1"
+    )
+    *who_and_what, detail = found[0]
+    assert who_and_what == [log.it.actor.name, "looked at, and downloaded, the query log of", "the web filter"]
+    assert json.loads(detail) == {"days": 7, "verdict": "blocked", "name": "ads"}
+
+
+async def test_a_long_file_comes_in_pieces_each_line_once_and_the_newest_first(log: Log) -> None:
+    start = now() - timedelta(days=2)
+    records = [
+        record(f"x{number}.example", t=stamp(start + timedelta(seconds=7 * number)), client=f"10.9.{number % 5}.1")
+        for number in range(3 * PIECE)
+    ]
+    records += [
+        record(f"y{number}.example", t=records[0]["t"], client=f"10.8.0.{number % 9}") for number in range(PIECE)
+    ]
+    await log.receive(*records)
+    found = rows_of(log.queries.store, Filters(), now() - timedelta(days=7), now() + timedelta(minutes=1))
+    sizes = [len(some) async for some in found]
+    assert len(sizes) > 30
+    assert max(sizes) <= PIECE
+    lines = await lines_of(log.it)
+    assert sorted(line["Name"] for line in lines) == sorted(one["name"] for one in records)
+    assert [line["Time"] for line in lines] == sorted((line["Time"] for line in lines), reverse=True)
 
 
 # Help-seeking places, and the filter's own test

@@ -128,6 +128,10 @@ async def test_an_entry_needs_a_reason_and_a_broad_one_a_second_look(running: Ru
     (entry,) = store.in_force.entries
     assert (entry.domain, entry.profile, entry.author) == ("www.bad.example", "pupil", running.actor.name)
     assert "Bullying" in (await running.get(path)).text
+    for ending, wrong in (("gov.uk", "gov.uk is an ending that very many sites share"), ("com", "a single word")):
+        answer = await running.post(path, {**typed, "domain": ending, "reason": "x", "sure": "yes"})
+        assert (answer.status, wrong in answer.text) == (422, True)
+        assert f'value="{ending}"' in answer.text, "what was typed stands there to be mended"
     answer = await running.post(path, {**typed, "domain": "www.help.example", "reason": "x"})
     assert "It is never blocked, listed or counted" in answer.text
     answer = await running.post(path, {"domain": "google.com", "action": "block", "reason": "x"})

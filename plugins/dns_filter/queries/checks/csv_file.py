@@ -12,7 +12,7 @@ from .store import Result
 
 HEADINGS = ("Date", "Person", "Device", "Place", "Group or profile", "What was tested", "Result", "Seen", "Action")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_MARK = "\ufeff"
+MARK = "\ufeff"
 """So that spreadsheets read it as UTF-8."""
 
 
@@ -29,4 +29,4 @@ def csv_of(rows: Sequence[Row]) -> str:
     for row in rows:
         cells = (row["day"], row["who"], row["device"], row["place"], row["profile"], row["what"])
         lines.writerow(map(plain_cell, (*cells, Result(row["result"]).words, row["words"], row["action"])))
-    return _MARK + written.getvalue()
+    return MARK + written.getvalue()

@@ -50,8 +50,8 @@ class Telling:
             word: tuple(self._meaning(Reading(meant, "confused")) for meant in readings)
             for word, readings in CONFUSED.items()
         }
-        self._said = Remembering(self._said_by, MOST_READ)
-        self._meanings = Remembering(lambda read: tuple(self._all_meanings(read)), MOST_READ)
+        self._remembered_meanings = Remembering(lambda read: tuple(self._all_meanings(read)), MOST_READ)
+        self._remembered_said = Remembering(self._find_said, MOST_READ)
 
     def of_words(self, written: Sequence[str], canonical: Sequence[str]) -> Readings:
         """The readings of odd words, and of words that sound like others. ``canonical``: the same words in their plain
@@ -107,7 +107,7 @@ class Telling:
     def of_stretches(self, folded: Folded, stretches: Sequence[Stretch]) -> list[Stretch]:
         """Stretches with a reading that may be part of a phrase, going by the words beside them: numbers, versions and
         names of files are none."""
-        said = [_Said.of(map(self._meanings.of, stretch.readings)) for stretch in stretches]
+        said = [_Said.of(map(self._meanings, stretch.readings)) for stretch in stretches]
         found: list[Stretch] = []
         for number, stretch in enumerate(stretches):
             telling = tuple(one for one in stretch.readings if self._tells(stretch, one))
@@ -120,7 +120,7 @@ class Telling:
                     telling = tuple(
                         one
                         for one in stretch.readings
-                        if one in telling or any(self._goes_on(each, before, after) for each in self._meanings.of(one))
+                        if one in telling or any(self._goes_on(each, before, after) for each in self._meanings(one))
                     )
             if telling:
                 found.append(replace(stretch, readings=telling) if len(telling) < len(stretch.readings) else stretch)
@@ -131,7 +131,7 @@ class Telling:
         return (
             (stretch.how == SPACED and len(read) < SHORT)
             or read.count(" ") >= LONGEST_CHECKED
-            or any(one.tells for one in self._meanings.of(read))
+            or any(one.tells for one in self._meanings(read))
         )
 
     def _beside_stretch(
@@ -151,7 +151,7 @@ class Telling:
                 end = min(stretches[following].start if is_there else len(folded.text), start + WINDOW)
             words = [folded.text[first:last] for first, last in folded.places_within(start, end)]
             for word in words[::step]:
-                beside = self._said.of(word)
+                beside = self._said(word)
                 found |= beside.words
                 if not beside.may_be_filler:
                     return found
@@ -163,8 +163,19 @@ class Telling:
             number = following
         return None
 
-    def _said_by(self, word: str) -> _Said:
-        return _Said.of([self._meanings.of(word)])
+    def _said(self, word: str) -> _Said:
+        """What may be said by a word. Remembered of words that are in lists alone: of others, what they say is kept
+        nowhere."""
+        return self._remembered_said.of(word) if word in self._known else self._find_said(word)
+
+    def _find_said(self, word: str) -> _Said:
+        return _Said.of([self._meanings(word)])
+
+    def _meanings(self, read: str) -> Sequence[_Meaning]:
+        """What may be meant by what was read; remembered as above."""
+        if all(word in self._known for word in read.split()):
+            return self._remembered_meanings.of(read)
+        return tuple(self._all_meanings(read))
 
     def _all_meanings(self, read: str) -> Iterator[_Meaning]:
         """What was read, and the same with one of its words as it may be meant."""

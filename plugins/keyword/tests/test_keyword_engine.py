@@ -4,8 +4,10 @@ slow."""
 from __future__ import annotations
 
 import datetime
+import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -204,3 +206,26 @@ def test_no_text_of_a_megabyte_stops_the_engine(name: str) -> None:
     started = time.process_time()
     find(text)
     assert time.process_time() - started < 20
+
+
+def test_no_odd_word_that_was_read_stays_in_memory() -> None:
+    engine = Engine([policy(term("hurt", "kill myself", personal=True))], Exclusions())
+    odd = "Zxquorvlintha"
+    engine.find(f"well {odd} k.i.l.l m*yself {odd} really {odd.upper()}", Surface.TYPED)
+    gc.collect()
+    held = [text for text in _strings_held(engine) if odd.lower() in text.lower()]
+    assert held == []
+
+
+def _strings_held(root: object) -> Iterator[str]:
+    """Every text that is reached from an object."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, type | ModuleType):
+            continue
+        seen.add(id(one))
+        if isinstance(one, str):
+            yield one
+        waiting += gc.get_referents(one)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from appliance.api import stamp
 
-from .checks.csv_file import MARK, plain_cell
 from .presenting import VERDICTS
 from .records import QueryRow
+from .spreadsheet import MARK, lines
 from .store import ALL, Filters, Store
 
 WINDOW = timedelta(minutes=5)
@@ -47,14 +45,8 @@ async def csv_of(
 ) -> AsyncIterator[bytes]:
     """The file in pieces, each of whole lines. ``on_clock``: a stamp on the school's clocks."""
     columns = {**_DEVICE, **(_PERSON if people else {}), **_QUERY}
-    yield (MARK + _lines([("Time", *columns.values())])).encode()
+    yield (MARK + lines([("Time", *columns.values())])).encode()
     async for some in rows:
         told = [{**one, "verdict": VERDICTS.get(one["verdict"], one["verdict"])} for one in await shown(some)]
         cells = ((on_clock(row.last_at), *(one[key] for key in columns)) for row, one in zip(some, told, strict=True))
-        yield _lines(cells).encode("utf-8", "replace")
-
-
-def _lines(rows: Iterable[Iterable[object]]) -> str:
-    written = io.StringIO()
-    csv.writer(written).writerows([plain_cell(str(cell)) for cell in row] for row in rows)
-    return written.getvalue()
+        yield lines(cells).encode("utf-8", "replace")

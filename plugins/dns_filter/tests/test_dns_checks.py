@@ -23,9 +23,10 @@ from appliance_plugins.dns_filter.answerer.rules import CANARY_NAMES
 from appliance_plugins.dns_filter.queries.checks import asking
 from appliance_plugins.dns_filter.queries.checks.addresses import addresses, is_test_client, probe_name
 from appliance_plugins.dns_filter.queries.checks.asking import Answer, ask, read_answer, to_ask
-from appliance_plugins.dns_filter.queries.checks.csv_file import HEADINGS, plain_cell
+from appliance_plugins.dns_filter.queries.checks.csv_file import HEADINGS
 from appliance_plugins.dns_filter.queries.checks.selftest import Plan, plans, run
 from appliance_plugins.dns_filter.queries.checks.store import Found, Result
+from appliance_plugins.dns_filter.queries.spreadsheet import plain_cell
 
 __all__ = ["no_store_is_left_open"]
 

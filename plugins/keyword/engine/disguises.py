@@ -47,8 +47,6 @@ _SPACED = re.compile(rf"(?<![^\W_])(?<![@$|€£]){_ONE}(?:(?>{_BETWEEN}{_ONE}(?
 _SHAPE = {code: "a" if chr(code).isalnum() else "s" if chr(code) in "@$!+|(" else " " for code in range(128)}
 _MAY_BE_SPACED = re.compile(r"[^a](?=[^ ] {1,5}[^ ] {1,5}[^ ](?!a))")
 """Before a run of single letters in the shape of a text: other signs than those of ``_SHAPE`` stand for themselves."""
-_SINGLES = re.compile(r" \S \S \S ")
-_SIGNED = re.compile(r"[@$€|!]\W{1,3}[^\W_]\W")
 _SIGN_BEFORE = re.compile(r"[-.0-9@$!+|(€£*#%^~?_=][a-z]")
 _SIGN_AFTER = re.compile(r"[0-9@$+|€£*#%^~!][0-9@$+|€£*#%^~!]{0,3}(?![\w@$+|€£*#%^~!])")
 _BETWEEN_TOKENS = frozenset(',;:/\\"()[]{}<>').union(filter(str.isspace, map(chr, range(128))))
@@ -57,7 +55,6 @@ _LEET = re.compile(r"(?=[a-z0-9@$!+|€£(]*[a-z])(?=[a-z]*[0-9@$!+|€£(])[a-z
 _MASKED = re.compile(r"[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4}")
 AROUND_TOKEN = ".,;:!?-_=+'"  # noqa: S105 - signs
 _ALONE = re.compile(r"(?<![\w@$!|])[0-9@$!|+]{1,6}(?![\w@$!|])")
-
 
 _Shape = tuple[int, str, str]
 """The length of a word, and its first and last letter."""
@@ -86,9 +83,9 @@ class Disguises:
         self._read = Remembering(self._of_token)
         self._by_shape: dict[_Shape, Sequence[str]] = {}
 
-    def stretches(self, text: str, words: Sequence[str]) -> list[Stretch]:
-        """All of them in order, none that lies within another. ``words``: those of the text."""
-        found = [*self._spaced(text, words), *self._with_signs(text)]
+    def stretches(self, text: str) -> list[Stretch]:
+        """All of them in order, none that lies within another."""
+        found = [*self._spaced(text), *self._with_signs(text)]
         found.sort(key=lambda stretch: (stretch.start, -stretch.end))
         kept: list[Stretch] = []
         for stretch in found:
@@ -98,10 +95,8 @@ class Disguises:
 
     # Single letters with signs between them
 
-    def _spaced(self, text: str, words: Sequence[str]) -> Iterator[Stretch]:
-        begins = [found.start() for found in _MAY_BE_SPACED.finditer(" " + text.translate(_SHAPE))]
-        if not begins or not (_SINGLES.search(f" {' '.join(words)} ") or _SIGNED.search(text)):
-            return
+    def _spaced(self, text: str) -> Iterator[Stretch]:
+        begins = (found.start() for found in _MAY_BE_SPACED.finditer(" " + text.translate(_SHAPE)))
         letters = 0
         for match in islice(_matches(_SPACED, text, begins), MOST_LOOKED_AT):
             letters += match.end() - match.start()

@@ -11,7 +11,6 @@ from .context import AROUND
 from .folding import Folded
 from .hits import ORDER, How
 
-_ENDS = frozenset(".!?;")
 REFERS_BACK = frozenset(["they", "them", "their", "theirs", "themselves", "those", "these"])
 """Words with which a sentence goes on about those of the sentence before: "They came back. I like *them*."."""
 
@@ -112,7 +111,7 @@ class Match:
         """Whether a sign that ends a sentence stands between two words, the second of which has a capital."""
         (_, end), (start, stop) = self.text.place(first), self.text.place(second)
         folded = self.text.folded
-        if _ENDS.isdisjoint(folded.text[end:start]):
+        if all(folded.text[sign] == "\n" for sign in folded.ends_of_sentences(end, start)):
             return False
         begins, ends = folded.origin(start, stop)
         word = folded.original[begins:ends]

@@ -56,7 +56,7 @@ class Views:
         """Every phrase, and where it stands."""
         text = Text(folded, folded.words())
         yield from self._look(text)
-        yield from self._in_disguise(folded, text.words)
+        yield from self._in_disguise(folded)
 
     def _look(self, text: Text) -> Iterator[Found]:
         """Every phrase in a text: as it is, without fillers, with odd words replaced. Of a text with disguised
@@ -123,9 +123,9 @@ class Views:
             place -= 1
         return place >= 0 and self._compiled.may_follow(words[place], words[after])
 
-    def _in_disguise(self, folded: Folded, words: Sequence[str]) -> Iterator[Found]:
+    def _in_disguise(self, folded: Folded) -> Iterator[Found]:
         """Every phrase around disguised stretches that has a word of one."""
-        for window in _windows(self._telling.of_stretches(folded, self._disguises.stretches(folded.text, words))):
+        for window in _windows(self._telling.of_stretches(folded, self._disguises.stretches(folded.text))):
             for readings in _combined([stretch.readings for stretch in window], MOST_COMBINED):
                 yield from self._look(_read(folded, window, readings))
 

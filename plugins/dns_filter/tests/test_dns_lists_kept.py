@@ -15,7 +15,7 @@ from appliance_plugins.dns_filter.answerer.table import ALLOW, SUFFIX, Table, di
 from appliance_plugins.dns_filter.answerer.wire import to_wire
 from appliance_plugins.dns_filter.lists import child
 from appliance_plugins.dns_filter.lists.catalogue import Catalogue, SourceState
-from appliance_plugins.dns_filter.lists.compiling import digests_of
+from appliance_plugins.dns_filter.lists.compiling import DIGESTS, digests_of
 from appliance_plugins.dns_filter.lists.copies import FEW, INDEX, ListUnreadable
 from appliance_plugins.dns_filter.lists.dialects import WITH_BELOW
 from appliance_plugins.dns_filter.lists.fetching import Fetcher
@@ -200,7 +200,7 @@ async def test_files_that_nobody_needs_any_more_are_deleted(kept: Kept) -> None:
         await kept.catalogue.refresh()
         await kept.catalogue.tidy()
     left = sorted(each.suffix for each in (kept.folder / "lists").iterdir())
-    assert left == [".digests", ".digests", ".json", ".table", ".table"]  # this one and the one before
+    assert left == [DIGESTS, DIGESTS, ".json", ".table", ".table"]  # this one and the one before
 
 
 async def test_a_damaged_index_only_costs_another_reading(kept: Kept) -> None:
@@ -214,7 +214,7 @@ async def test_a_damaged_index_only_costs_another_reading(kept: Kept) -> None:
 async def test_compiled_files_that_are_gone_are_made_again(kept: Kept) -> None:
     path, other = kept.write("ads.txt", "a.example"), kept.write("games.txt", "g.example")
     await kept.use(spec(path), spec(other, "games"))
-    for compiled in (kept.folder / "lists").glob("*.digests"):
+    for compiled in (kept.folder / "lists").glob(f"*{DIGESTS}"):
         compiled.unlink()
     kept.write("ads.txt", "b.example")
     await kept.catalogue.refresh()

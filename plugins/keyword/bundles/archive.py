@@ -44,7 +44,8 @@ def unpack(packed: bytes) -> dict[str, bytes]:
         with tarfile.open(fileobj=io.BytesIO(_plain(packed)), mode="r:") as archive:
             return _files(archive)
     except (tarfile.TarError, ValueError, OverflowError, EOFError, zlib.error) as error:
-        raise BundleRefused(f"This is no tar file, or it is damaged: {error or 'it was cut off'}.", _REMADE) from error
+        why = str(error) or "it was cut off"
+        raise BundleRefused(f"This is no tar file, or it is damaged: {why}.", _REMADE) from error
 
 
 def pack(files: Mapping[str, bytes], *, packed: bool = False) -> bytes:

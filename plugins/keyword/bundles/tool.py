@@ -26,6 +26,8 @@ COMMANDS: Mapping[str, str] = {
 }
 """The words after ``policy`` that are for this tool, and what each does; all others are for the appliance that runs."""
 
+_ENDINGS = (".tar", ".tar.gz", ".tgz")
+
 
 def main(arguments: Sequence[str], prog: str = "appliance policy") -> str:
     """Do what the words say; returns what to print. Raises ``ApplianceError`` in words."""
@@ -73,6 +75,8 @@ def _date(text: str) -> datetime.date:
 
 
 def _pack(options: argparse.Namespace) -> str:
+    if not options.out.name.endswith(_ENDINGS):
+        raise Refused(f"{options.out} is no name of a bundle.", "End it with .tar, or with .tar.gz to have it packed.")
     files = {path.name: path.read_bytes() for path in sorted(options.folder.iterdir()) if path.suffix == ".yaml"}
     if not files:
         raise Refused(f"{options.folder} holds no file that ends with .yaml.", "Name the folder of your policies.")
@@ -81,7 +85,7 @@ def _pack(options: argparse.Namespace) -> str:
     day = options.date or now().date()
     notes = _text(options.notes)
     content = {**files, MANIFEST: write_manifest(name, options.version, day, notes, files)}
-    packed = pack(content, packed=options.out.suffix in (".gz", ".tgz"))
+    packed = pack(content, packed=not options.out.name.endswith(".tar"))
     open_content(unpack(packed))  # whatever a school would refuse is refused here
     write_atomically(options.out, packed, 0o644)
     terms = sum(len(policy.terms) for policy in policies)

@@ -346,6 +346,13 @@ def test_gzip_stays_gzip(desk: Path) -> None:
     assert (desk / "x.tar.gz").read_bytes().startswith(b"\x1f\x8b")
 
 
+def test_a_bundle_that_was_cut_off_is_told_so(desk: Path) -> None:
+    main([*PACK, "-o", "x.tar.gz"])
+    (desk / "x.tar.gz").write_bytes((desk / "x.tar.gz").read_bytes()[:-20])
+    with pytest.raises(ApplianceError, match=r"is damaged: it was cut off\."):
+        main(["verify", "x.tar.gz"])
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -353,6 +360,7 @@ def test_gzip_stays_gzip(desk: Path) -> None:
         (["pack", "acme", "--version", "0", "--notes", "notes.txt", "-o", "x.tar"], "version: 0 is too small"),
         (["pack", ".", "--version", "1", "--notes", "notes.txt", "-o", "x.tar"], "holds no file that ends with .yaml"),
         ([*PACK, "--name", "Acme!", "-o", "x.tar"], "does not have the right form"),
+        ([*PACK, "-o", "x.zip"], "x.zip is no name of a bundle"),
         (["verify", "notes.txt"], "no tar file"),
         (["verify", "none.tar"], "none.tar: No such file"),
         (["sign", "notes.txt", "--key-file", "none.key"], "none.key: No such file"),

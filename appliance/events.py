@@ -13,7 +13,7 @@ from appliance.clock import new_id, stamp
 class Event(BaseModel):
     """Base of all events. Fields are JSON; a field that an older version wrote and this one lacks is ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: str = Field(default_factory=new_id, description="UUID of version 7.")
     occurred_at: str = Field(default_factory=stamp, description="When it happened, UTC.")

@@ -36,12 +36,14 @@ class Section(BaseModel):
     """The base of everything in a settings file. Unknown keys are mistakes; sections do not change once they are made.
 
     Values from files and pages are checked strictly (``"8443"`` in quotes is no number); sections that a program makes
-    may be given what Python offers, a list for a tuple for example.
+    may be given what Python offers, a list for a tuple for example. How they are checked is worked out when one is
+    checked first: most processes never do, and would begin a fifth later.
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, protected_namespaces=()
-    )
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, protected_namespaces=(),
+        defer_build=True,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def _bytes_of(text: str) -> bytes:
 
 
 class _Said(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
 
 Bytes = Annotated[str, Field(max_length=400), AfterValidator(_bytes_of)]

@@ -520,15 +520,19 @@ def pytest_collection_finish() -> None:
     settle()
 
 
-@pytest.fixture
-def appliance_home(tmp_path: Path) -> Home:
-    """A place for an appliance of the test's own."""
-    folder = tmp_path / "home"
+def new_home(folder: Path) -> Home:
+    """A place for an appliance, in a folder that is made."""
     folder.mkdir(mode=0o755)
     (folder / "help_seeking.yaml").write_text(HELP_SEEKING, encoding="utf-8")
     home = Home(folder, free_port(), free_port())
     home.write("")
     return home
+
+
+@pytest.fixture
+def appliance_home(tmp_path: Path) -> Home:
+    """A place for an appliance of the test's own."""
+    return new_home(tmp_path / "home")
 
 
 @pytest.fixture

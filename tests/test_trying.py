@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from appliance.testing import Home, run_cli
+from appliance.testing import Home, new_home, run_cli
 
 PLUGIN = '''
 import re
@@ -45,11 +45,16 @@ class Plugin:
 BROKEN = "raise RuntimeError('no such thing')\n"
 
 
-@pytest.fixture
-def home(appliance_home: Home) -> Home:
-    appliance_home.add_plugin(PLUGIN, "birds")
-    appliance_home.write("plugins: {birds: {}}\n")
-    return appliance_home
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """One for all who change nothing: the plugin is tried once."""
+    return with_birds(new_home(tmp_path_factory.mktemp("trying") / "home"))
+
+
+def with_birds(home: Home) -> Home:
+    home.add_plugin(PLUGIN, "birds")
+    home.write("plugins: {birds: {}}\n")
+    return home
 
 
 def test_of_hidden_categories_no_more_is_told_than_was_given(appliance_home: Home) -> None:
@@ -120,7 +125,8 @@ def test_a_text_can_come_through_standard_input(home: Home, text: bytes, code: i
     assert said.returncode == code
 
 
-def test_a_plugin_that_cannot_be_loaded_does_not_keep_others_from_it(home: Home) -> None:
+def test_a_plugin_that_cannot_be_loaded_does_not_keep_others_from_it(appliance_home: Home) -> None:
+    home = with_birds(appliance_home)
     home.add_plugin(BROKEN, "broken")
     home.write("plugins: {broken: {}, birds: {}}\n")
     said = run_cli(home, "try", "penguin")
@@ -131,7 +137,8 @@ def test_a_plugin_that_cannot_be_loaded_does_not_keep_others_from_it(home: Home)
     assert run_cli(home, "try", "penguin", "--detector", "birds").returncode == 0
 
 
-def test_mistakes_in_the_settings_are_told(home: Home) -> None:
+def test_mistakes_in_the_settings_are_told(appliance_home: Home) -> None:
+    home = with_birds(appliance_home)
     home.write("plugins: {birds: {colour: red}}\n")
     said = run_cli(home, "try", "penguin")
     assert said.returncode == 2

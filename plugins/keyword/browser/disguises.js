@@ -1,7 +1,17 @@
-// Stretches of a text that are written to be overlooked: spaced letters, digits for letters, masked letters; as
+// Stretches of a text that are written to be overlooked: spaced letters, digits for letters, masked letters, words with a
+// sign in them; as
 // ../engine/disguises.py, but with every stretch and every reading, whichever is likeliest.
 
-import { aroundToken, leet, leetPlainly, longestToken, mostAmbiguous, mostLookedAt, nearLeet } from "./generated/tables.js";
+import {
+  aroundToken,
+  fewestLettersInPieces,
+  leet,
+  leetPlainly,
+  longestToken,
+  mostAmbiguous,
+  mostLookedAt,
+  nearLeet,
+} from "./generated/tables.js";
 import { isLetters, listOf, squeeze } from "./odd.js";
 import { LEET, MASKED, SPACED } from "./telling.js";
 
@@ -17,6 +27,10 @@ const SIGN_AFTER = /(?<=\p{L})[0-9@$+|*#%^~!]{1,4}(?![\p{L}\p{N}_@$+|*#%^~!])/gu
 const TOKEN = /[^\t-\r\x1c-\x20,;:/\\"()[\]{}<>]+/g;
 const WITH_SIGNS = /^(?=[a-z0-9@$!+|(]*[a-z])(?=[a-z]*[0-9@$!+|(])[a-z0-9@$!+|(]{2,30}$/;
 const WITH_MASK = /^(?:[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4})$/;
+const PART = /[^\-_.=+]+/g;
+const IN_PIECES = /^[*_~|]{0,2}[a-z0-9@$!]+(?:[\-_.=+*#%^~|]{1,2}[a-z0-9@$!]+){1,5}[*_~|]{0,2}$/;
+const ONE_MASKED = /^[a-z]+[*#%^~][a-z]+$/;
+const BETWEEN_PIECES = /[\-_.=+*#%^~]|\|\|/g;
 const ALONE = /(?<![\p{L}\p{N}_@$!|])[0-9@$!|+]{1,6}(?![\p{L}\p{N}_@$!|])/gu;
 const MOST_WHOLE = 32; // ways to write a run of single letters
 
@@ -36,7 +50,8 @@ export class Disguises {
     }
   }
 
-  // All of them: {start, end, how, readings}. A reading is a list of pieces, a piece a list of what it may say.
+  // All of them: {start, end, how, readings}. A reading is a list of pieces, a piece a list of what it may say. `together`:
+  // words without blanks, one of which has a sign over a letter.
   stretches(text) {
     return [...this.#spaced(text), ...this.#withSigns(text)];
   }
@@ -106,8 +121,12 @@ export class Disguises {
     if (shown) {
       const at = start + token.indexOf(shown);
       const end = at + shown.length;
-      if (WITH_SIGNS.test(shown) && !this.#isKnown(shown)) yield* stretchOf(at, end, this.#ofLeet(shown), LEET);
+      if (WITH_SIGNS.test(shown)) yield* stretchOf(at, end, this.#ofLeet(shown), LEET);
       if (WITH_MASK.test(shown)) yield* stretchOf(at, end, this.#ofMasked(shown), MASKED);
+      if (ONE_MASKED.test(shown)) yield { start: at, end, how: MASKED, readings: [], together: shown };
+      if (IN_PIECES.test(shown)) yield* stretchOf(at, end, this.#ofPieces(shown), SPACED);
+      const parts = [...shown.matchAll(PART)].filter((part) => part[0] !== shown && !isLetters(part[0]));
+      for (const part of parts) yield* this.#ofToken(part[0], at + part.index);
     }
     for (const bare of new Set([token, strippedBehind(token)])) {
       if (!/^!|!$/.test(bare) || !WITH_SIGNS.test(bare)) continue;
@@ -136,6 +155,12 @@ export class Disguises {
     const shape = new RegExp(`^${token.replace(/[^a-z]/g, ".")}$`, "u");
     const others = this.#byShape.get(/^[a-z]/.test(token) ? token[0] + token.length : token.length) ?? [];
     return others.filter((word) => shape.test(word));
+  }
+
+  // Words with signs in them that hide no letter.
+  #ofPieces(token) {
+    const whole = token.replace(BETWEEN_PIECES, "");
+    return whole.length < fewestLettersInPieces ? [] : this.#ofLeet(whole).filter((word) => this.#vocabulary.has(word));
   }
 
   // Whether a hyphen or the like joins words: "well-known" masks nothing.

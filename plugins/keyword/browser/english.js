@@ -48,6 +48,11 @@ export class Segmenter {
     return best[length] === Infinity ? [] : wordsOf(run, began);
   }
 
+  // Whether it is a word of which runs are made.
+  has(word) {
+    return this.#cost(word) !== Infinity;
+  }
+
   #cost(word) {
     const count = seen.get(word);
     const own = count !== undefined && isWord(word, count) ? ALL - Math.log(count) : Infinity;

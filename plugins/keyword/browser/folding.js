@@ -61,6 +61,18 @@ export class Folded {
     return this.#units ? this.#units.slice(start, end).join("") : this.text.slice(start, end);
   }
 
+  // Where the last letter stands that begins at a place of the original, or before it.
+  placeOf(place) {
+    if (!this.#starts) return place;
+    let [low, high] = [0, this.#starts.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.#starts[middle] <= place) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
   // Where the letters from `start` up to `end` stand in the original, in UTF-16 units.
   origin(start, end) {
     return this.#starts ? [this.#starts[start], this.#ends[end - 1]] : [start, end];

@@ -7,13 +7,14 @@
 // A place is how many letters of words come before it. So what begins with a sign ("$hit") begins at the same place as
 // the letters behind it. Places within what several words are read for have numbers above all of those.
 
-import { refersBack, window } from "./generated/tables.js";
+import { fewestInPieces, fewestOfPiece, refersBack, self, window } from "./generated/tables.js";
 import { listOf } from "./odd.js";
 import { OTHER, SPACED } from "./telling.js";
 
 const MOST_CUTS = 5; // places within one word at which a disguised stretch begins or ends
 const ENDS_SENTENCE = /[.!?\n;]/;
 const REFERS_BACK = new Set(refersBack);
+const SELF = new Set(self);
 const NONE = [];
 
 // A word that may be read: `text` up to the place `to`; it stands from `start` up to `end` in the folded text, written as
@@ -40,7 +41,9 @@ export class Lattice {
   #back = null;
   steps = new Map(); // what may be read, by the place where it begins
   skips = new Map(); // places behind words that change nothing, likewise
+  #words = new Map(); // all words that may stand there, as they are written or read for a stretch, likewise
   written = new Map(); // words as they are written, likewise
+  loops = new Set(); // places at which something is read that has no letters: an emoji
   alone = new Map(); // words that are a whole run of single letters, likewise
 
   constructor(folded, reader, stretches) {
@@ -52,6 +55,7 @@ export class Lattice {
     this.#inner = this.#outer;
     this.#addWords(stretches);
     for (const stretch of stretches) this.#addStretch(stretch);
+    this.#addPutTogether();
     this.#addYouAre();
   }
 
@@ -98,6 +102,7 @@ export class Lattice {
   #addStretch(stretch) {
     const { start, end, how, readings } = stretch;
     const [from, to] = [this.#placeOf(start), this.#placeOf(end)];
+    if (from === to) this.loops.add(from);
     for (const pieces of readings) {
       let place = from;
       for (const [number, piece] of pieces.entries()) {
@@ -107,7 +112,19 @@ export class Lattice {
       }
       if (how === SPACED) this.#addAlone(pieces, from, to, stretch);
     }
+    if (stretch.together) this.#addTogether(stretch, from, to);
     this.#note(from, to, start, end);
+  }
+
+  // Words within a run without blanks.
+  #addTogether(stretch, from, to) {
+    const run = stretch.together;
+    const places = new Map([[0, from], [run.length, to]]);
+    const placeOf = (at) => {
+      if (!places.has(at)) places.set(at, this.#inner++);
+      return places.get(at);
+    };
+    for (const [word, start, end] of this.#reader.together(run)) this.#addReadings(word, placeOf(start), placeOf(end), stretch);
   }
 
   #addRun(words, from, to, stretch) {
@@ -133,6 +150,7 @@ export class Lattice {
   // What may be meant
 
   #addReadings(word, from, to, { start, end, how }) {
+    listOf(this.#words, from).push({ word, to, start, end, how });
     const { meant, changesNothing } = this.#reader.readings(word);
     for (const [words, also] of meant) this.#addPath([this.steps], words, from, to, { start, end, how: how | also });
     if (changesNothing && from !== to) listOf(this.skips, from).push(to);
@@ -147,6 +165,28 @@ export class Lattice {
       for (const steps of kinds) listOf(steps, place).push(new Step(word, next, span, number === 0));
       place = next;
     }
+  }
+
+  // Two words that are one: "my self", "murd er".
+  #addPutTogether() {
+    const found = [];
+    for (const [from, words] of this.#words) {
+      for (const first of words) {
+        for (const second of this.#words.get(first.to) ?? NONE) {
+          if (second !== first && this.#areOne(first.word, second.word)) found.push([from, first, second]);
+        }
+      }
+    }
+    for (const [from, first, second] of found) {
+      const span = { start: first.start, end: second.end, how: first.how | second.how | SPACED };
+      this.#addReadings(first.word + second.word, from, second.to, span);
+    }
+  }
+
+  #areOne(first, second) {
+    if (SELF.has(second)) return true;
+    const length = first.length + second.length;
+    return length >= fewestInPieces && Math.min(first.length, second.length) >= fewestOfPiece && this.#reader.arePieces(first, second);
   }
 
   // "your such a" is "you are such a".

@@ -1,6 +1,7 @@
 // Notices the terms of policies in what a browser shows it. The box judges again: here, only nothing may be missed.
 
 import { cut } from "./addresses.js";
+import { withoutTags } from "./markup.js";
 import { Needles } from "./needles.js";
 
 export { words } from "./folding.js";
@@ -11,7 +12,7 @@ export function prepare(policy) {
   const needles = new Needles(policy);
   return (text, surface) => {
     const { plain, addresses } = cut(text, surface === "address");
-    return [...needles.find(plain, surface, Infinity), ...addresses.flatMap((address) => inAddress(needles, address, surface))];
+    return [...needles.find(withoutTags(plain), surface, Infinity), ...addresses.flatMap((address) => inAddress(needles, address, surface))];
   };
 }
 

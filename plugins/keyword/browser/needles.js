@@ -2,6 +2,7 @@
 
 import { fewestCompared, surfaces, unspaced } from "./generated/tables.js";
 import { Disguises } from "./disguises.js";
+import { emojiIn } from "./emoji.js";
 import { Segmenter } from "./english.js";
 import { Folded, compared } from "./folding.js";
 import { Hidden } from "./hidden.js";
@@ -116,7 +117,8 @@ export class Needles {
     if (!text.trim()) return NONE;
     const folded = new Folded(text);
     const found = new Found(folded, BIT.get(surface) ?? 0, query);
-    const lattice = new Lattice(folded, new Reader(this.#odd), this.#disguises.stretches(folded.text));
+    const stretches = [...this.#disguises.stretches(folded.text), ...emojiIn(folded)];
+    const lattice = new Lattice(folded, new Reader(this.#odd), stretches);
     this.#scan(lattice.steps, lattice.skips, this.#loose, lattice, found);
     this.#scan(lattice.written, null, this.#exact, lattice, found);
     this.#scan(lattice.alone, null, this.#short, lattice, found);
@@ -168,7 +170,7 @@ export class Needles {
       if (count < within && this.#begins(near, place, lattice)) return true;
     }
     for (const place of lattice.ahead(from, within).keys()) {
-      if (place !== from && this.#begins(near, place, lattice)) return true;
+      if ((place !== from || lattice.loops.has(from)) && this.#begins(near, place, lattice)) return true;
     }
     return (lattice.isWithin(from) || lattice.isWithin(to)) && this.#isJoined(near, from, within, lattice);
   }

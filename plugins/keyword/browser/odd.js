@@ -1,11 +1,22 @@
 // Words that no list has, and what may be meant by them: as ../engine/odd.py, but every reading instead of the likeliest.
 // This device may know fewer terms than the box, so what is likeliest here may not be what is likeliest there.
 
-import { fewestLetters, longestRun, mostResplit } from "./generated/tables.js";
+import {
+  fewestLetters,
+  fewestSounding,
+  longestPiece,
+  longestRun,
+  longestWord,
+  mostResplit,
+  mostSounding,
+  sound,
+  sounding,
+} from "./generated/tables.js";
 import { isCommon, seen } from "./english.js";
 import { EDIT, JOINED, OTHER, REPEATED } from "./telling.js";
 
 const OF_LETTERS = /^\p{L}+$/u;
+const SOUND = new RegExp(`(${sound})`);
 
 export class OddWords {
   #vocabulary;
@@ -44,6 +55,7 @@ export class OddWords {
     const squeezed = squeeze(word);
     const found = this.#repeated(squeezed).map((meant) => [meant, REPEATED]);
     if (word.endsWith("in") && this.isKnown(`${word}g`)) found.push([`${word}g`, OTHER]);
+    for (const meant of this.#sounding(word)) found.push([meant, OTHER]);
     for (const form of new Set([word, squeezed])) {
       for (const meant of this.#misspelt(form)) found.push([meant, EDIT]);
       for (const parts of this.#comeApart(form)) {
@@ -73,6 +85,60 @@ export class OddWords {
     }
   }
 
+  // Words that sound like one.
+  #sounding(word) {
+    if (word.length < fewestSounding || !SOUND.test(word)) return [];
+    return spelled(word).flatMap((meant) => this.#repeated(squeeze(meant)));
+  }
+
+  // Where words stand in a run without blanks, one of which has a sign over a letter: [text, start, end], every one that may
+  // be a part.
+  *together(run) {
+    const begun = this.#reached(run, false);
+    const ended = this.#reached(run, true);
+    for (const start of begun) {
+      for (let end = start + 1; end <= Math.min(run.length, start + longestWord); end++) {
+        const word = run.slice(start, end);
+        if ((begun.has(end) || ended.has(end)) && this.#isWord(word)) yield [word, start, end];
+      }
+    }
+    for (const end of ended) {
+      for (let start = Math.max(0, end - longestWord); start < end; start++) {
+        const word = run.slice(start, end);
+        if (ended.has(start) && !begun.has(start) && this.#isWord(word)) yield [word, start, end];
+      }
+    }
+    for (const start of begun) {
+      for (const end of ended) {
+        const length = end - start;
+        if (length < fewestLetters - 1 || length > longestPiece || length === run.length) continue;
+        for (const meant of this.#misspelt(run.slice(start, end))) yield [meant, start, end];
+      }
+    }
+  }
+
+  // The places of a run that words from its beginning, or its end, lead to.
+  #reached(run, fromEnd) {
+    const reached = new Set([fromEnd ? run.length : 0]);
+    for (const place of reached) {
+      for (let length = 1; length <= longestWord; length++) {
+        const next = fromEnd ? place - length : place + length;
+        if (next < 0 || next > run.length) break;
+        if (!reached.has(next) && this.#isWord(fromEnd ? run.slice(next, place) : run.slice(place, next))) reached.add(next);
+      }
+    }
+    return reached;
+  }
+
+  #isWord(word) {
+    return this.#vocabulary.has(word) || this.#segmenter.has(word);
+  }
+
+  // Whether a word is none by itself, but may be a piece of one.
+  isPiece(word) {
+    return !this.#segmenter.has(word);
+  }
+
   // Ways in which a run comes apart: the likeliest, and without each of its words.
   #comeApart(run) {
     const parts = this.#segmenter.split(run);
@@ -80,6 +146,16 @@ export class OddWords {
     const others = parts.length <= mostResplit ? parts.filter((part) => part.length > 2) : [];
     return [parts, ...others.map((part) => this.#segmenter.split(run, [part]))].filter((found) => found.length > 0);
   }
+}
+
+// A word in other ways of writing how it sounds.
+function spelled(word) {
+  let found = [""];
+  for (const part of word.split(SOUND)) {
+    const ways = [part, ...(sounding[part] ?? [])];
+    found = found.flatMap((begun) => ways.map((way) => begun + way)).slice(0, mostSounding + 1);
+  }
+  return found.slice(1);
 }
 
 // A word with each run of the same letter as one.

@@ -32,6 +32,11 @@ export class Reader {
     return plain(word);
   }
 
+  // Whether two words may be one of which a piece is none by itself.
+  arePieces(first, second) {
+    return (this.#odd.isPiece(first) || this.#odd.isPiece(second)) && !this.#odd.isPiece(first + second);
+  }
+
   meansYouAre(word) {
     return MEANS_YOU_ARE.has(word);
   }
@@ -48,14 +53,15 @@ export class Reader {
     const canonical = plain(word);
     const others = word !== "your" ? (CONFUSED.get(canonical) ?? []) : [];
     const confused = others.map((words) => [words, OTHER]);
-    const readings = [...confused, ...this.#oddOnes(word)].map(([words, how]) => [inPlainForms(words), how]);
+    const isOdd = !this.#odd.isKnown(word) && ++this.#count <= MOST_ODD;
+    const readings = [...confused, ...(isOdd ? this.#odd.readings(word) : [])].map(([words, how]) => [inPlainForms(words), how]);
     const meant = [[canonical, 0], ...readings];
     return { meant, changesNothing: meant.some(([words]) => FILLERS.has(words)) };
   }
 
-  #oddOnes(word) {
-    if (this.#odd.isKnown(word) || ++this.#count > MOST_ODD) return [];
-    return this.#odd.readings(word);
+  // Where words stand in a run without blanks, one of which has a sign over a letter.
+  together(run) {
+    return this.#odd.together(run);
   }
 }
 

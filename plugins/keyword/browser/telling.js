@@ -4,12 +4,13 @@
 import { fewestIfEdited, fewestIfJoined, fewestIfMasked, fewestIfSwapped } from "./generated/tables.js";
 import { squeeze } from "./odd.js";
 
-export const [REPEATED, EDIT, JOINED, SPACED, LEET, MASKED, OTHER] = [1, 2, 4, 8, 16, 32, 64];
+export const [REPEATED, EDIT, JOINED, SPACED, LEET, MASKED, OTHER, EMOJI] = [1, 2, 4, 8, 16, 32, 64, 128];
 const GUESSED = REPEATED | EDIT | JOINED | MASKED;
 
 // `written`: what stands in the text; `longer`: letters that the phrase has in its policy and not in its plain form;
 // `hasNear`: something has to stand near it, too, so that it may begin a sentence. (Where one begins is not looked at.)
 export function isTelling({ text, how }, longer, written, hasNear) {
+  if (how & EMOJI) return false;
   if (!(how & GUESSED)) return true;
   if (!hasNear && isName(written)) return false;
   const letters = text.length + longer;

@@ -1,4 +1,5 @@
-"""Stretches of a text that are written to be overlooked: spaced letters, digits for letters, masked letters.
+"""Stretches of a text that are written to be overlooked: spaced letters, digits for letters, masked letters, words with
+a sign in them.
 
 Each is found by a pattern in the folded text and read as the letters that are meant. Every pattern is bounded, so that
 no text takes more than its length to look through.
@@ -53,7 +54,17 @@ _BETWEEN_TOKENS = frozenset(',;:/\\"()[]{}<>').union(filter(str.isspace, map(chr
 _TOKEN = re.compile(f"[^{re.escape(''.join(sorted(_BETWEEN_TOKENS)))}]+")
 _LEET = re.compile(r"(?=[a-z0-9@$!+|€£(]*[a-z])(?=[a-z]*[0-9@$!+|€£(])[a-z0-9@$!+|€£(]{2,30}")
 _MASKED = re.compile(r"[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4}")
+_ONE_MASKED = re.compile("[a-z]+[*#%^~][a-z]+")
 AROUND_TOKEN = ".,;:!?-_=+'"  # noqa: S105 - signs
+_PART = re.compile(r"[^-_.=+]+")
+"""Of a token: what stands between signs that join words."""
+_MIXED = re.compile(r"[a-z][0-9@$!|€£(*#%^~?]|[0-9@$!|€£(*#%^~?][a-z]")
+_EMAIL = re.compile(r"[^@]+@[^@]+\.[a-z]+")
+_IN_PIECES = re.compile(r"[*_~|]{0,2}[a-z0-9@$!]+(?:[-_.=+*#%^~|]{1,2}[a-z0-9@$!]+){1,5}[*_~|]{0,2}")
+EMPHASIS = "*_~|"
+_BETWEEN_PIECES = re.compile(r"[-_.=+*#%^~]|\|\|")
+FEWEST_IN_PIECES = 4
+"""Letters of a word with signs in it."""
 _ALONE = re.compile(r"(?<![\w@$!|])[0-9@$!|+]{1,6}(?![\w@$!|])")
 
 _Shape = tuple[int, str, str]
@@ -72,26 +83,25 @@ class Stretch:
 
 class Disguises:
     """Finds disguised stretches. ``known``: words that need no look, with how rare they are; ``splits``: takes runs of
-    letters apart."""
+    letters apart; ``together``: likewise, where one word has a sign in it."""
 
     def __init__(
-        self, vocabulary: Collection[str], known: Mapping[str, float], splits: Callable[[str], list[str]]
+        self,
+        vocabulary: Collection[str],
+        known: Mapping[str, float],
+        splits: Callable[[str], list[str]],
+        together: Callable[[str], Iterable[str]],
     ) -> None:
         self._vocabulary = frozenset(vocabulary)
         self._known = known
         self._splits = splits
+        self._together = together
         self._read = Remembering(self._of_token)
         self._by_shape: dict[_Shape, Sequence[str]] = {}
 
     def stretches(self, text: str) -> list[Stretch]:
-        """All of them in order, none that lies within another."""
-        found = [*self._spaced(text), *self._with_signs(text)]
-        found.sort(key=lambda stretch: (stretch.start, -stretch.end))
-        kept: list[Stretch] = []
-        for stretch in found:
-            if not kept or stretch.start >= kept[-1].end:
-                kept.append(stretch)
-        return kept
+        """All of them."""
+        return [*self._spaced(text), *self._with_signs(text)]
 
     # Single letters with signs between them
 
@@ -140,9 +150,10 @@ class Disguises:
         """Words with a sign in them or at their end that is to be read as a letter, or hides one."""
         found: list[Stretch] = []
         for start, end in islice(self._tokens(text), MOST_LOOKED_AT):
-            read = self._read.of(text[start:end])
-            if read is not None:
-                found.append(Stretch(start + read.start, start + read.end, read.how, read.readings))
+            found += (
+                Stretch(start + read.start, start + read.end, read.how, read.readings)
+                for read in self._read.of(text[start:end])
+            )
         for stretch in [
             one for one in found if one.how == LEET
         ]:  # then signs and digits that stand alone are letters too
@@ -172,22 +183,55 @@ class Disguises:
                 reached = token.end()
                 yield start, reached
 
-    def _of_token(self, token: str) -> Stretch | None:
-        """What a token may be read as, with its places within the token."""
+    def _of_token(self, token: str) -> tuple[Stretch, ...]:
+        """What a token, or parts of it, may be read as, with their places within the token."""
         if token.startswith("!"):
             bare = token.rstrip(AROUND_TOKEN)
             if _LEET.fullmatch(bare) and (meant := self._of_policies(bare)):
-                return Stretch(0, len(bare), LEET, meant)
+                return (Stretch(0, len(bare), LEET, meant),)
         shown = token.strip(AROUND_TOKEN)
         if shown and not self._is_hyphenated(shown):
             at = token.find(shown)
-            if _LEET.fullmatch(shown) and shown not in self._known and (readings := self._of_leet(shown)):
-                return Stretch(at, at + len(shown), LEET, readings)
-            if _MASKED.fullmatch(shown) and (readings := self._of_masked(shown)):
-                return Stretch(at, at + len(shown), MASKED, readings)
+            how, readings = self._of_shown(shown)
+            if not any(word in self._known for word in readings) and (parts := self._of_parts(shown, at)):
+                return parts
+            if readings:
+                begins = at + len(shown) - len(shown.lstrip(EMPHASIS)) if how == SPACED else at
+                ends = at + len(shown.rstrip(EMPHASIS) if how == SPACED else shown)
+                return (Stretch(begins, ends, how, readings),)
         if token.endswith("!") and _LEET.fullmatch(token) and (meant := self._of_policies(token)):
-            return Stretch(0, len(token), LEET, meant)
-        return None
+            return (Stretch(0, len(token), LEET, meant),)
+        return ()
+
+    def _of_shown(self, shown: str) -> tuple[str, tuple[str, ...]]:
+        """What a token may be read as as a whole, and how that is written."""
+        if _LEET.fullmatch(shown):
+            readings = self._of_policies(shown) if shown in self._known else self._of_leet(shown)
+            if readings:
+                return LEET, readings
+        pieces = self._of_pieces(shown)
+        masked = self._of_masked(shown) if _MASKED.fullmatch(shown) else ()
+        return MASKED if masked else SPACED, (*masked, *pieces)
+
+    def _of_parts(self, shown: str, at: int) -> tuple[Stretch, ...]:
+        """What parts of a token that begins at a place may be read as, if that is a word of policies:
+        "kill-y0urself"."""
+        if not _MIXED.search(shown) or _EMAIL.fullmatch(shown):
+            return ()
+        parts = [part for part in _PART.finditer(shown) if part.group() != shown and not part.group().isalpha()]
+        return tuple(
+            Stretch(at + part.start() + read.start, at + part.start() + read.end, read.how, readings)
+            for part in parts
+            for read in self._of_token(part.group())
+            if (readings := tuple(word for word in read.readings if word in self._vocabulary))
+        )
+
+    def _of_pieces(self, token: str) -> tuple[str, ...]:
+        """Words of policies with signs in them that hide no letter: "sui-cide", "ki**ll**"."""
+        if not _IN_PIECES.fullmatch(token) or self._is_compound(token):
+            return ()
+        whole = _BETWEEN_PIECES.sub("", token)
+        return self._of_policies(whole) if len(whole) >= FEWEST_IN_PIECES else ()
 
     def _is_hyphenated(self, token: str) -> bool:
         """Whether it is known words with hyphens between them, as most words with a sign are."""
@@ -195,7 +239,7 @@ class Disguises:
         return len(parts) > 1 and all(len(part) > 2 and part in self._known for part in parts)
 
     def _of_policies(self, token: str) -> tuple[str, ...]:
-        """What a word may be whose exclamation mark may be a letter: words of policies alone."""
+        """What a word may be with a sign that may be none of it: words of policies alone."""
         return tuple(one for one in self._of_leet(token) if one in self._vocabulary)
 
     def _of_leet(self, token: str) -> tuple[str, ...]:
@@ -223,8 +267,8 @@ class Disguises:
             or self._is_compound(token)
         ):
             return ()
-        fitting = (word for word in self._of_shape(token) if _fits(word, token))
-        return tuple(islice(fitting, MOST_WILD))
+        fitting = tuple(islice((word for word in self._of_shape(token) if _fits(word, token)), MOST_WILD))
+        return fitting or (tuple(islice(self._together(token), MOST_WILD)) if _ONE_MASKED.fullmatch(token) else ())
 
     def _of_shape(self, token: str) -> Iterable[str]:
         """Words as long as a masked one, with the same letters at their ends as far as those are shown; the commonest
@@ -253,6 +297,15 @@ class Disguises:
         """Whether a hyphen or the like joins words: "well-known" masks nothing."""
         parts = re.split(r"[\W_]+", token)
         return not set("*#%^~?") & set(token) and all(len(part) > 2 and part in self._known for part in parts if part)
+
+
+def without_overlaps(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """Stretches in order, none that lies within another."""
+    kept: list[Stretch] = []
+    for stretch in sorted(stretches, key=lambda stretch: (stretch.start, -stretch.end)):
+        if not kept or stretch.start >= kept[-1].end:
+            kept.append(stretch)
+    return kept
 
 
 def _fits(word: str, token: str) -> bool:

@@ -1,6 +1,7 @@
 """From a text to its hits.
 
-Addresses are cut out, decoded, and looked at as texts of their own (``addresses``). All phrases are looked for in every
+Addresses are cut out, decoded, and looked at as texts of their own (``addresses``); tags are passed over (``markup``).
+All phrases are looked for in every
 way in which they may be written (``views``). Then each one found is judged by what stands around it (``judging``,
 ``context``, ``exclusions``). An engine is made once and never changes; it keeps no word of what it has read.
 """
@@ -23,6 +24,7 @@ from .exclusions import NAMES, Exclusions
 from .folding import Folded, Table
 from .hits import ORDER, Hit, How
 from .judging import InnocentPlaces, counts_among, is_written_well_enough, severity_of
+from .markup import without_tags
 from .matches import Match
 from .views import Views
 
@@ -51,7 +53,7 @@ class Engine:
     def find(self, text: str, surface: Surface) -> list[Hit]:
         """Every hit, in the order of the text; of one term none that lies within another."""
         plain, addresses = cut(text, whole=surface in WHOLE_ADDRESSES, helping=self._helping)
-        found = list(self._find(plain, surface, in_query=False))
+        found = list(self._find(without_tags(plain), surface, in_query=False))
         for address in addresses:
             found += self._in_address(address, surface)
         return _distinct(found)
@@ -93,7 +95,7 @@ class Engine:
             return None
         if innocent.covers(start, end, needle) or innocent.is_about_help(surface, sought.term.personal):
             return None
-        severity, why = severity_of(needle, hows, match.wider())
+        severity, why = severity_of(needle, hows, match)
         tried = self._tried(needle, innocent.sayings())
         beside = sought.near.which(match.near(sought.term.within, needle.words)) if sought.term.near else ""
         return Hit(

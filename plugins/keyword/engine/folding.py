@@ -25,12 +25,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
 from .alike import CAPITALS, SMALL
+from .wrapping import wraps
 
 APOSTROPHES = frozenset("'`´ʻʼ‘’‛′")  # noqa: RUF001 - all that people type for one
 
@@ -51,6 +52,8 @@ DROPPED = (
     (0x06DF, 0x06E4),
     (0x06E7, 0x06E8),
     (0x06EA, 0x06ED),
+    (0x115F, 0x1160),  # fillers of Hangul, which show nothing
+    (0x17B4, 0x17B5),  # Khmer vowels that show nothing
     (0x180B, 0x180F),  # Mongolian selectors
     (0x1AB0, 0x1AFF),  # more accents
     (0x1DC0, 0x1DFF),
@@ -58,12 +61,18 @@ DROPPED = (
     (0x202A, 0x202E),  # direction
     (0x2060, 0x206F),  # invisible signs
     (0x20D0, 0x20FF),  # marks around characters, as on key caps
+    (0x3164, 0x3164),  # a filler of Hangul
     (0xFE00, 0xFE0F),  # variation selectors, which follow emoji
     (0xFE20, 0xFE2F),  # half marks
     (0xFEFF, 0xFEFF),  # zero width
+    (0xFFA0, 0xFFA0),  # a filler of Hangul, of half width
+    (0xFFF0, 0xFFFB),  # invisible signs
+    (0x1BCA0, 0x1BCA3),  # of shorthand
+    (0x1D173, 0x1D17A),  # of music
     (0xE0000, 0xE0FFF),  # tags and more selectors
 )
-"""First and last code point of what is passed over."""
+"""First and last code point of what is passed over: all that Unicode says to leave out where it cannot be shown (the
+property Default_Ignorable_Code_Point), and marks."""
 
 _PASSED_OVER = APOSTROPHES | {chr(code) for first, last in DROPPED for code in range(first, last + 1)}
 _BLANKS_OF_ASCII = {code: " " for code in range(128) if not chr(code).isalnum()}
@@ -145,12 +154,13 @@ class Folded:
     ``text`` has words of letters, marks and digits, and between them blanks and the signs of ASCII.
     """
 
-    __slots__ = ("_plainly", "_table", "_uneven", "_words", "original", "text")
+    __slots__ = ("_flowing", "_plainly", "_table", "_uneven", "_words", "original", "text")
 
     def __init__(self, original: str, table: Table) -> None:
         self.original = original
         self._table = table
         self._uneven: _Uneven | None = None
+        self._flowing: str | None = None
         self.text = _fold_text(original, table)
         self._plainly = len(self.text) == len(original) and original.isascii()
         self._words = _WORDS_OF_ASCII if self.text.isascii() else _WORDS
@@ -165,17 +175,27 @@ class Folded:
         """Where each of its words stands in the folded text."""
         return [word.span() for word in self._words.finditer(self.text)]
 
-    def last_words(self) -> list[int]:
-        """The numbers of the words after each of which a sentence ends."""
+    def flowing(self) -> str:
+        """The text, with blanks where its lines were wrapped."""
+        if self._flowing is None:
+            first, *lines = self.text.split("\n")
+            ends = (" " if is_wrapped else "\n" for is_wrapped in wraps(self.original))
+            self._flowing = "".join([first, *(end + line for end, line in zip(ends, lines, strict=True))])
+        return self._flowing
+
+    def last_words(self, *, flowing: bool) -> list[int]:
+        """The numbers of the words after each of which a sentence ends. ``flowing``: not where lines were wrapped."""
+        text = self.flowing() if flowing else self.text
         if self._words is _WORDS_OF_ASCII:
-            lengths = [len(one.split()) for one in self.text.translate(_SENTENCES_OF_ASCII).split("\n")]
+            lengths = [len(one.split()) for one in text.translate(_SENTENCES_OF_ASCII).split("\n")]
         else:
-            lengths = [len(self._words.findall(one)) for one in _ENDS_SENTENCE.split(self.text)]
+            lengths = [len(self._words.findall(one)) for one in _ENDS_SENTENCE.split(text)]
         return [count - 1 for count in accumulate(lengths[:-1])]
 
-    def ends_of_sentences(self, start: int, end: int) -> Iterator[int]:
-        """Where the signs stand, between two places, with which a sentence ends."""
-        return (sign.start() for sign in _ENDS_SENTENCE.finditer(self.text, start, end))
+    def ends_of_sentences(self, start: int, end: int, *, flowing: bool = False) -> Iterator[int]:
+        """Where the signs stand, between two places, with which a sentence ends; likewise."""
+        text = self.flowing() if flowing else self.text
+        return (sign.start() for sign in _ENDS_SENTENCE.finditer(text, start, end))
 
     def places_within(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Where the words between two places stand in the folded text."""
@@ -188,6 +208,12 @@ class Folded:
         if self._uneven is None:
             self._uneven = self._find_uneven()
         return self._origin(start), self._origin(end - 1) + 1
+
+    def place_of(self, number: int) -> int:
+        """Where a character of the original that is one letter stands in the folded text."""
+        if self._uneven is None:
+            self._uneven = self._find_uneven()
+        return number + self._uneven.longer[bisect_left(self._uneven.characters, number)]
 
     def _find_uneven(self) -> _Uneven:
         """The characters that are no single letter of the folded text: passed over, or several letters."""

@@ -25,6 +25,7 @@ class How(StrEnum):
     SPACED = "spaced"
     LEET = "leet"
     MASKED = "masked"
+    EMOJI = "emoji"
 
     @property
     def words(self) -> str:
@@ -34,7 +35,7 @@ class How(StrEnum):
     @property
     def is_guess(self) -> bool:
         """Whether another word may have been meant."""
-        return self in (How.EDIT, How.MASKED, How.CONFUSED)
+        return self in (How.EDIT, How.MASKED, How.CONFUSED, How.EMOJI)
 
 
 _WORDS = {
@@ -50,6 +51,7 @@ _WORDS = {
     How.SPACED: "with blanks or signs between the letters",
     How.LEET: "with digits or signs for letters",
     How.MASKED: "with letters replaced by signs",
+    How.EMOJI: "with an emoji for a word",
 }
 
 

@@ -94,6 +94,8 @@ def counts_among(match: Match, needle: Needle) -> bool:
 
 def is_written_well_enough(needle: Needle, match: Match, hows: Sequence[How], written: str) -> bool:
     """Whether a phrase that was written in this way still says enough."""
+    if How.EMOJI in hows and all(How.EMOJI in match.text.hows.get(number, ()) for number in match.touched):
+        return False
     is_careless = not CARELESS.isdisjoint(hows) and needle.sought.policy.category not in SELF
     if is_careless and _has_name_of_code(match, written):
         return False
@@ -158,11 +160,13 @@ def _has_letters_enough(phrase: str, hows: Sequence[How], written: str) -> bool:
     return letters >= FEWEST_IF_MASKED or How.MASKED not in hows
 
 
-def severity_of(needle: Needle, hows: Sequence[How], around: Sequence[str]) -> tuple[Severity, str]:
-    """How severe a phrase is that was written in some ways among some words, and why."""
+def severity_of(needle: Needle, hows: Sequence[How], match: Match) -> tuple[Severity, str]:
+    """How severe a phrase is that was written in some ways, and why."""
     policy, term = needle.sought.policy, needle.sought.term
     severity = term.severity
-    if not term.personal and severity is not Severity.MINOR and is_lesson(around, policy.category):
+    if severity is not Severity.MINOR and _has_emoji_beside(match):
+        return Severity.MINOR, f"The term is {severity.label}; only an emoji beside it makes it count."
+    if not term.personal and severity is not Severity.MINOR and is_lesson(match.wider(), policy.category):
         return (
             Severity.MINOR,
             f"The term is {severity.label}; the words around it are those of a lesson, a book, news or a game.",
@@ -172,3 +176,8 @@ def severity_of(needle: Needle, hows: Sequence[How], around: Sequence[str]) -> t
         lower = _LOWER[severity]
         return lower, f"The term is {severity.label}; one step less, because another word may have been meant."
     return severity, severity.rule
+
+
+def _has_emoji_beside(match: Match) -> bool:
+    """Whether an emoji was read that is no part of a phrase: what has to stand near it, for else it would not count."""
+    return How.EMOJI not in match.hows and any(How.EMOJI in hows for hows in match.text.hows.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -11,6 +11,7 @@ from .context import AROUND
 from .folding import Folded
 from .hits import ORDER, How
 
+PUT_TOGETHER = frozenset({How.SPACED})
 REFERS_BACK = frozenset(["they", "them", "their", "theirs", "themselves", "those", "these"])
 """Words with which a sentence goes on about those of the sentence before: "They came back. I like *them*."."""
 
@@ -25,9 +26,9 @@ class Text:
     folded: Folded
     words: list[str]
     places: list[tuple[int, int]] | None = None
-    hows: dict[int, How] = field(default_factory=dict)
+    hows: dict[int, frozenset[How]] = field(default_factory=dict)
     alone: frozenset[int] = frozenset()
-    _last_words: Sequence[int] | None = None
+    _last_words: dict[bool, Sequence[int]] = field(default_factory=dict)
 
     def place(self, number: int) -> tuple[int, int]:
         """Where a word stands in the folded text."""
@@ -42,15 +43,43 @@ class Text:
         """Where words stand in the original text."""
         return self.folded.origin(self.place(first)[0], self.place(last)[1])
 
-    def last_words(self) -> Sequence[int]:
-        """The words after each of which a sentence ends, in order."""
-        if self._last_words is None:
-            self._last_words = self.folded.last_words() if self.places is None else self._last_of(self.places)
-        return self._last_words
+    def may_be_one(self, number: int) -> bool:
+        """Whether only blanks stand between a word and the next."""
+        (_, end), (start, _) = self.place(number), self.place(number + 1)
+        between = self.folded.text[end:start]
+        return end < start and between.isspace() and "\n" not in between
 
-    def _last_of(self, places: Sequence[tuple[int, int]]) -> list[int]:
+    def put_together(self, first: int, last: int, numbers: Collection[int]) -> Text:
+        """Its words from ``first`` up to ``last``, with some of them and the next each as one."""
+        text = Text(self.folded, [], [])
+        assert text.places is not None
+        joined = -1
+        for number in range(first, last):
+            (start, end), word = self.place(number), self.words[number]
+            if number - 1 in numbers and first < number != joined + 1:
+                joined = number
+                (start, _), before = text.places.pop(), text.words.pop()
+                word = before + word
+                text.hows[len(text.words)] = PUT_TOGETHER.union(
+                    *[self.hows.get(one, ()) for one in (number - 1, number)]
+                )
+            elif number in self.hows:
+                text.hows[len(text.words)] = self.hows[number]
+            text.words.append(word)
+            text.places.append((start, end))
+        return text
+
+    def last_words(self, *, flowing: bool = False) -> Sequence[int]:
+        """The words after each of which a sentence ends, in order. ``flowing``: not where lines were wrapped."""
+        if flowing not in self._last_words:
+            self._last_words[flowing] = (
+                self.folded.last_words(flowing=flowing) if self.places is None else self._last_of(self.places, flowing)
+            )
+        return self._last_words[flowing]
+
+    def _last_of(self, places: Sequence[tuple[int, int]], flowing: bool) -> list[int]:
         begins = [start for start, _ in places]
-        signs = self.folded.ends_of_sentences(begins[0], begins[-1])
+        signs = self.folded.ends_of_sentences(begins[0], begins[-1], flowing=flowing)
         before = ((bisect_left(begins, sign) - 1, sign) for sign in signs)
         return sorted({word for word, sign in before if places[word][1] <= sign})
 
@@ -78,7 +107,7 @@ class Match:
     ) -> Match:
         """A match in which words were changed in some ways, and maybe more of them in its text."""
         if text.hows:
-            hows = hows.union(text.hows[number] for number in numbers[first : last + 1] if number in text.hows)
+            hows = hows.union(*[text.hows[number] for number in numbers[first : last + 1] if number in text.hows])
         in_order = tuple(sorted(hows, key=ORDER.__getitem__)) if hows else ()
         return cls(text, words, numbers, first, last, in_order)
 
@@ -137,9 +166,10 @@ class Match:
         return self._near[key]
 
     def sentence(self) -> Sequence[str]:
-        """The words beside it, and its own."""
+        """The words beside it, and its own. What speaks against it may stand on the line above, where the sentence was
+        wrapped; what has to stand near it may not, because more is found so in wrapped text that means nothing."""
         if self._sentence is None:
-            before, after = self._around(AROUND)
+            before, after = self._around(AROUND, flowing=True)
             self._sentence = [*before, *self.words[self.first : self.last + 1], *after]
         return self._sentence
 
@@ -157,10 +187,10 @@ class Match:
             end = max(end, bisect_right(numbers, numbers[last] + within))
         return max(0, begin), min(len(self.words), end)
 
-    def _around(self, within: int) -> tuple[Sequence[str], Sequence[str]]:
+    def _around(self, within: int, *, flowing: bool = False) -> tuple[Sequence[str], Sequence[str]]:
         """The words of the view before and after a phrase, as far as its sentence goes, or the next one goes on about
         it."""
-        breaks, numbers = self.text.last_words(), self.numbers
+        breaks, numbers = self.text.last_words(flowing=flowing), self.numbers
         earlier = bisect_left(breaks, numbers[self.first])
         begin = bisect_right(numbers, breaks[earlier - 1]) if earlier else 0
         reaches_from, reaches_to = self._reach(within)

@@ -24,7 +24,7 @@ from .prepared import BEGINS, neighbour_lines, prepared
 
 FEWEST_LETTERS = 4
 """Words that are shorter are never taken for misspelt ones."""
-FORM = 1
+FORM = 2
 """Of what is kept; another one is made anew."""
 _NUMBER_BITS = 24
 _NUMBER = (1 << _NUMBER_BITS) - 1

@@ -1,15 +1,15 @@
 """Odd words: those that no list has, and what may be meant by them.
 
 A word that is not known may be written with repeated letters ("diiiie"), may have lost the g at its end, may be
-misspelt by one letter, or may be two words without a blank. Each reading must be made of words of policies or of plain
-English; whether it means anything is decided by the phrases, which must match as a whole.
+misspelt by one letter or as it sounds, or may be several words without a blank. Each reading must be made of words of
+policies or of plain English; whether it means anything is decided by the phrases, which must match as a whole.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
-from itertools import groupby, pairwise
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice, pairwise, product
 from typing import NamedTuple
 
 from .english import LONGEST_RUN, SHORT, English
@@ -24,8 +24,19 @@ MOST_SQUEEZED = 3
 COMMONEST = 300
 """Words that say nothing by themselves."""
 REPEATED, DROPPED_G, EDIT, JOINED = "repeat", "dropped g", "edit", "joined"
+SOUNDS = "confused"
+SOUNDING: Mapping[str, tuple[str, ...]] = {
+    "ph": ("f",), "k": ("c",), "s": ("c",), "z": ("s",), "x": ("cks", "ks"), "ks": ("x",), "kw": ("qu",),
+}  # fmt: skip
+"""How else letters are written that sound so."""
+FEWEST_SOUNDING = 4
+MOST_SOUNDING = 32
+LONGEST_PIECE = 12
+"""Letters of one of some words without blanks, one of which is masked."""
+MOST_CHAINS = 40
 
 _RUN = re.compile(r"(.)\1+")
+SOUND = re.compile("ph|ks|kw|[kxz]|^s(?=[eiy])")
 
 
 class Reading(NamedTuple):
@@ -77,6 +88,8 @@ class OddWords:
         yield from self._misspelt(word, word)
         if squeezed != word:
             yield from self._misspelt(squeezed, word)
+        for plain in self._sounding(word):
+            yield Reading(plain, SOUNDS)
         if len(word) >= FEWEST_JOINED:
             yield from self._joined(word)
         if squeezed != word and len(squeezed) >= FEWEST_JOINED:
@@ -105,6 +118,12 @@ class OddWords:
         pieces = [word, *[word[:place] + word[place + 1 :] for place in range(1, len(word))]]
         return (meant for meant in self._near.of(pieces) if meant[0] == word[0] and is_one_edit(word, meant))
 
+    def _sounding(self, word: str) -> Iterator[str]:
+        """Words of policies that sound like one."""
+        if len(word) >= FEWEST_SOUNDING and SOUND.search(word):
+            for meant in spelled(word):
+                yield from (one for one in self._without_repeats(squeeze(meant)) if one in self._vocabulary)
+
     def _joined(self, word: str) -> Iterator[Reading]:
         parts = self._english.split(word)
         yield from self._if_words(word, parts)
@@ -114,6 +133,33 @@ class OddWords:
                     others = self._english.split(word, (part,))
                     if any(pair in self._pairs for pair in pairwise(others)):
                         yield from self._if_words(word, others)
+
+    def together(self, run: str) -> Iterator[str]:
+        """Words without blanks, one of which has a sign over a letter, each of which follows the one before it in
+        phrases: "k*llmyself"."""
+        before, after = self._chains(run, is_beginning=True), self._chains(run, is_beginning=False)
+        for (start, first), (end, last) in product(before, after):
+            if FEWEST_LETTERS - 1 <= end - start <= LONGEST_PIECE and not self._telling.isdisjoint(first + last):
+                for meant in self._neighbours(run[start:end]):
+                    parts = [*first, meant, *last]
+                    if all(pair in self._pairs for pair in pairwise(parts)):
+                        yield " ".join(parts)
+
+    def _chains(self, word: str, *, is_beginning: bool) -> list[tuple[int, tuple[str, ...]]]:
+        """Words of phrases that follow each other at the beginning, or the end, of a run, and where they end, or
+        begin."""
+        edge = 0 if is_beginning else len(word)
+        found: list[tuple[int, tuple[str, ...]]] = [(edge, ())]
+        for at, chain in found:
+            if len(found) >= MOST_CHAINS:
+                break
+            for length in range(1, min(LONGEST_PIECE, len(word) - at if is_beginning else at) + 1):
+                one = word[at : at + length] if is_beginning else word[at - length : at]
+                if one in self._vocabulary:
+                    longer, reached = ((*chain, one), at + length) if is_beginning else ((one, *chain), at - length)
+                    if not chain or (longer[-2:] if is_beginning else longer[:2]) in self._pairs:
+                        found.append((reached, longer))
+        return found
 
     def _if_words(self, word: str, parts: list[str]) -> Iterator[Reading]:
         if 1 < len(parts) <= 1 + len(word) // 2 and self._may_say_something(parts) and self._holds(parts):
@@ -138,6 +184,19 @@ class OddWords:
 def squeeze(word: str) -> str:
     """A word with each run of the same letter as one."""
     return "".join([letter for letter, _ in groupby(word)])
+
+
+def spelled(word: str) -> Iterator[str]:
+    """A word in other ways of writing how it sounds."""
+    parts = [word[start:end] for start, end in pairwise([0, *_edges(word), len(word)])]
+    ways = product(*((part, *SOUNDING.get(part, ())) for part in parts if part))
+    next(ways)
+    yield from map("".join, islice(ways, MOST_SOUNDING))
+
+
+def _edges(word: str) -> Iterator[int]:
+    for sound in SOUND.finditer(word):
+        yield from sound.span()
 
 
 def _with_runs(words: Iterable[str]) -> Iterator[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress, count, islice, pairwise
+from math import inf
 from typing import NamedTuple
 
 from .compiling import Compiled
 from .disguises import SPACED, Stretch
 from .folding import Folded
-from .odd import EDIT, OddWords, Reading
+from .odd import EDIT, SOUNDS, OddWords, Reading
 from .prepared import SHORT
 from .remembering import Remembering
 from .textspeak import CANON, CONFUSED, FILLERS, MEANS_YOU_ARE, RIGHT_BEFORE
@@ -28,6 +29,10 @@ MOST_ODD_PLACES = 20_000
 """Odd words of one text that are looked into, the same one counted each time."""
 MOST_PASSED = 6
 """Disguised fillers that are passed over when it is asked what stands beside a stretch."""
+FEWEST_IN_PIECES, FEWEST_OF_PIECE = 6, 2
+"""Letters of a word in two pieces, and of one of them."""
+SELF = frozenset({"self", "selves"})
+"""What most people write apart who write words apart."""
 WINDOW = 90
 """Letters on each side of a disguised stretch that are looked at with it."""
 LONGEST_ODD = 60
@@ -43,8 +48,10 @@ class Telling:
 
     def __init__(self, compiled: Compiled, odd: OddWords) -> None:
         self._compiled = compiled
-        self._common = frozenset(islice(odd.known, COMMON))
+        self._common = frozenset(islice(odd.known, COMMON)).difference(SELF)
         self._known = odd.known
+        self._rare = {word for word, cost in odd.known.items() if cost == inf}.union(SELF)
+        self._vocabulary = compiled.vocabulary.union(CANON)
         self._meant = Remembering(lambda word: tuple(map(self._meaning, odd.readings(word))))
         self._confused = {
             word: tuple(self._meaning(Reading(meant, "confused")) for meant in readings)
@@ -53,10 +60,17 @@ class Telling:
         self._remembered_meanings = Remembering(lambda read: tuple(self._all_meanings(read)), MOST_READ)
         self._remembered_said = Remembering(self._find_said, MOST_READ)
 
-    def of_words(self, written: Sequence[str], canonical: Sequence[str]) -> Readings:
+    def odd(self, words: Sequence[str]) -> Odd:
+        """Those of some words that are looked at closer."""
+        uncommon = set(words).difference(self._common)
+        unknown = uncommon.difference(self._known)
+        closer = unknown | (uncommon & self._rare)
+        return Odd(words, unknown, list(compress(count(), map(closer.__contains__, words))) if closer else [])
+
+    def of_words(self, odd: Odd, canonical: Sequence[str]) -> Readings:
         """The readings of odd words, and of words that sound like others. ``canonical``: the same words in their plain
         forms."""
-        meant = self._readings(written) | self._readings_of_confused(canonical)
+        meant = self._readings(odd) | self._readings_of_confused(canonical)
         found: dict[int, Sequence[Reading]] = {}
         for number, meanings in meant.items():
             telling = [one.reading for one in meanings if one.tells]
@@ -67,6 +81,33 @@ class Telling:
             if telling:
                 found[number] = telling
         return found
+
+    def in_pieces(self, odd: Odd) -> list[int]:
+        """The numbers of words that may be the beginning of one that goes on with the next: "my self", "murd er". One
+        of both is no word by itself."""
+        words, last = odd.words, len(odd.words) - 1
+        places = {
+            first
+            for number in odd.numbers
+            for first in (number - 1, number)
+            if 0 <= first < last and words[first] + words[first + 1] in self._vocabulary
+        }
+        return sorted(number for number in places if self._are_pieces(words[number], words[number + 1]))
+
+    def _is_piece(self, word: str) -> bool:
+        return len(word) >= FEWEST_OF_PIECE and (word not in self._known or word in self._rare)
+
+    def _are_pieces(self, first: str, second: str) -> bool:
+        """Whether two words may be one of policies or text-speak."""
+        whole = first + second
+        if whole not in self._vocabulary or first in SELF or second in SELF:
+            return whole in self._vocabulary and second in SELF
+        return (
+            len(whole) >= FEWEST_IN_PIECES
+            and min(len(first), len(second)) >= FEWEST_OF_PIECE
+            and whole.isalpha()
+            and (self._is_piece(first) or self._is_piece(second))
+        )
 
     def _meaning(self, reading: Reading, *, alone: bool = True) -> _Meaning:
         """What a reading says in itself: a phrase, or a part of one that is no mere word; or, unless it was guessed
@@ -83,18 +124,18 @@ class Telling:
         pairs, said = self._compiled.pairs, meaning.said
         return any((word, said[0]) in pairs for word in before) or any((said[-1], word) in pairs for word in after)
 
-    def _readings(self, words: Sequence[str]) -> dict[int, tuple[_Meaning, ...]]:
+    def _readings(self, odd: Odd) -> dict[int, tuple[_Meaning, ...]]:
         """By the number of an odd word, what may be meant by it."""
-        odd: dict[str, tuple[_Meaning, ...]] = {}
-        for word in set(words).difference(self._common).difference(self._known):
-            if len(odd) < MOST_ODD and len(word) <= LONGEST_ODD:
+        read: dict[str, tuple[_Meaning, ...]] = {}
+        for word in odd.unknown:
+            if len(read) < MOST_ODD and len(word) <= LONGEST_ODD:
                 meanings = self._meant.of(word)
                 if meanings:
-                    odd[word] = meanings
-        if not odd:
+                    read[word] = meanings
+        if not read:
             return {}
-        places = compress(count(), map(odd.__contains__, words))
-        return {number: odd[words[number]] for number in islice(places, MOST_ODD_PLACES)}
+        numbers = (number for number in odd.numbers if odd.words[number] in read)
+        return {number: read[odd.words[number]] for number in islice(numbers, MOST_ODD_PLACES)}
 
     def _readings_of_confused(self, words: Sequence[str]) -> dict[int, tuple[_Meaning, ...]]:
         """By the number of a word that is often written for another one, what may be meant by it."""
@@ -120,11 +161,21 @@ class Telling:
                     telling = tuple(
                         one
                         for one in stretch.readings
-                        if one in telling or any(self._goes_on(each, before, after) for each in self._meanings(one))
+                        if one in telling
+                        or any(self._goes_on(each, before, after) for each in self._meanings(one))
+                        or self._is_part(one, before, after)
                     )
             if telling:
                 found.append(replace(stretch, readings=telling) if len(telling) < len(stretch.readings) else stretch)
         return found
+
+    def _is_part(self, read: str, before: Iterable[str], after: Iterable[str]) -> bool:
+        """Whether what was read may be one word with what stands beside it."""
+        return (
+            read in SELF
+            or any(self._are_pieces(word, read) for word in before)
+            or any(self._are_pieces(read, word) for word in after)
+        )
 
     def _tells(self, stretch: Stretch, read: str) -> bool:
         """Whether what a stretch may say has to be looked for whatever stands beside it."""
@@ -183,15 +234,23 @@ class Telling:
         words = read.split()
         if len(words) > LONGEST_CHECKED:
             return
-        for number, meanings in (self._readings(words) | self._readings_of_confused(words)).items():
+        for number, meanings in (self._readings(self.odd(words)) | self._readings_of_confused(words)).items():
             for one in meanings:
                 meant = " ".join([*words[:number], one.reading.words, *words[number + 1 :]])
-                yield self._meaning(Reading(meant, one.reading.how), alone=one.reading.how != EDIT)
+                yield self._meaning(Reading(meant, one.reading.how), alone=one.reading.how not in (EDIT, SOUNDS))
 
 
 def canonical_words(read: str) -> list[str]:
     """Words in their plain forms."""
     return " ".join([CANON.get(word, word) for word in read.split()]).split()
+
+
+class Odd(NamedTuple):
+    """Words, those of them that no list has, and the numbers of these and of others that may be pieces of words."""
+
+    words: Sequence[str]
+    unknown: set[str]
+    numbers: Sequence[int]
 
 
 class _Meaning(NamedTuple):

@@ -50,9 +50,10 @@ CANON: Mapping[str, str] = {
     "fuk": "fuck", "fuking": "fucking", "fukin": "fucking", "fckin": "fucking", "fcking": "fucking", "fck": "fuck",
     "fking": "fucking", "effing": "fucking", "fkn": "fucking", "fkin": "fucking", "fuckin": "fucking",
     "frickin": "fucking", "freakin": "fucking", "fvck": "fuck", "fukn": "fucking", "phuck": "fuck", "bloke": "man",
+    "snd": "send", "jst": "just", "bk": "back", "nemore": "anymore", "anymor": "anymore",
     "mom": "mum", "mam": "mum", "parnts": "parents", "teachr": "teacher",
     # run together
-    "wanna": "want to", "wna": "want to", "wana": "want to", "wnna": "want to", "gonna": "going to",
+    "wanna": "want to", "wanto": "want to", "wna": "want to", "wana": "want to", "wnna": "want to", "gonna": "going to",
     "gona": "going to", "gunna": "going to", "gna": "going to", "gon": "going to", "goin": "going",
     "finna": "going to", "gotta": "have to", "gota": "have to", "hafta": "have to", "havta": "have to",
     "tryna": "trying to", "tryina": "trying to", "lemme": "let me", "gimme": "give me", "gimmie": "give me",
@@ -69,7 +70,17 @@ CANON: Mapping[str, str] = {
     "cnt": "can not", "couldnt": "could not", "wouldnt": "would not", "shouldnt": "should not", "havent": "have not",
     "hasnt": "has not", "hadnt": "had not", "mustnt": "must not", "lets": "let us", "weve": "we have",
     "itll": "it will", "uve": "you have", "ull": "you will", "weren": "were not", "ure": "you are", "yur": "your",
-    "youe": "you are",
+    "youe": "you are", "uself": "yourself",
+    # of Scotland, Ulster and the north of England
+    "yer": "your", "youse": "you", "wi": "with", "nae": "no", "efter": "after", "oot": "out", "aboot": "about",
+    "doon": "down", "hoose": "house", "heid": "head", "deid": "dead", "hame": "home", "fae": "from", "tae": "to",
+    "intae": "into", "gie": "give", "gies": "give me", "masel": "myself", "masell": "myself", "mysel": "myself",
+    "yersel": "yourself", "yersell": "yourself", "yoursel": "yourself", "hersel": "herself", "himsel": "himself",
+    "gonnae": "going to", "gonny": "going to", "gunnae": "going to", "dinnae": "do not", "dinna": "do not",
+    "didnae": "did not", "cannae": "can not", "willnae": "will not", "wasnae": "was not", "isnae": "is not",
+    "doesnae": "does not", "havenae": "have not", "wouldnae": "would not", "naebody": "nobody", "naething": "nothing",
+    "nowt": "nothing", "owt": "anything", "summat": "something", "polis": "police", "morra": "tomorrow",
+    "stepda": "stepdad", "lass": "girl", "lassie": "girl", "lasses": "girls",
 }  # fmt: skip
 """By a folded word, its plain form: one word or several."""
 
@@ -79,7 +90,7 @@ FILLERS = frozenset(
     "lmfao rofl please plis still again even ever always quite rather pretty too also already basically "
     "simply truly proper properly well innit bro bruh fam mate yeah yes yo oh ok okay uh um er erm hmm omg "
     "god damn sometimes maybe probably definitely obviously xx x tho though now bare right "
-    "fully deadass lowkey highkey".split()
+    "fully deadass lowkey highkey wee".split()
 )
 """Canonical words that may stand inside a phrase and change nothing about it. "Not" and "never" are none of them."""
 
@@ -94,6 +105,20 @@ CONFUSED: Mapping[str, tuple[str, ...]] = {
     "gurl": ("girl",), "gurls": ("girls",), "gal": ("girl",), "boi": ("boy",), "kidz": ("kids",), "nudez": ("nudes",),
     "drugz": ("drugs",), "everone": ("everyone",), "evry": ("every",), "evrything": ("everything",),
     "evryone": ("everyone",), "every1s": ("everyone is",),
+    "nife": ("knife",), "nifes": ("knives",), "nives": ("knives",), "knif": ("knife",), "rist": ("wrist",),
+    "rists": ("wrists",), "cutt": ("cut",), "stabb": ("stab",), "stabd": ("stabbed",), "fite": ("fight",),
+    "wepon": ("weapon",), "wepons": ("weapons",), "nakid": ("naked",), "naket": ("naked",), "nekid": ("naked",),
+    "newd": ("nude",), "newds": ("nudes",), "nood": ("nude",), "noods": ("nudes",), "vidios": ("videos",),
+    "vidoes": ("videos",), "vidos": ("videos",), "vidio": ("video",), "picher": ("picture",),
+    "pichers": ("pictures",), "hak": ("hack",), "hakd": ("hacked",), "haking": ("hacking",), "acount": ("account",),
+    "frend": ("friend",), "frends": ("friends",), "buly": ("bully",), "bulied": ("bullied",),
+    "matcher": ("mature",), "payn": ("pain",), "hert": ("hurt",), "herts": ("hurts",), "scard": ("scared",),
+    "secrit": ("secret",), "tuch": ("touch",), "tuched": ("touched",), "toching": ("touching",),
+    "unkle": ("uncle",), "uncal": ("uncle",), "slef": ("self",), "rong": ("wrong",), "durty": ("dirty",),
+    "forriner": ("foreigner",), "forriners": ("foreigners",), "foriners": ("foreigners",), "wead": ("weed",),
+    "starv": ("starve",), "vommit": ("vomit",), "overdos": ("overdose",),
+    "il": ("i will",), "aliv": ("alive",), "beter": ("better",), "neva": ("never",), "nevr": ("never",),
+    "peple": ("people",), "meat": ("meet",), "alown": ("alone",), "thretend": ("threatened",),
 }  # fmt: skip
 """By a canonical word, what may be meant by it."""
 

@@ -5,7 +5,8 @@ The views, each a list of words in which all phrases are looked for at once (``c
 1. the folded words in their plain forms (``folding``, ``textspeak``);
 2. the same without words that change nothing ("really");
 3. with odd words replaced by what may be meant (``odd``), and words that sound alike by each other;
-4. with disguised stretches replaced by their letters (``disguises``), and then 1 to 3 again around them.
+4. with two words as one that were meant to be ("my self"), and then 1 to 3 again around them;
+5. with disguised stretches replaced by their letters (``disguises``), and then 1 to 4 again around them.
 
 A view beyond the first two only counts where it has changed a word, or what stands near a phrase.
 """
@@ -19,13 +20,14 @@ from math import prod
 from operator import contains, not_
 from typing import NamedTuple, TypeVar
 
+from . import emoji
 from .compiling import Compiled, Innocence, Needle
-from .disguises import SPACED, Disguises, Stretch
+from .disguises import SPACED, Disguises, Stretch, without_overlaps
 from .folding import Folded
 from .hits import How
 from .matches import Match, Text
 from .odd import OddWords, Reading
-from .telling import WINDOW, Telling, canonical_words
+from .telling import WINDOW, Odd, Telling, canonical_words
 from .textspeak import CANON, FILLERS
 
 MOST_ROUNDS = 5
@@ -50,7 +52,7 @@ class Views:
         self._compiled = compiled
         odd = OddWords(compiled.vocabulary, [*CANON, *FILLERS], compiled.pairs, compiled.right)
         self._telling = Telling(compiled, odd)
-        self._disguises = Disguises(compiled.vocabulary.union(CANON), odd.known, odd.splits)
+        self._disguises = Disguises(compiled.vocabulary.union(CANON), odd.known, odd.splits, odd.together)
 
     def look(self, folded: Folded) -> Iterator[Found]:
         """Every phrase, and where it stands."""
@@ -59,8 +61,17 @@ class Views:
         yield from self._in_disguise(folded)
 
     def _look(self, text: Text) -> Iterator[Found]:
-        """Every phrase in a text: as it is, without fillers, with odd words replaced. Of a text with disguised
-        stretches only phrases with a word of one, or near one."""
+        """Every phrase in a text, also with words in two pieces put together. Of a text with disguised stretches only
+        phrases with a word of one, or near one."""
+        odd = self._telling.odd(text.words)
+        yield from self._look_at(text, odd)
+        numbers = [number for number in self._telling.in_pieces(odd) if text.may_be_one(number)]
+        for first, last in _near_each_other(numbers, len(text.words)):
+            whole = text.put_together(first, last, [one for one in numbers if first <= one < last])
+            yield from self._look_at(whole, self._telling.odd(whole.words))
+
+    def _look_at(self, text: Text, odd: Odd) -> Iterator[Found]:
+        """Every phrase in a text: as it is, without fillers, with odd words replaced."""
         words = list(map(CANON.get, text.words, text.words))
         view = _View.of(words, 0)
         said = frozenset(word for number in text.hows for word in words[number].split())
@@ -69,12 +80,12 @@ class Views:
         has_fillers = not FILLERS.isdisjoint(view.words)
         if has_fillers:
             yield from self._without_fillers(text, view, as_it_is)
-        meant = self._telling.of_words(text.words, words)
+        meant = self._telling.of_words(odd, words)
         most = MOST_COMBINED if len(meant) <= MANY_ODD else FEWEST_COMBINED
         for first, last in _near_each_other(sorted(meant), len(words)):
-            odd = [number for number in range(first, last) if number in meant]
-            for chosen in _combined([meant[number] for number in odd], most):
-                replaced, change = _replaced(words[first:last], first, odd, chosen, said)
+            numbers = [number for number in range(first, last) if number in meant]
+            for chosen in _combined([meant[number] for number in numbers], most):
+                replaced, change = _replaced(words[first:last], first, numbers, chosen, said)
                 view = _View.of(replaced, first)
                 yield from self._scan(text, view, change)
                 if has_fillers:
@@ -125,7 +136,8 @@ class Views:
 
     def _in_disguise(self, folded: Folded) -> Iterator[Found]:
         """Every phrase around disguised stretches that has a word of one."""
-        for window in _windows(self._telling.of_stretches(folded, self._disguises.stretches(folded.text))):
+        found = without_overlaps([*self._disguises.stretches(folded.text), *emoji.stretches(folded)])
+        for window in _windows(self._telling.of_stretches(folded, found)):
             for readings in _combined([stretch.readings for stretch in window], MOST_COMBINED):
                 yield from self._look(_read(folded, window, readings))
 
@@ -155,17 +167,21 @@ class _View(NamedTuple):
 class _Change(NamedTuple):
     """How some words of a text were changed, by their numbers, and all ``words`` that are there because of a change."""
 
-    hows: Mapping[int, How]
+    hows: Mapping[int, frozenset[How]]
     words: frozenset[str]
 
     def of(self, numbers: Sequence[int]) -> frozenset[How]:
         """How those of some words were written that were changed."""
-        return frozenset([self.hows[number] for number in numbers if number in self.hows]) if self.hows else frozenset()
+        if not self.hows:
+            return frozenset()
+        return frozenset().union(*[self.hows[number] for number in numbers if number in self.hows])
 
 
 _HOWS = {
-    "repeat": How.REPEATED, "dropped g": How.DROPPED_G, "edit": How.EDIT, "joined": How.JOINED,
-    "confused": How.CONFUSED, "spaced": How.SPACED, "leet": How.LEET, "masked": How.MASKED,
+    "repeat": frozenset({How.REPEATED}), "dropped g": frozenset({How.DROPPED_G}), "edit": frozenset({How.EDIT}),
+    "joined": frozenset({How.JOINED}),
+    "confused": frozenset({How.CONFUSED}), "spaced": frozenset({How.SPACED}), "leet": frozenset({How.LEET}),
+    "masked": frozenset({How.MASKED}), "emoji": frozenset({How.EMOJI}),
 }  # fmt: skip
 
 
@@ -186,7 +202,7 @@ def _replaced(
 ) -> tuple[list[str], _Change]:
     """Words, the first of which has a number, with some of them replaced; and how those were written. ``said``: what is
     there because of another change."""
-    hows: dict[int, How] = {}
+    hows: dict[int, frozenset[How]] = {}
     meant: list[str] = []
     for number, reading in zip(numbers, readings, strict=True):
         canonical = canonical_words(reading.words)

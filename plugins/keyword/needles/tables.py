@@ -16,9 +16,11 @@ from ..engine import (
     addresses,
     alike,
     disguises,
+    emoji,
     english,
     folding,
     judging,
+    markup,
     matches,
     near,
     odd,
@@ -51,6 +53,9 @@ def _tables() -> Mapping[str, Any]:
         "capitals": alike.CAPITALS,
         "small": alike.SMALL,
         "zeros": _zeros(),
+        # tags
+        "tags": markup.TAG.pattern,
+        "nothing": markup.NOTHING,
         # English
         "english": _english(seen),
         "allCounts": sum(seen.values()),
@@ -63,11 +68,19 @@ def _tables() -> Mapping[str, Any]:
         "longestWord": english.LONGEST_WORD,
         "fewestLetters": near.FEWEST_LETTERS,
         "mostResplit": odd.MOST_RESPLIT,
+        "sounding": odd.SOUNDING,
+        "sound": odd.SOUND.pattern,
+        "fewestSounding": odd.FEWEST_SOUNDING,
+        "mostSounding": odd.MOST_SOUNDING,
+        "longestPiece": odd.LONGEST_PIECE,
         # text-speak
         "canon": textspeak.CANON,
         "fillers": sorted(textspeak.FILLERS),
         "confused": textspeak.CONFUSED,
         "meansYouAre": sorted(textspeak.MEANS_YOU_ARE),
+        # emoji
+        "emoji": emoji.MEANT,
+        "emojiRun": emoji.RUN,
         # disguises
         "leet": disguises.MEANT,
         "leetPlainly": {chr(code): letter for code, letter in disguises.LETTERS.items()},
@@ -76,7 +89,11 @@ def _tables() -> Mapping[str, Any]:
         "mostLookedAt": disguises.MOST_LOOKED_AT,
         "nearLeet": disguises.NEAR,
         "aroundToken": disguises.AROUND_TOKEN,
+        "fewestLettersInPieces": disguises.FEWEST_IN_PIECES,
         "window": telling.WINDOW,
+        "fewestInPieces": telling.FEWEST_IN_PIECES,
+        "fewestOfPiece": telling.FEWEST_OF_PIECE,
+        "self": sorted(telling.SELF),
         # around a hit
         "refersBack": sorted(matches.REFERS_BACK),
         "fewestIfSwapped": judging.FEWEST_IF_SWAPPED,

@@ -32,7 +32,7 @@ KEY = bytes(range(16))
 SEED = 20261126
 PER_KIND = 60
 AROUND = ("well {} today", "i said {} ok", "{}", "then {} and left", "{}. not now", "https://a.test/b?q={}")
-SIGNS = ".,!?;:-_*/\\()<>@#%&+=|~^'\n\u200b\u00ad 😀𝒶½ßİ"
+SIGNS = ".,!?;:-_*/\\()<>@#%&+=|~^'\n\u200b\u00ad 😀𝒶½ßİ🔪🪢"
 EVERYWHERE = frozenset(SURFACES)
 
 
@@ -132,6 +132,17 @@ def found_by(engine: Engine, text: str, surface: str) -> set[str]:
         ("https://shop.test/buy-vapes?q=old", "address", set()),
         ("https://shop.test/?q=buy+v%61pes", "address", {"a/search"}),
         ("look: https://shop.test/want-to-die ok", "page", {"a/die"}),
+        ("want-t0-die", "typed", {"a/die"}),
+        ("im going to hang my s3lf", "typed", {"a/die"}),
+        ("i <b>want</b> to d<i></i>ie", "page", {"a/die"}),
+        ("iwantodie", "typed", {"a/die"}),
+        ("w*nttodie", "typed", {"a/die"}),
+        ("ìm going to 🪢🪢\ufe0f my s3lf", "typed", {"a/die"}),
+        ("bring to school a 🔪 for ĉooking", "typed", set()),
+        ("🔪 🪢", "typed", set()),
+        ("w\u3164ant to di\uffa0e", "typed", {"a/die"}),
+        ("want to d-i-e and wa-nt to die", "typed", {"a/die"}),
+        ("stabbed with a kni**fe**", "typed", {"a/knife"}),
         ("", "typed", set()),
         ("  \n", "page", set()),
     ],
@@ -146,13 +157,15 @@ async def test_each_way_of_writing_is_noticed_where_it_counts(
 async def test_what_is_noticed_stands_where_it_is_said_to_stand(chromium: Chromium) -> None:
     await look_for(chromium, [OWN], [OWN])
     texts = ["😀 w@nt to d1e, or https://a.test/?q=w%61nt+to+die", "no. ｗａｎｔ　ｔｏ　ｄｉｅ"]  # noqa: RUF001
+    texts.append("😀ﬁ im going to 🪢🪢 myself 😀")
     found = await chromium.find([(text, "typed") for text in texts])
     units = [text.encode("utf-16-le") for text in texts]
     shown = [
         [unit[2 * start : 2 * end].decode("utf-16-le") for _, start, end in one]
         for unit, one in zip(units, found, strict=True)
     ]
-    assert shown == [["w@nt to d1e", "w%61nt+to+die"], ["ｗａｎｔ　ｔｏ　ｄｉｅ"]]  # noqa: RUF001
+    fullwidth = "ｗａｎｔ　ｔｏ　ｄｉｅ"  # noqa: RUF001
+    assert shown == [["w@nt to d1e", "w%61nt+to+die"], [fullwidth], ["im going to 🪢🪢 myself"]]
 
 
 # Never less than the engine
@@ -223,6 +236,8 @@ async def test_the_patterns_that_the_browser_repeats_are_as_they_were() -> None:
     patterns = [
         *(disguises._ONE, disguises._BETWEEN, disguises._SPACED.pattern, disguises._SIGN_BEFORE.pattern),
         *(disguises._SIGN_AFTER.pattern, disguises._TOKEN.pattern, disguises._LEET.pattern, disguises._MASKED.pattern),
+        *(disguises._PART.pattern, disguises._IN_PIECES.pattern, disguises._BETWEEN_PIECES.pattern),
+        disguises._ONE_MASKED.pattern,
         *(disguises._ALONE.pattern, addresses._MARK.pattern, addresses._SCHEME.pattern, addresses._WRITTEN_ON.pattern),
         *(addresses._ESCAPED.pattern, addresses._UNBROKEN.pattern, addresses._ESCAPES.pattern),
         *(
@@ -230,7 +245,7 @@ async def test_the_patterns_that_the_browser_repeats_are_as_they_were() -> None:
             addresses._DATA.pattern,
         ),
     ]
-    assert hashlib.sha256("\n".join(patterns).encode()).hexdigest()[:16] == "d71db1c66a4b47a0"
+    assert hashlib.sha256("\n".join(patterns).encode()).hexdigest()[:16] == "27df2431920a53ba"
 
 
 # Seldom in ordinary English

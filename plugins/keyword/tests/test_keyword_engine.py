@@ -48,6 +48,8 @@ ENGINE = Engine(
             term("blade", "sharp blade", severity=Severity.SEVERE),
             term("page", "secret club", surfaces=frozenset({Surface.PAGE})),
             term("name", "bad club", surfaces=frozenset({Surface.ADDRESS})),
+            term("self", "myself harshly", "give yourself up"),
+            term("sound", "flat roof", "cold as ice", "pink rhinoceros"),
         )
     ],
     Exclusions(((Innocent.COLLOCATION, "slag heap"), (Innocent.NAME, "Martian Slag"), (Innocent.HELP, "Childline"))),
@@ -80,6 +82,37 @@ def find(text: str, surface: Surface = Surface.TYPED) -> Sequence[Hit]:
         ("मैं मरना चाहता हूँ", "मैं मरना चाहता हूँ", How.EXACT),
         ("你好我想自杀了", "我想自杀", How.EXACT),
         ("k y s", "k y s", How.SPACED),
+        # words of several parts, one of which is disguised
+        ("green-g14nt", "green-g14nt", How.LEET),
+        ("gr33n_giant", "gr33n_giant", How.LEET),
+        ("the.gr*en.giant", "gr*en.giant", How.MASKED),
+        ("gr-een giant", "gr-een giant", How.SPACED),
+        ("gr**ee**n giant", "gr**ee**n giant", How.SPACED),
+        ("green gi**ant**", "green gi**ant", How.SPACED),
+        ("~~gr~~een giant", "gr~~een giant", How.SPACED),
+        # one word in two pieces
+        ("look at my self harshly", "my self harshly", How.SPACED),
+        ("look at my s3lf harshly", "my s3lf harshly", How.LEET),
+        ("give ya self up", "give ya self up", How.SPACED),
+        ("a pink rhi noceros", "pink rhi noceros", How.SPACED),
+        ("a pink rhi n0ceros", "pink rhi n0ceros", How.LEET),
+        # several words in one, with a mistake
+        ("wantohurtyou", "wantohurtyou", How.JOINED),
+        ("gr*engiant", "gr*engiant", How.MASKED),
+        # as it sounds
+        ("a phlat rooph", "phlat rooph", How.CONFUSED),
+        ("kold as ice", "kold as ice", How.CONFUSED),
+        # letters that show nothing
+        ("g\u3164re\uffa0en\u115f gi\u2064ant", "g\u3164re\uffa0en\u115f gi\u2064ant", How.FOLDED),
+        (
+            "g\u2800r\u2800e\u2800e\u2800n\u2800\u2800giant",
+            "g\u2800r\u2800e\u2800e\u2800n\u2800\u2800giant",
+            How.SPACED,
+        ),
+        # tags
+        ("<b>gre</b>en <I>giant</I>!", "gre</b>en <I>giant", How.FOLDED),
+        ("green<br/>giant", "green<br/>giant", How.EXACT),
+        ("gr[i]een[/i] gi<wbr>ant", "gr[i]een[/i] gi<wbr>ant", How.FOLDED),
     ],
 )
 def test_a_phrase_is_found_and_said_how_it_was_written(text: str, written: str, how: How) -> None:
@@ -108,6 +141,13 @@ def test_a_phrase_is_found_and_said_how_it_was_written(text: str, written: str, 
         "eyJhbGciOiJIUzI1NiJ9.gr33nG14nt.4nTsf4gg0tAAA",
         "data:image/png;base64,iVBORw0KGgogreen/giant",
         "secret club",
+        "evergreen-g14nts",
+        "the task-g14nt runs",
+        "green@g14nt.example is my address",
+        "re-greened gi-ants",
+        "a gr<hr>een giant <giant class=green>",  # not written together; no simple tag
+        "gr eat gi raffe",
+        "wantohurt",  # too few words that are right
     ],
 )
 def test_what_is_innocent_is_left_alone(text: str) -> None:
@@ -130,6 +170,40 @@ def test_addresses_are_read_as_a_browser_would(text: str, written: str | None) -
     assert [one.term.id for one in find(text, Surface.ADDRESS)] == ([hit.term.id] if "?" in text else [])
 
 
+EMOJI = Engine(
+    [
+        policy(
+            term("stab", "want to stab", "stab you", "knife", severity=Severity.SEVERE),
+            term("me", "stab myself", severity=Severity.SEVERE, personal=True),
+            term("drugs", "anyone got", near=("weed", "pills"), within=4, severity=Severity.SEVERE),
+            term("sold", "selling pills"),
+            category="weapons",
+        )
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("i want to 🔪 him", {("stab", Severity.MODERATE, "want to 🔪")}),  # another word may have been meant
+        ("i will 🔪\ufe0f🔪 you", {("stab", Severity.MODERATE, "🔪\ufe0f🔪 you")}),
+        ("🗡\U0001f3fd\u200d🗡myself", {("me", Severity.SEVERE, "🗡\U0001f3fd\u200d🗡myself")}),
+        ("s3lling 💊!", {("sold", Severity.MINOR, "s3lling 💊")}),
+        ("anyone got 🍃 😂", {("drugs", Severity.MINOR, "anyone got")}),  # only an emoji stands near it
+        ("anyone got 🍃 or pills", {("drugs", Severity.SEVERE, "anyone got")}),
+        ("🔪", set()),
+        ("🔪🔪 🔪 💊 🔫", set()),
+        ("💀💀 im dead 😭", set()),
+        ("apples 🔪🍎", set()),
+        ("that test killed me 🔫😂", set()),
+    ],
+)
+def test_an_emoji_is_read_as_a_word_beside_others(text: str, found: set[tuple[str, Severity, str]]) -> None:
+    hits = EMOJI.find(text, Surface.TYPED)
+    assert {(hit.term.id, hit.severity, text[hit.start : hit.end]) for hit in hits} == found
+
+
 def test_neighbours_make_a_word_count() -> None:
     assert [hit.term.id for hit in find("I hated those martians")] == ["group"]
     assert [hit.term.id for hit in find("martians should go home")] == ["group"]
@@ -150,6 +224,29 @@ def test_severity_is_lowered_for_a_reason(text: str, severity: Severity) -> None
     (hit,) = find(text)
     assert hit.severity is severity
     assert hit.why_severity
+
+
+ABOVE = "There is a long story about the people next door, that we do not say"
+BELOW = "martians we hate because of what they are and where they come from"
+
+
+@pytest.mark.parametrize(
+    ("text", "goes_on"),
+    [
+        (f"{ABOVE}\n{BELOW}.", True),
+        (f"{ABOVE} \r\n  {BELOW}\r\nor so.", True),
+        (f"> {ABOVE}\n> {BELOW}", True),
+        (f"{ABOVE}\n{BELOW.capitalize()}", False),  # a new sentence
+        (f"{ABOVE}.\n{BELOW}", False),
+        (f"{ABOVE}:\n{BELOW}", False),
+        (f"{ABOVE}\n\n{BELOW}", False),  # a new paragraph
+        ("we do not say\nmartians we hate\nok", False),  # a chat
+        (f"we do not say\n{BELOW}", False),  # there was room for more
+        (f"{ABOVE}\n- {BELOW}", False),  # a list
+    ],
+)
+def test_a_sentence_goes_on_where_its_line_was_wrapped(text: str, goes_on: bool) -> None:
+    assert [hit.term.id for hit in find(text)] == ([] if goes_on else ["group"])
 
 
 def test_exclusions_that_did_not_apply_are_told() -> None:
@@ -192,6 +289,9 @@ TRAPS = {
     "digits": "1", "1a": "1a",
     "%25": "%25", "http://": "http://a.b/", "a.": "a.", "accents": "e\u0301\u0323", "joined": "greengiant",
     "odd": "grenn gaint ",
+    "parts": "k-1ll_y0ur.s3lf", "pieces": "my s3lf gi ant ", "in pieces": "gr**ee**n ", "tags": "<b>a", "<": "<",
+    "together": "wantohurtyou ", "masked together": "gr*engiant ", "sounds": "kzxkszph",
+    "emoji": "🔪", "emoji and words": "stab 🔪 ", "many emoji": "🔪💊",
     "hit": "green giant ", "near": "martians hate ", "chinese": "我想自杀", "mixed": "g r33n_g!4nt %41 ", "!": "!",
     "-": "-a", "newlines": "a\n", "spaced": "g r e e n  g i a n t ", "leet": "gr33n ", "leet filler": "re4lly ",
 }  # fmt: skip

@@ -484,6 +484,22 @@ def test_what_only_sounds_like_it_is_not_found(text: str) -> None:
         ("i sent him a pic and now its all round school", "sexting"),
         ("i carry because i dont feel safe", "weapons"),
         ("i want to go and join the fighters in syria", "radicalisation"),
+        ("i keep wanting to die", "suicide"),
+        ("whats the point im not even gonna be alive for mocks", "suicide"),
+        ("i might step in front of a train tomorrow", "suicide"),
+        ("i dinnae want to live", "suicide"),
+        ("i cutt my rist", "suicide"),
+        ("i used the razor on my legs again", "self_harm"),
+        ("i have to burn it all off before bed or im disgusting", "eating_disorder"),
+        ("day 3 of my fast, nearly fainted", "eating_disorder"),
+        ("dont tell anyone i was at yours", "grooming"),
+        ("he says my friends dont love me like he does", "grooming"),
+        ("her boyfriend is 27 and shes in year 9", "grooming"),
+        ("he screenshotted my nude", "sexting"),
+        ("they keep taking photos up our skirts", "sexting"),
+        ("they wrote dyke on my locker", "hate_lgbt"),
+        ("martyrs go straight to paradise so im not scared", "radicalisation"),
+        ("he sed he will stab me wiv a nife", "weapons"),
     ],
 )
 def test_what_a_child_tells_is_found(text: str, category: str) -> None:
@@ -519,6 +535,22 @@ FORMAL = (
 def test_words_near_each_other_say_nothing_in_a_report(said: str) -> None:
     assert [finding.term for finding in seen(FORMAL.format(said), Surface.TYPED)] == []
     assert seen(said, Surface.TYPED)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "two birds with one stone",
+        "Villa got absolutely battered by Liverpool on Saturday",
+        "the doctor gave me pills for my cold",
+        "you look drop dead gorgeous in that",
+        "day 3 of my fast for Ramadan",
+        "take the bacon on the left and put it in the pan",
+        "he stood in front of the train for a photo",
+    ],
+)
+def test_new_words_are_quiet_where_they_are_harmless(text: str) -> None:
+    assert not [finding for finding in seen(text, Surface.TYPED) if finding.severity is not Severity.MINOR]
 
 
 def test_a_report_about_oneself_is_read_as_a_disclosure() -> None:

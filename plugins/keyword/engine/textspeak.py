@@ -105,6 +105,7 @@ CONFUSED: Mapping[str, tuple[str, ...]] = {
     "gurl": ("girl",), "gurls": ("girls",), "gal": ("girl",), "boi": ("boy",), "kidz": ("kids",), "nudez": ("nudes",),
     "drugz": ("drugs",), "everone": ("everyone",), "evry": ("every",), "evrything": ("everything",),
     "evryone": ("everyone",), "every1s": ("everyone is",),
+    "thee": ("the",), "mee": ("me",), "inn": ("in",),
     "nife": ("knife",), "nifes": ("knives",), "nives": ("knives",), "knif": ("knife",), "rist": ("wrist",),
     "rists": ("wrists",), "cutt": ("cut",), "stabb": ("stab",), "stabd": ("stabbed",), "fite": ("fight",),
     "wepon": ("weapon",), "wepons": ("weapons",), "nakid": ("naked",), "naket": ("naked",), "nekid": ("naked",),

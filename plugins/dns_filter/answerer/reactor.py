@@ -87,10 +87,7 @@ class Loop:
             for fd, _ in poll(self._wait(), MOST_AT_ONCE):
                 call = ready.get(fd)
                 if call is not None:  # another call of this round may have let go of it
-                    try:  # as in ``_contained``; every answer of an upstream comes this way
-                        call()
-                    except Exception:  # noqa: BLE001 - it is noted
-                        self._fault()
+                    self._contained(call)
             self._call_what_is_due()
             while self._soon:
                 self._contained(self._soon.pop())
@@ -99,14 +96,10 @@ class Loop:
         """A fault of ours costs the packet that met it, never the service."""
         try:
             call()
-        except Exception:  # noqa: BLE001 - it is noted
-            self._fault()
-
-    def _fault(self) -> None:
-        """Count and note what was raised just now."""
-        self.faults += 1
-        if self.faults <= FAULTS_SHOWN:
-            log.exception("an answer failed")
+        except Exception:
+            self.faults += 1
+            if self.faults <= FAULTS_SHOWN:
+                log.exception("an answer failed")
 
     def _wait(self) -> float:
         if not self._timers:

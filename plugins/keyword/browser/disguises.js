@@ -1,6 +1,5 @@
 // Stretches of a text that are written to be overlooked: spaced letters, digits for letters, masked letters, words with a
-// sign in them; as
-// ../engine/disguises.py, but with every stretch and every reading, whichever is likeliest.
+// sign in them; as ../engine/disguises.py, but with every stretch and every reading, whichever is likeliest.
 
 import {
   aroundToken,

@@ -1,9 +1,9 @@
 """From a text to its hits.
 
 Addresses are cut out, decoded, and looked at as texts of their own (``addresses``); tags are passed over (``markup``).
-All phrases are looked for in every
-way in which they may be written (``views``). Then each one found is judged by what stands around it (``judging``,
-``context``, ``exclusions``). An engine is made once and never changes; it keeps no word of what it has read.
+All phrases are looked for in every way in which they may be written (``views``). Then each one found is judged by what
+stands around it (``judging``, ``context``, ``exclusions``). An engine is made once and never changes; it keeps no word
+of what it has read.
 """
 
 from __future__ import annotations

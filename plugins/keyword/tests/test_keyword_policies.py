@@ -553,6 +553,26 @@ def test_new_words_are_quiet_where_they_are_harmless(text: str) -> None:
     assert not [finding for finding in seen(text, Surface.TYPED) if finding.severity is not Severity.MINOR]
 
 
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("ever since my dog died i keep wanting to die", "suicide"),
+        ("i feel suicidal and nobody supports people like me", "suicide"),
+        ("i hide my scars at the charity shop", "self_harm"),
+        ("i wonder if im being bullied because of my hair", "bullying"),
+        ("she called me a cow and pushed me down the stairs", "bullying"),
+        ("we had no condom, forgot to use a condom", "adult"),
+        ("he shared my nudes even though it is illegal to", "sexting"),
+        ("this man gave me pills and i ended up at the doctor", "grooming"),
+        ("my uncle gets in my bed with me when the dog is out", "grooming"),
+        ("dont tell anyone i was at yours after the football", "grooming"),
+        ("i got drunk after football and lost my phone", "drugs"),
+    ],
+)
+def test_a_word_that_happens_to_stand_there_excuses_nothing(text: str, category: str) -> None:
+    assert category in {finding.category for finding in seen(text, Surface.TYPED)}
+
+
 def test_a_report_about_oneself_is_read_as_a_disclosure() -> None:
     said = (
         "I respectfully request an appointment concerning my considerable difficulties: since September my "

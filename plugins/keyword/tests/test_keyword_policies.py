@@ -547,6 +547,10 @@ def test_words_near_each_other_say_nothing_in_a_report(said: str) -> None:
         "day 3 of my fast for Ramadan",
         "take the bacon on the left and put it in the pan",
         "he stood in front of the train for a photo",
+        "Get the update, it is only 600k.",
+        "C makes it easy to shoot yourself in the foot.",
+        "Please stop dealing with it by yourself.",
+        "You open a file, then start up GIMP and choose a brush.",
     ],
 )
 def test_new_words_are_quiet_where_they_are_harmless(text: str) -> None:

@@ -124,7 +124,7 @@ class Compiled:
 
     def may_be_near(self, word: str) -> bool:
         """Whether a word may be one that has to stand near a phrase, or tell of what has to ("to" does not)."""
-        return len(word) > 2 and (word in self._near or word.startswith(self._beginnings))
+        return len(word) > 2 and word != "the" and (word in self._near or word.startswith(self._beginnings))
 
     def scan(self, words: str) -> Iterator[tuple[Sequence[Entry], int, int]]:
         """Every phrase among canonical words with single blanks between them: what it stands for, and the numbers of

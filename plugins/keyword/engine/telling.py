@@ -5,6 +5,7 @@ Hardly one of a hundred may: names, numbers and versions are what most of them a
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress, count, islice, pairwise
@@ -12,6 +13,7 @@ from math import inf
 from typing import NamedTuple
 
 from .compiling import Compiled
+from .context import Around
 from .disguises import SPACED, Stretch
 from .folding import Folded
 from .odd import EDIT, SOUNDS, OddWords, Reading
@@ -35,6 +37,9 @@ SELF = frozenset({"self", "selves"})
 """What most people write apart who write words apart."""
 WINDOW = 90
 """Letters on each side of a disguised stretch that are looked at with it."""
+IN_REACH = 24
+"""Words on each side of an odd one in which a phrase is that counts because of it, with all that was changed between
+them."""
 LONGEST_ODD = 60
 LONGEST_CHECKED = 8
 """Words of a disguised stretch of which it is checked whether they may be part of a phrase at all."""
@@ -67,19 +72,26 @@ class Telling:
         closer = unknown | (uncommon & self._rare)
         return Odd(words, unknown, list(compress(count(), map(closer.__contains__, words))) if closer else [])
 
-    def of_words(self, odd: Odd, canonical: Sequence[str]) -> Readings:
+    def of_words(self, odd: Odd, canonical: Sequence[str], phrases: Iterable[Looking]) -> Readings:
         """The readings of odd words, and of words that sound like others. ``canonical``: the same words in their plain
-        forms."""
+        forms; ``phrases``: those that were found among them and count only beside certain words."""
         meant = self._readings(odd) | self._readings_of_confused(canonical)
         found: dict[int, Sequence[Reading]] = {}
+        beside: dict[int, Sequence[_Meaning]] = {}
         for number, meanings in meant.items():
-            telling = [one.reading for one in meanings if one.tells]
+            telling = [one for one in meanings if one.tells]
             if len(telling) < len(meanings):
                 before = _beside(canonical, meant, range(number - 1, -1, -1))
                 after = _beside(canonical, meant, range(number + 1, len(canonical)))
-                telling = [one.reading for one in meanings if one.tells or self._goes_on(one, before, after)]
+                telling = [one for one in meanings if one.tells or self._goes_on(one, before, after)]
             if telling:
-                found[number] = telling
+                found[number] = [one.reading for one in telling]
+            if any(one.is_near and one not in telling for one in meanings):
+                beside[number] = [one for one in meanings if one.is_near or one in telling]
+        if beside:
+            strong = sorted(found)
+            for number, said in _looked_for(beside, sorted(phrases, key=_end), strong):
+                found[number] = said
         return found
 
     def in_pieces(self, odd: Odd) -> list[int]:
@@ -114,14 +126,16 @@ class Telling:
         twice, a word that says something ``alone``."""
         said = canonical_words(reading.words)
         compiled = self._compiled
-        tells = (alone and any(word in compiled.alone or compiled.may_be_near(word) for word in said)) or any(
+        tells = (alone and not compiled.alone.isdisjoint(said)) or any(
             pair in compiled.pairs for pair in pairwise(said)
         )
-        return _Meaning(reading, tuple(said), tells)
+        return _Meaning(reading, tuple(said), tells, alone and any(map(compiled.may_be_near, said)))
 
     def _goes_on(self, meaning: _Meaning, before: Iterable[str], after: Iterable[str]) -> bool:
         """Whether what may be meant may be part of a phrase that goes on beside it."""
         pairs, said = self._compiled.pairs, meaning.said
+        if self._vocabulary.isdisjoint((said[0], said[-1])):
+            return False  # as most words that a name comes apart into
         return any((word, said[0]) in pairs for word in before) or any((said[-1], word) in pairs for word in after)
 
     def _readings(self, odd: Odd) -> dict[int, tuple[_Meaning, ...]]:
@@ -182,7 +196,7 @@ class Telling:
         return (
             (stretch.how == SPACED and len(read) < SHORT)
             or read.count(" ") >= LONGEST_CHECKED
-            or any(one.tells for one in self._meanings(read))
+            or any(one.tells or one.is_near for one in self._meanings(read))
         )
 
     def _beside_stretch(
@@ -254,11 +268,21 @@ class Odd(NamedTuple):
 
 
 class _Meaning(NamedTuple):
-    """A reading, its words in their plain forms, and whether it tells something by itself."""
+    """A reading, its words in their plain forms, whether it tells something by itself, and whether it may be what a
+    phrase has to stand beside."""
 
     reading: Reading
     said: Sequence[str]
     tells: bool
+    is_near: bool
+
+
+class Looking(NamedTuple):
+    """A phrase that counts only beside certain words: the numbers of its first and last word, and those words."""
+
+    begin: int
+    end: int
+    words: Around
 
 
 class _Said(NamedTuple):
@@ -272,6 +296,28 @@ class _Said(NamedTuple):
         """Of everything that may be meant by some readings."""
         said = [one.said for meanings in readings for one in meanings]
         return cls(frozenset(word for words in said for word in words), any(map(FILLERS.issuperset, said)))
+
+
+def _looked_for(
+    meant: Mapping[int, Sequence[_Meaning]], phrases: Sequence[Looking], strong: Sequence[int]
+) -> Iterator[tuple[int, Sequence[Reading]]]:
+    """Words of which a reading may be what a phrase has to stand beside, and those readings: where such a phrase stands
+    in reach, or may (``strong``: the numbers of words that may be part of one). ``phrases``: in the order of their
+    ends."""
+    ends = [phrase.end for phrase in phrases]
+    for number, meanings in meant.items():
+        place = bisect_left(strong, number - IN_REACH)
+        if place < len(strong) and strong[place] <= number + IN_REACH:
+            yield number, [one.reading for one in meanings]
+            continue
+        in_reach = phrases[bisect_left(ends, number - IN_REACH) : bisect_right(ends, number + 2 * IN_REACH)]
+        said = {word for one in meanings for word in one.said}
+        if any(phrase.begin <= number + IN_REACH and phrase.words.has_one_of(said) for phrase in in_reach):
+            yield number, [one.reading for one in meanings]
+
+
+def _end(phrase: Looking) -> int:
+    return phrase.end
 
 
 def _beside(words: Sequence[str], meant: Mapping[int, Sequence[_Meaning]], numbers: Iterable[int]) -> set[str]:

@@ -27,7 +27,7 @@ from .folding import Folded
 from .hits import How
 from .matches import Match, Text
 from .odd import OddWords, Reading
-from .telling import WINDOW, Odd, Telling, canonical_words
+from .telling import WINDOW, Looking, Odd, Telling, canonical_words
 from .textspeak import CANON, FILLERS
 
 MOST_ROUNDS = 5
@@ -76,11 +76,12 @@ class Views:
         view = _View.of(words, 0)
         said = frozenset(word for number in text.hows for word in words[number].split())
         as_it_is = _Change({}, said)
-        yield from self._scan(text, view, as_it_is)
+        found = list(self._scan(text, view, as_it_is))
         has_fillers = not FILLERS.isdisjoint(view.words)
         if has_fillers:
-            yield from self._without_fillers(text, view, as_it_is)
-        meant = self._telling.of_words(odd, words)
+            found += self._without_fillers(text, view, as_it_is)
+        yield from found
+        meant = self._telling.of_words(odd, words, _looking(found))
         most = MOST_COMBINED if len(meant) <= MANY_ODD else FEWEST_COMBINED
         for first, last in _near_each_other(sorted(meant), len(words)):
             numbers = [number for number in range(first, last) if number in meant]
@@ -257,6 +258,13 @@ def _read(folded: Folded, window: Sequence[Stretch], readings: Sequence[str]) ->
             alone.update(range(first, len(text.words)))
         at = stretch.end
     return replace(text, alone=frozenset(alone))
+
+
+def _looking(found: Iterable[Found]) -> Iterator[Looking]:
+    """Those of some phrases that count only beside certain words."""
+    for match, entry in found:
+        if isinstance(entry, Needle) and entry.sought.term.near:
+            yield Looking(match.numbers[match.first], match.numbers[match.last], entry.sought.near)
 
 
 def _counting(

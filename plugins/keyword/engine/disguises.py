@@ -53,8 +53,8 @@ _SIGN_AFTER = re.compile(r"[0-9@$+|€£*#%^~!][0-9@$+|€£*#%^~!]{0,3}(?![\w@$
 _BETWEEN_TOKENS = frozenset(',;:/\\"()[]{}<>').union(filter(str.isspace, map(chr, range(128))))
 _TOKEN = re.compile(f"[^{re.escape(''.join(sorted(_BETWEEN_TOKENS)))}]+")
 _LEET = re.compile(r"(?=[a-z0-9@$!+|€£(]*[a-z])(?=[a-z]*[0-9@$!+|€£(])[a-z0-9@$!+|€£(]{2,30}")
-_AMOUNT = re.compile("[0-9]{2,}[a-z]")
-"""A number with its unit, such as "600k": one letter hides no word."""
+_AMOUNT = re.compile("[0-9]{2,}k")
+"""A number of thousands: "600k" is no word in disguise."""
 _MASKED = re.compile(r"[a-z]{0,12}(?:[*#%^~?]{1,4}[a-z]{1,12}|[_\-.=+][a-z]{1,12}){1,4}|[a-z]{1,12}[*#%^~]{1,4}")
 _ONE_MASKED = re.compile("[a-z]+[*#%^~][a-z]+")
 AROUND_TOKEN = ".,;:!?-_=+'"  # noqa: S105 - signs

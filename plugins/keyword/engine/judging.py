@@ -85,11 +85,10 @@ def counts_among(match: Match, needle: Needle) -> bool:
         return False
     if term.near and is_formal(match.wider()):
         return False
-    sentence = match.sentence()
-    if sought.unless.among(sentence):
+    if sought.unless.among(match.clause()):
         return False
     may_be_foreign = needle.words == 1 and term.language == "en" and sought.policy.category not in SELF
-    return not (may_be_foreign and is_foreign(sentence))
+    return not (may_be_foreign and is_foreign(match.sentence()))
 
 
 def is_written_well_enough(needle: Needle, match: Match, hows: Sequence[How], written: str) -> bool:

@@ -12,6 +12,12 @@ from .folding import Folded
 from .hits import ORDER, How
 
 PUT_TOGETHER = frozenset({How.SPACED})
+SPEAKS_AGAINST = 10
+"""Words on each side of a phrase of which one may speak against it. A child writes forty words without a full stop, and
+what else it tells of school or the dog excuses nothing."""
+CONJUNCTIONS = frozenset("and but so then because".split())
+SUBJECTS = frozenset("i he she they we you my his her their our your".split())
+"""Words with which something else is told, after a conjunction."""
 REFERS_BACK = frozenset(["they", "them", "their", "theirs", "themselves", "those", "these"])
 """Words with which a sentence goes on about those of the sentence before: "They came back. I like *them*."."""
 
@@ -100,6 +106,7 @@ class Match:
     _beside: dict[int, Sequence[str]] = field(default_factory=dict)
     _near: dict[tuple[int, bool], Sequence[str]] = field(default_factory=dict)
     _sentence: Sequence[str] | None = None
+    _clause: Sequence[str] | None = None
 
     @classmethod
     def of(
@@ -166,12 +173,25 @@ class Match:
         return self._near[key]
 
     def sentence(self) -> Sequence[str]:
-        """The words beside it, and its own. What speaks against it may stand on the line above, where the sentence was
-        wrapped; what has to stand near it may not, because more is found so in wrapped text that means nothing."""
+        """The words beside it, and its own, as far as its sentence goes."""
         if self._sentence is None:
             before, after = self._around(AROUND, flowing=True)
             self._sentence = [*before, *self.words[self.first : self.last + 1], *after]
         return self._sentence
+
+    def clause(self) -> Sequence[str]:
+        """Its own words and the few beside it that may speak against it: as far as nothing new is told ("and I ...").
+
+        These may stand on the line above, where the sentence was wrapped; what has to stand near it may not, because
+        more is found so in wrapped text that means nothing."""
+        if self._clause is None:
+            before, after = self._around(SPEAKS_AGAINST, flowing=True)
+            own = self.words[self.first : self.last + 1]
+            earlier = [*before, own[0]]
+            begin = max((at for at in range(1, len(earlier)) if _begins_anew(earlier[at - 1 : at + 1])), default=0)
+            end = min((at for at in range(len(after) - 1) if _begins_anew(after[at : at + 2])), default=len(after))
+            self._clause = [*before[begin:], *own, *after[:end]]
+        return self._clause
 
     def wider(self) -> Sequence[str]:
         """The words of the view that say what the text is about, whichever sentence they stand in."""
@@ -204,3 +224,8 @@ class Match:
                 after = last
                 break
         return self.words[before : self.first], self.words[self.last + 1 : after + 1]
+
+
+def _begins_anew(words: Sequence[str]) -> bool:
+    """Whether something else is told from a conjunction on."""
+    return words[0] in CONJUNCTIONS and words[1] in SUBJECTS

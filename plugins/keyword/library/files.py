@@ -59,7 +59,9 @@ class TermEntry(Section):
         (), "It only counts with one of these near it, in the same sentence. `hat*` is every word that begins with hat."
     )
     within: int = setting(8, "How near.", unit="words", ge=1, le=40)
-    unless: tuple[Phrase, ...] = setting((), "It does not count with one of these near it, in the same sentence.")
+    unless: tuple[Phrase, ...] = setting(
+        (), "It does not count with one of these within ten words, before anything else is told (`and I`, `but she`)."
+    )
     personal: bool = setting(
         False, "Somebody speaks of themselves, or to somebody: as severe in a lesson and misspelt as ever."
     )

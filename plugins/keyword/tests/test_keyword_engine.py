@@ -249,6 +249,25 @@ def test_a_sentence_goes_on_where_its_line_was_wrapped(text: str, goes_on: bool)
     assert [hit.term.id for hit in find(text)] == ([] if goes_on else ["group"])
 
 
+@pytest.mark.parametrize(
+    ("text", "is_excused"),
+    [
+        ("i do not hate martians", True),
+        ("it is not one two three four five six that we martians hate", True),
+        ("it is not one two three four five six seven eight that we martians hate", False),
+        ("martians are who we hate one two three four five not", True),
+        ("martians are who we hate one two three four five six seven not", False),
+        ("i did not go and i hate martians", False),
+        ("did not go but my hate of martians", False),
+        ("not you and me, i hate martians", True),
+        ("i hate martians because they are not nice", False),
+        ("i hate martians and not you", True),
+    ],
+)
+def test_what_else_is_told_excuses_nothing(text: str, is_excused: bool) -> None:
+    assert [hit.term.id for hit in find(text)] == ([] if is_excused else ["group"])
+
+
 def test_exclusions_that_did_not_apply_are_told() -> None:
     (hit,) = find("she is a slag")
     assert "slag heap" in hit.tried

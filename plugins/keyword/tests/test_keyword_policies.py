@@ -352,6 +352,9 @@ def test_what_is_looked_for_in_what_is_typed_is_looked_for_in_emails() -> None:
         "grammar nazi go kill yourself",
         "go rope urself",
         "there is a bomb in the school. cancel the gcse",
+        "we went to watch a film and I want to shoot up the school",
+        "had football then my friend came round and shes going to kill herself on Friday anyway see you in class",
+        "had training and my sister tried to take her own life in the summer and now i feel the same",
     ],
 )
 def test_what_else_a_line_says_does_not_excuse_it(text: str) -> None:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -79,10 +80,22 @@ class Pair:
         return [(case, mine - found) for case, mine, found in zip(cases, ours, theirs, strict=True) if mine - found]
 
 
+MADE: dict[tuple[str, ...], dict[str, Any]] = {}
+"""What devices were given, by the names of all policies and of those that they have."""
+
+
+async def prepare(chromium: Chromium, policies: Sequence[Policy], wanted: Sequence[Policy]) -> None:
+    """A device that has the terms of ``wanted``, of all these policies; the same one is made once."""
+    names = (*(one.name for one in policies), "", *(one.name for one in wanted))
+    if names not in MADE:
+        terms = {f"{one.name}/{two.id}": bits(two.surfaces) for one in wanted for two in one.terms}
+        MADE[names] = Making(policies, KEY).needles(terms)
+    await chromium.prepare(MADE[names])
+
+
 async def look_for(chromium: Chromium, policies: Sequence[Policy], wanted: Sequence[Policy]) -> Pair:
-    """Prepare a device that has the terms of ``wanted``, of all these policies."""
-    terms = {f"{one.name}/{two.id}": bits(two.surfaces) for one in wanted for two in one.terms}
-    await chromium.prepare(Making(policies, KEY).needles(terms))
+    """Such a device, and an engine beside it."""
+    await prepare(chromium, policies, wanted)
     return Pair(chromium, Engine(policies), {policy.name for policy in wanted})
 
 
@@ -150,12 +163,12 @@ def found_by(engine: Engine, text: str, surface: str) -> set[str]:
 async def test_each_way_of_writing_is_noticed_where_it_counts(
     chromium: Chromium, text: str, surface: str, ids: set[str]
 ) -> None:
-    await look_for(chromium, [OWN], [OWN])
+    await prepare(chromium, [OWN], [OWN])
     assert await chromium.ids([(text, surface)]) == [ids]
 
 
 async def test_what_is_noticed_stands_where_it_is_said_to_stand(chromium: Chromium) -> None:
-    await look_for(chromium, [OWN], [OWN])
+    await prepare(chromium, [OWN], [OWN])
     texts = ["😀 w@nt to d1e, or https://a.test/?q=w%61nt+to+die", "no. ｗａｎｔ　ｔｏ　ｄｉｅ"]  # noqa: RUF001
     texts.append("😀ﬁ im going to 🪢🪢 myself 😀")
     found = await chromium.find([(text, "typed") for text in texts])
@@ -295,7 +308,7 @@ HIDDEN = policy_of(
     ],
 )
 async def test_hidden_terms_are_noticed_by_their_hashes(chromium: Chromium, text: str, noticed: bool) -> None:
-    await look_for(chromium, [OWN, HIDDEN], [HIDDEN])
+    await prepare(chromium, [OWN, HIDDEN], [HIDDEN])
     assert "filter" not in chromium.policy
     assert "school" not in chromium.policy.replace("bring to school", "")
     assert bool((await chromium.ids([(text, "typed")]))[0]) is noticed

@@ -103,38 +103,31 @@ class Around:
         """Made when it is needed first: most terms are never found. No regular expression: of some thousand phrases it
         takes seconds to be made.
         """
-        words: set[str] = set()
+        lines = neighbour_lines(self._phrases, Table())
+        plain = [line for line in lines if line and BEGINS not in line]
+        loose = [_parts(line) for line in lines if BEGINS in line]
+        words = {line for line in plain if " " not in line}
         after: dict[str, set[str]] = {}
-        loose: list[_Phrase] = []
-        longest: list[_Part] = []
         lengths: set[int] = set()
-        for line in neighbour_lines(self._phrases, Table()):
-            if BEGINS in line:
-                parts = _parts(line)
-                longest.append(max(parts, key=_length))
-                loose.append(parts)
-                continue
+        longest = set(words)
+        for line in plain:
             first, _, rest = line.partition(" ")
             if rest:
                 after.setdefault(first, set()).add(rest)
                 lengths.add(rest.count(" ") + 1)
-                longest.append(_Part(max(line.split(), key=len), is_beginning=False))
-            elif first:
-                words.add(first)
-        beginnings = tuple({parts[0].word for parts in loose if len(parts) == 1})
+                longest.add(max(line.split(), key=len))
+        longest_loose = [max(parts, key=_length) for parts in loose]
+        every_loose = {part for parts in loose for part in parts}
         return _Sought(
             frozenset(words),
-            beginnings,
+            tuple({parts[0].word for parts in loose if len(parts) == 1}),
             after,
             sorted(lengths),
             [parts for parts in loose if len(parts) > 1],
-            frozenset(words.union(one.word for one in longest if not one.is_beginning)),
-            tuple({one.word for one in longest if one.is_beginning}),
-            frozenset(words).union(
-                (word for first, rests in after.items() for rest in rests for word in (first, *rest.split())),
-                (part.word for parts in loose for part in parts if not part.is_beginning),
-            ),
-            tuple({part.word for parts in loose for part in parts if part.is_beginning}),
+            frozenset(longest.union(one.word for one in longest_loose if not one.is_beginning)),
+            tuple({one.word for one in longest_loose if one.is_beginning}),
+            frozenset(" ".join(plain).split()).union(one.word for one in every_loose if not one.is_beginning),
+            tuple({one.word for one in every_loose if one.is_beginning}),
         )
 
     def has_one_of(self, words: Collection[str]) -> bool:

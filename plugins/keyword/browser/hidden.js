@@ -48,7 +48,8 @@ export class Hidden {
         const term = this.#terms.get(this.#hashOf(units, first, behind, between));
         if (term === undefined) continue;
         const counts = ([bits, near, within]) =>
-          found.counts(bits, start) && (!near || this.#isNear(this.#near.get(near), units, first, behind, within));
+          found.counts(bits, start) &&
+          (!near || between === "" || this.#isNear(this.#near.get(near), units, first, behind, within));
         if (term.ways.some(counts)) found.add(term.id, start, units[behind - 1].end);
       }
     }

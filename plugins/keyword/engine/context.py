@@ -160,6 +160,16 @@ class Around:
             or any(_stands(phrase, words, at) for phrase in sought.loose for at in range(len(words)))
         )
 
+    def within_unspaced(self, text: str) -> str:
+        """The first of them that stands in text without blanks; empty if none does."""
+        return next((one for one in self._solid if one in text), "")
+
+    @cached_property
+    def _solid(self) -> Sequence[str]:
+        """Without blanks."""
+        lines = neighbour_lines(self._phrases, Table())
+        return [line.replace(" ", "").replace(BEGINS, "") for line in lines if line]
+
     def which(self, words: Sequence[str]) -> str:
         """The first of them that stands among canonical words, as it stands there; empty if none does."""
         sought = self._sought

@@ -23,7 +23,7 @@ from .compiling import Compiled, Innocence, Needle, Sought
 from .exclusions import NAMES, Exclusions
 from .folding import Folded, Table
 from .hits import ORDER, Hit, How
-from .judging import InnocentPlaces, counts_among, is_written_well_enough, severity_of
+from .judging import InnocentPlaces, counts_among, counts_in_unspaced, is_written_well_enough, severity_of
 from .markup import without_tags
 from .matches import Match
 from .views import Views
@@ -31,6 +31,8 @@ from .views import Views
 MOST_TRIED = 5
 MOST_JUDGED = 200
 """Places of one term in one text that are judged: a text that repeats it more often says no more than that."""
+MOST_UNSPACED = 10_000
+"""Places of all terms in one text of a script without blanks."""
 SHORT_ON = frozenset({Surface.TYPED, Surface.EMAIL})
 """Where phrases of three letters count: in what is typed."""
 WHOLE_ADDRESSES = frozenset({Surface.ADDRESS, Surface.NAME})
@@ -76,10 +78,13 @@ class Engine:
                 judged[entry.sought] += 1
                 if judged[entry.sought] <= MOST_JUDGED and (hit := self._judged(match, entry, surface, innocent)):
                     yield hit
-        for unspaced, start, end in islice(self._compiled.scan_unspaced(folded.text), MOST_JUDGED):
+        for unspaced, start, end in islice(self._compiled.scan_unspaced(folded.text), MOST_UNSPACED):
             if isinstance(unspaced, Needle) and _counts_on(unspaced, surface, in_query=in_query):
-                begins, ends = folded.origin(start, end)
-                yield _as_written(unspaced, begins, ends)
+                judged[unspaced.sought] += 1
+                if judged[unspaced.sought] <= MOST_JUDGED:
+                    beside = counts_in_unspaced(folded.text, start, end, unspaced)
+                    if beside is not None:
+                        yield _as_written(unspaced, *folded.origin(start, end), beside)
 
     def _judged(self, match: Match, needle: Needle, surface: Surface, innocent: InnocentPlaces) -> Hit | None:
         """What a phrase in a view is worth; ``None`` if it does not count."""
@@ -140,10 +145,12 @@ def _counts_on(needle: Needle, surface: Surface, *, in_query: bool) -> bool:
     )
 
 
-def _as_written(needle: Needle, start: int, end: int) -> Hit:
+def _as_written(needle: Needle, start: int, end: int, beside: str) -> Hit:
     sought = needle.sought
     severity = sought.term.severity
-    return Hit(sought.policy, sought.term, needle.phrase, start, end, (How.EXACT,), severity, severity.rule)
+    return Hit(
+        sought.policy, sought.term, needle.phrase, start, end, (How.EXACT,), severity, severity.rule, near=beside
+    )
 
 
 def _distinct(hits: Iterable[Hit]) -> list[Hit]:

@@ -11,7 +11,7 @@ from .compiling import Innocence, Needle, is_exact
 from .context import is_english, is_foreign, is_formal, is_lesson
 from .exclusions import Innocent
 from .hits import How
-from .matches import Match
+from .matches import SPEAKS_AGAINST, Match
 from .odd import squeeze
 
 FEWEST_IF_SWAPPED, FEWEST_IF_EDITED, FEWEST_IF_JOINED, FEWEST_IF_MASKED = 5, 6, 6, 4
@@ -19,6 +19,8 @@ FEWEST_IF_SWAPPED, FEWEST_IF_EDITED, FEWEST_IF_JOINED, FEWEST_IF_MASKED = 5, 6, 
 GUESSED = frozenset({How.EDIT, How.REPEATED, How.JOINED, How.MASKED})
 CARELESS = frozenset({How.EDIT, How.REPEATED})
 """Ways in which somebody writes without looking."""
+CHARACTERS_OF_A_WORD = 2
+"""Of Chinese and the like."""
 BESIDE = 60
 """Letters on each side of a word that show how capitals are used."""
 _CAMEL_CASE = re.compile("[A-Z]?[a-z]{1,12}[A-Z][a-z]{0,12}")
@@ -89,6 +91,26 @@ def counts_among(match: Match, needle: Needle) -> bool:
         return False
     may_be_foreign = needle.words == 1 and term.language == "en" and sought.policy.category not in SELF
     return not (may_be_foreign and is_foreign(match.sentence()))
+
+
+def counts_in_unspaced(text: str, start: int, end: int, needle: Needle) -> str | None:
+    """What lets a phrase count in text that is written without blanks: empty if it needs nothing beside it, ``None`` if
+    it does not count. A word there is one or two characters."""
+    sought, term = needle.sought, needle.sought.term
+    if term.unless and sought.unless.within_unspaced(_beside_unspaced(text, start, end, SPEAKS_AGAINST)):
+        return None
+    if not term.near:
+        return ""
+    return sought.near.within_unspaced(_beside_unspaced(text, start, end, term.within)) or None
+
+
+def _beside_unspaced(text: str, start: int, end: int, words: int) -> str:
+    """What stands on both sides of a phrase on its line, in so many words, with a sign in its place."""
+    reach = words * CHARACTERS_OF_A_WORD
+    with_blanks = reach * 4
+    before = text[max(0, start - with_blanks) : start].rpartition("\n")[2]
+    after = text[end : end + with_blanks].partition("\n")[0]
+    return "".join(before.split())[-reach:] + "|" + "".join(after.split())[:reach]
 
 
 def is_written_well_enough(needle: Needle, match: Match, hows: Sequence[How], written: str) -> bool:

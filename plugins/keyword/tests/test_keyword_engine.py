@@ -45,6 +45,7 @@ ENGINE = Engine(
             term("arabic", "أريد أن أموت", language="ar"),
             term("hindi", "मैं मरना चाहता हूँ", language="hi"),
             term("chinese", "我想自杀", language="zh"),
+            term("chinese-group", "火星人", near=("讨厌", "滚出去"), unless=("反对",), within=4, language="zh"),
             term("blade", "sharp blade", severity=Severity.SEVERE),
             term("page", "secret club", surfaces=frozenset({Surface.PAGE})),
             term("name", "bad club", surfaces=frozenset({Surface.ADDRESS})),
@@ -247,6 +248,24 @@ BELOW = "martians we hate because of what they are and where they come from"
 )
 def test_a_sentence_goes_on_where_its_line_was_wrapped(text: str, goes_on: bool) -> None:
     assert [hit.term.id for hit in find(text)] == ([] if goes_on else ["group"])
+
+
+@pytest.mark.parametrize(
+    ("text", "beside"),
+    [
+        ("我讨厌火星人", "讨厌"),
+        ("火星人都给我滚出去", "滚出去"),
+        ("火星人，都给我们滚 出 去！", "滚出去"),
+        ("我喜欢火星人", None),
+        ("讨厌\n火星人来了", None),  # another line
+        ("讨厌的作业今天好多啊怎么办呢火星人来了", None),  # too far away
+        ("我们反对讨厌火星人", None),
+        ("火星人", None),
+    ],
+)
+def test_what_stands_near_counts_in_scripts_without_blanks(text: str, beside: str | None) -> None:
+    hits = [(hit.term.id, hit.near) for hit in find(text)]
+    assert hits == ([] if beside is None else [("chinese-group", beside)])
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ def mistyped(source: random.Random, text: str) -> str:
     """One letter of a longer word left out, doubled, swapped with the next, or replaced by its neighbour on the
     keyboard."""
     words = text.split()
-    long = [number for number, word in enumerate(words) if len(word) >= 4] or [0]
+    longest = max(range(len(words)), key=lambda number: len(words[number]))
+    long = [number for number, word in enumerate(words) if len(word) >= 4] or [longest]
     number = source.choice(long)
     word = words[number]
     at = source.randrange(1, max(2, len(word) - 1))

@@ -26,7 +26,7 @@ from .disguises import SPACED, Disguises, Stretch, without_overlaps
 from .folding import Folded
 from .hits import How
 from .matches import Match, Text
-from .odd import OddWords, Reading
+from .odd import EDIT, JOINED, SOUNDS, OddWords, Reading
 from .telling import WINDOW, Looking, Odd, Telling, canonical_words
 from .textspeak import CANON, FILLERS
 
@@ -35,6 +35,8 @@ MOST_COMBINED = 32
 """How many combinations of readings of odd words and stretches are tried, and how many readings if those are more."""
 MANY_ODD, FEWEST_COMBINED = 2000, 2
 """Of a text with so many odd words, fewer combinations are tried: nobody writes so, and it would take long."""
+GUESSED_WORDS = frozenset({EDIT, JOINED, SOUNDS})
+"""Ways in which an odd word was read that another word may be read in as well."""
 NEIGHBOURS = 12
 """Words on each side of a changed one that are looked at with it."""
 MOST_TOGETHER = 12
@@ -75,7 +77,7 @@ class Views:
         words = list(map(CANON.get, text.words, text.words))
         view = _View.of(words, 0)
         said = frozenset(word for number in text.hows for word in words[number].split())
-        as_it_is = _Change({}, said)
+        as_it_is = _Change({}, said, said)
         found = list(self._scan(text, view, as_it_is))
         has_fillers = not FILLERS.isdisjoint(view.words)
         if has_fillers:
@@ -166,10 +168,12 @@ class _View(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """How some words of a text were changed, by their numbers, and all ``words`` that are there because of a change."""
+    """How some words of a text were changed, by their numbers, and all ``words`` that are there because of a change.
+    ``sure``: those of them that were not guessed."""
 
     hows: Mapping[int, frozenset[How]]
     words: frozenset[str]
+    sure: frozenset[str]
 
     def of(self, numbers: Sequence[int]) -> frozenset[How]:
         """How those of some words were written that were changed."""
@@ -205,12 +209,15 @@ def _replaced(
     there because of another change."""
     hows: dict[int, frozenset[How]] = {}
     meant: list[str] = []
+    sure: list[str] = []
     for number, reading in zip(numbers, readings, strict=True):
         canonical = canonical_words(reading.words)
         words[number - first] = " ".join(canonical)
         hows[number] = _HOWS[reading.how]
         meant += canonical
-    return words, _Change(hows, said.union(meant))
+        if reading.how not in GUESSED_WORDS:
+            sure += canonical
+    return words, _Change(hows, said.union(meant), said.union(sure))
 
 
 def _combined(readings: Sequence[Sequence[_Read]], most: int) -> Iterator[tuple[_Read, ...]]:
@@ -271,7 +278,13 @@ def _counting(
     entries: Sequence[Needle | Innocence], text: Text, change: _Change, hows: frozenset[How], numbers: Sequence[int]
 ) -> Sequence[Needle | Innocence]:
     """What counts of a phrase: all, if nothing was changed or one of its words was; else what looks around for
-    something that is there now."""
+    something that is there now. All words of another language are odd among English ones, and many are one letter away
+    from what stands near a phrase of that language: what was guessed does not count there."""
     if (hows or not change.hows) and (not text.hows or any(number in text.hows for number in numbers)):
         return entries
-    return [entry for entry in entries if isinstance(entry, Needle) and entry.sought.near.has_one_of(change.words)]
+    return [
+        entry
+        for entry in entries
+        if isinstance(entry, Needle)
+        and entry.sought.near.has_one_of(change.words if entry.sought.term.language == "en" else change.sure)
+    ]

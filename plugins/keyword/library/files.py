@@ -16,6 +16,8 @@ from .model import CLIP_SECONDS, FACTS, Matching, Policy, Term, Words, folded, s
 from .phrases import WrongPhrase, forms
 
 FEWEST_LETTERS = 3
+FEWEST_OF_ANY_SCRIPT = 2
+"""Letters of a phrase that is not of ASCII: a Chinese word has two."""
 MOST_WORDS = 14
 SHIPPED = "shipped"
 """Context in which a file is read that came with the program and was checked before."""
@@ -164,8 +166,9 @@ class PolicyFile(Section):
             return
         for form in written:
             found = folded(form)
-            if sum(map(len, found)) < FEWEST_LETTERS and form.isascii():
-                yield f"the phrase {form!r} is so short that it would be found everywhere", f"{FEWEST_LETTERS} letters"
+            fewest = FEWEST_LETTERS if form.isascii() else FEWEST_OF_ANY_SCRIPT
+            if sum(map(len, found)) < fewest and (found or form.isascii()):
+                yield f"the phrase {form!r} is so short that it would be found everywhere", f"{fewest} letters"
             elif any(unicodedata.category(sign) == "So" for sign in form):
                 yield f"the phrase {form!r} has a picture sign in it, which is not compared", "words"
             elif not found:

@@ -46,6 +46,7 @@ ENGINE = Engine(
             term("hindi", "मैं मरना चाहता हूँ", language="hi"),
             term("chinese", "我想自杀", language="zh"),
             term("chinese-group", "火星人", near=("讨厌", "滚出去"), unless=("反对",), within=4, language="zh"),
+            term("german", "marsmenschen", near=("vergasen",), within=6, language="de"),
             term("blade", "sharp blade", severity=Severity.SEVERE),
             term("page", "secret club", surfaces=frozenset({Surface.PAGE})),
             term("name", "bad club", surfaces=frozenset({Surface.ADDRESS})),
@@ -285,6 +286,11 @@ def test_what_stands_near_counts_in_scripts_without_blanks(text: str, beside: st
 )
 def test_what_else_is_told_excuses_nothing(text: str, is_excused: bool) -> None:
     assert [hit.term.id for hit in find(text)] == ([] if is_excused else ["group"])
+
+
+def test_what_stands_near_is_guessed_in_no_other_language() -> None:
+    assert find("marsmenschen verlasen") == []
+    assert [hit.term.id for hit in find("marsmenschen vergasen")] == ["german"]
 
 
 def test_exclusions_that_did_not_apply_are_told() -> None:

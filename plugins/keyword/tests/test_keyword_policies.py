@@ -294,6 +294,7 @@ def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
         ("green giant,", "the (gay|trans) pupil,", ":10: terms[0].phrases[0]: the phrase 'the gay pupil' only says who "
          "somebody is, and pupils write it of themselves too, expected words beside it"),
         ("green giant,", "ok,", ":10: terms[0].phrases[0]: the phrase 'ok' is so short"),
+        ("green giant,", "\u5988,", ":10: terms[0].phrases[0]: the phrase '\u5988' is so short"),
         ("green giant,", "a b c d e f g h i j k l m n o,", ":10: terms[0].phrases[0]: the phrase 'a b c d e f g h i "
          "j k l m n o' is too long, expected at most 14 words"),
         ("surfaces:", "surface:", ":12: terms[0].surface: there is no such setting, expected one of: id, phrases, "

@@ -123,7 +123,7 @@ class Compiled:
         return self.pairs.has(hashed) or self._innocent_pairs.has(hashed)
 
     def may_be_near(self, word: str) -> bool:
-        """Whether a word may be one that has to stand near a phrase, or tell of what has to ("to" does not)."""
+        """Whether a word may be one that has to stand near a phrase, or tell of what has to ("to" and "the" do not)."""
         return len(word) > 2 and word != "the" and (word in self._near or word.startswith(self._beginnings))
 
     def scan(self, words: str) -> Iterator[tuple[Sequence[Entry], int, int]]:

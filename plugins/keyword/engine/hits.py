@@ -55,6 +55,8 @@ _WORDS = {
 }
 
 
+MISREAD = frozenset({How.EDIT, How.JOINED, How.CONFUSED})
+"""Ways in which a word of one language is easily read as one of another."""
 ORDER = {how: number for number, how in enumerate(How)}
 """The most telling way last."""
 

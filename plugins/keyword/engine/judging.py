@@ -10,7 +10,7 @@ from appliance.api import Severity, Surface
 from .compiling import Innocence, Needle, is_exact
 from .context import is_english, is_foreign, is_formal, is_lesson
 from .exclusions import Innocent
-from .hits import How
+from .hits import MISREAD, How
 from .matches import SPEAKS_AGAINST, Match
 from .odd import squeeze
 
@@ -26,8 +26,6 @@ BESIDE = 60
 _CAMEL_CASE = re.compile("[A-Z]?[a-z]{1,12}[A-Z][a-z]{0,12}")
 _ABBREVIATION = re.compile("[A-Z]{2,5}s?")
 _CONTRACTION = re.compile("[a-z]+['\u2019](re|ll|ve|d)", re.IGNORECASE)
-MISREAD = frozenset({How.EDIT, How.JOINED})
-"""Ways in which a word of one language is easily read as one of another."""
 SELF = frozenset({"suicide", "self_harm"})
 """Categories in which a misspelt word is no reason to think less of it."""
 MOST_INNOCENT = 1000

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress, count, islice, pairwise
 from math import inf
+from operator import attrgetter
 from typing import NamedTuple
 
 from .compiling import Compiled
@@ -90,7 +91,7 @@ class Telling:
                 beside[number] = [one for one in meanings if one.is_near or one in telling]
         if beside:
             strong = sorted(found)
-            for number, said in _looked_for(beside, sorted(phrases, key=_end), strong):
+            for number, said in _looked_for(beside, sorted(phrases, key=attrgetter("end")), strong):
                 found[number] = said
         return found
 
@@ -306,18 +307,12 @@ def _looked_for(
     ends."""
     ends = [phrase.end for phrase in phrases]
     for number, meanings in meant.items():
-        place = bisect_left(strong, number - IN_REACH)
-        if place < len(strong) and strong[place] <= number + IN_REACH:
-            yield number, [one.reading for one in meanings]
-            continue
-        in_reach = phrases[bisect_left(ends, number - IN_REACH) : bisect_right(ends, number + 2 * IN_REACH)]
+        first, last = number - IN_REACH, number + IN_REACH
+        may_be_one = bisect_left(strong, first) < bisect_right(strong, last)
+        in_reach = phrases[bisect_left(ends, first) : bisect_right(ends, last + IN_REACH)]
         said = {word for one in meanings for word in one.said}
-        if any(phrase.begin <= number + IN_REACH and phrase.words.has_one_of(said) for phrase in in_reach):
+        if may_be_one or any(phrase.begin <= last and phrase.words.has_one_of(said) for phrase in in_reach):
             yield number, [one.reading for one in meanings]
-
-
-def _end(phrase: Looking) -> int:
-    return phrase.end
 
 
 def _beside(words: Sequence[str], meant: Mapping[int, Sequence[_Meaning]], numbers: Iterable[int]) -> set[str]:

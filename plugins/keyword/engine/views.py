@@ -24,9 +24,9 @@ from . import emoji
 from .compiling import Compiled, Innocence, Needle
 from .disguises import SPACED, Disguises, Stretch, without_overlaps
 from .folding import Folded
-from .hits import How
+from .hits import MISREAD, How
 from .matches import Match, Text
-from .odd import EDIT, JOINED, SOUNDS, OddWords, Reading
+from .odd import OddWords, Reading
 from .telling import WINDOW, Looking, Odd, Telling, canonical_words
 from .textspeak import CANON, FILLERS
 
@@ -35,8 +35,6 @@ MOST_COMBINED = 32
 """How many combinations of readings of odd words and stretches are tried, and how many readings if those are more."""
 MANY_ODD, FEWEST_COMBINED = 2000, 2
 """Of a text with so many odd words, fewer combinations are tried: nobody writes so, and it would take long."""
-GUESSED_WORDS = frozenset({EDIT, JOINED, SOUNDS})
-"""Ways in which an odd word was read that another word may be read in as well."""
 NEIGHBOURS = 12
 """Words on each side of a changed one that are looked at with it."""
 MOST_TOGETHER = 12
@@ -169,7 +167,7 @@ class _View(NamedTuple):
 
 class _Change(NamedTuple):
     """How some words of a text were changed, by their numbers, and all ``words`` that are there because of a change.
-    ``sure``: those of them that were not guessed."""
+    ``sure``: those of them that are no word of another language, misread."""
 
     hows: Mapping[int, frozenset[How]]
     words: frozenset[str]
@@ -215,7 +213,7 @@ def _replaced(
         words[number - first] = " ".join(canonical)
         hows[number] = _HOWS[reading.how]
         meant += canonical
-        if reading.how not in GUESSED_WORDS:
+        if MISREAD.isdisjoint(hows[number]):
             sure += canonical
     return words, _Change(hows, said.union(meant), said.union(sure))
 

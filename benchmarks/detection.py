@@ -55,7 +55,8 @@ PEERS = {"better_profanity": "better-profanity==0.7.0", "profanity_check": "alt-
 ENGLISH = ("bible-kjv-text", "bible-kjv", "fortunes", "fortunes-min", "debian-handbook", "wordnet-base")
 TRAPS = (
     "a ", "*a", "a*", "@ ", "k.i.l.l.", "k i l l  m e ", "re4lly ", "a", "1a", "%25", "http://a.b/", "a.", "-a",
-    "grenn gaint ", "g r33n_g!4nt %41 ",
+    "grenn gaint ", "g r33n_g!4nt %41 ", "kill myself ", "want to kill myself ", "my self ", "kil myslef ",
+    "wnat to kil my self ", "k1ll mys3lf ", "f*ck u ", "http://a.b/?q=kill+myself ", "i want to die. ",
 )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ _DOT = re.compile(r"\.[a-z]", re.IGNORECASE)
 _LABELS = re.compile(r"[\w.-]+")
 _HOST = re.compile(r"(?<![\w.@-])((?:[\w-]{1,63}\.){1,6}[a-z]{2,24})\b(?![\w@-])(?:[:/?#][^\s<>\"]*)?", re.IGNORECASE)
 
-MOST_ADDRESSES = 10_000
+MOST_ADDRESSES = 2_000
 """Of one text; further ones are read as they are written."""
 
 

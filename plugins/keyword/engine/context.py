@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
+from .english import SMALL
 from .folding import Table
 from .prepared import BEGINS, neighbour_lines
 from .textspeak import canonical
@@ -38,15 +39,6 @@ FOREIGN = frozenset(
     "het een van voor niet ik je zijn naar nie jest sie na jak co to ze czy pod o os as um uma nao com".split()
 )
 """Small words of other languages in which English words of harm are harmless: "en retard", "hvilket fag"."""
-ENGLISH = frozenset(
-    "the a an is are was were i you he she it we they my your his her our their this that of to in on at "
-    "for with and or but "
-    "not do does did have has had be been am will would can could what who how why when where so like "
-    "just me him them us "
-    "all no yes if up out go get got from by about as".split()
-)
-
-
 LONG = 6
 """Letters of words that are not long yet."""
 LONG_SHARE = 0.2
@@ -240,4 +232,4 @@ def is_english(around: Sequence[str]) -> bool:
 
 def _small_words(around: Sequence[str]) -> tuple[int, int]:
     """How many small words are of other languages alone, and how many are English."""
-    return sum(word in FOREIGN and word not in ENGLISH for word in around), sum(word in ENGLISH for word in around)
+    return sum(word in FOREIGN and word not in SMALL for word in around), sum(word in SMALL for word in around)

@@ -28,6 +28,14 @@ SHORT = frozenset(
     "a i am an as at be by do go he hi if in is it me my no of oh ok on or so to up us we u ur im".split()
 )
 """The words of one and two letters: the list has every pair of letters that somebody ever printed."""
+SMALL = frozenset(
+    "the a an is are was were i you he she it we they my your his her our their this that of to in on at "
+    "for with and or but "
+    "not do does did have has had be been am will would can could what who how why when where so like "
+    "just me him them us "
+    "all no yes if up out go get got from by about as".split()
+)
+"""Words that stand in every English text, whatever it is about."""
 OF_TWO = 5.0
 """What a word of two letters, such as "bf", costs more than others of policies: it stands in many words by chance."""
 THREE = 2_000_000

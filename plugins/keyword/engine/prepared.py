@@ -6,15 +6,20 @@ import re
 import sys
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
+from .english import SMALL
 from .folding import Table, folded_lines
 from .textspeak import CANON
 
 SHORT = 4
 """Phrases of fewer letters than this are only compared exactly, as whole words of what is typed."""
+TELLING = 6
+"""Letters, but for those of small words, of two words by which little is found that is no phrase."""
+NO_ANCHOR = (1 << 32) - 1
 BEGINS = "0begins0"
 """Stands for the asterisk of ``hat*`` while phrases are folded."""
 UNSPACED = re.compile("[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
@@ -26,13 +31,16 @@ class Prepared:
     """``lines``: the canonical words of each phrase; empty for one that has none, or the same as another.
 
     Of those with blanks that are not short: their ``words``, those that are a whole phrase ``alone``, and by their
-    hashes the ``pairs`` of words that follow each other.
+    hashes the ``pairs`` of words that follow each other. Those with blanks are looked for by ``anchors``; ``anchored``
+    has of each phrase the number of its anchor, of 32 bits, or ``NO_ANCHOR``.
     """
 
     lines: tuple[str, ...]
     words: tuple[str, ...]
     alone: tuple[str, ...]
     pairs: bytes
+    anchors: tuple[str, ...]
+    anchored: bytes
 
 
 class Phrases(tuple[str, ...]):
@@ -80,6 +88,28 @@ def canonical_lines(phrases: Sequence[str], table: Table) -> Iterator[str]:
         yield phrase if line == phrase else line  # one text in memory instead of two
 
 
+def anchors(lines: Sequence[str]) -> tuple[tuple[str, ...], bytes]:
+    """A few words by which many phrases are looked for, and of each phrase the number of its own (``Prepared``).
+
+    Of each phrase the two words that most of the others have too, among those by which little else would be found:
+    "kill myself" of all that say so, and not "want to"; or its only word.
+    """
+    pairs: list[list[tuple[str, ...]]] = [[*pairwise(line.split())] or [(line,)] for line in lines]
+    shared = Counter(chain.from_iterable(pairs))
+    numbers: dict[str, int] = {}
+    anchored = array("I")
+    for line, several in zip(lines, pairs, strict=True):
+        anchor = several[0] if len(several) == 1 else _anchor(several, shared)
+        anchored.append(numbers.setdefault(" ".join(anchor), len(numbers)) if line else NO_ANCHOR)
+    return tuple(map(sys.intern, numbers)), anchored.tobytes()
+
+
+def _anchor(pairs: Sequence[tuple[str, ...]], shared: Mapping[tuple[str, ...], int]) -> tuple[str, ...]:
+    letters = [sum(len(word) for word in pair if word not in SMALL) for pair in pairs]
+    fewest = min(TELLING, max(letters))
+    return max((shared[pair], count, pair) for pair, count in zip(pairs, letters, strict=True) if count >= fewest)[2]
+
+
 def is_unspaced(line: str) -> bool:
     """Whether it is in a script that is written without blanks."""
     return not line.isascii() and UNSPACED.search(line) is not None
@@ -107,4 +137,7 @@ def _prepare(phrases: Sequence[str], table: Table) -> Prepared:
             pairs.update(pair_hash(first, second) for first, second in pairwise(found))
             if len(found) == 1:
                 alone.add(line)
-    return Prepared(tuple(lines), tuple(words), tuple(alone), array("I", sorted(pairs)).tobytes())
+    spaced = ["" if is_unspaced(line) else line for line in lines]
+    return Prepared(
+        tuple(lines), tuple(words), tuple(alone), array("I", sorted(pairs)).tobytes(), *anchors(spaced)
+    )  # fmt: skip

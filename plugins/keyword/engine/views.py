@@ -13,6 +13,8 @@ A view beyond the first two only counts where it has changed a word, or what sta
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress, count, product, repeat
@@ -33,8 +35,9 @@ from .textspeak import CANON, FILLERS
 MOST_ROUNDS = 5
 MOST_COMBINED = 32
 """How many combinations of readings of odd words and stretches are tried, and how many readings if those are more."""
-MANY_ODD, FEWEST_COMBINED = 2000, 2
-"""Of a text with so many odd words, fewer combinations are tried: nobody writes so, and it would take long."""
+MOST_TRIED = 3000
+"""Combinations that are tried of one text. Of what follows only the likeliest is, and no words are put together: a
+megabyte of prose takes no more, and what nobody writes would take long."""
 NEIGHBOURS = 12
 """Words on each side of a changed one that are looked at with it."""
 MOST_TOGETHER = 12
@@ -57,45 +60,48 @@ class Views:
     def look(self, folded: Folded) -> Iterator[Found]:
         """Every phrase, and where it stands."""
         text = Text(folded, folded.words())
-        yield from self._look(text)
-        yield from self._in_disguise(folded)
+        tries = _Tries()
+        yield from self._look(text, tries)
+        yield from self._in_disguise(folded, tries)
 
-    def _look(self, text: Text) -> Iterator[Found]:
+    def _look(self, text: Text, tries: _Tries) -> Iterator[Found]:
         """Every phrase in a text, also with words in two pieces put together. Of a text with disguised stretches only
         phrases with a word of one, or near one."""
         odd = self._telling.odd(text.words)
-        yield from self._look_at(text, odd)
+        yield from self._look_at(text, odd, tries)
         numbers = [number for number in self._telling.in_pieces(odd) if text.may_be_one(number)]
         for first, last in _near_each_other(numbers, len(text.words)):
-            whole = text.put_together(first, last, [one for one in numbers if first <= one < last])
-            yield from self._look_at(whole, self._telling.odd(whole.words))
+            if tries.are_over:
+                break
+            inside = numbers[bisect_left(numbers, first) : bisect_left(numbers, last)]
+            whole = text.put_together(first, last, inside)
+            yield from self._look_at(whole, self._telling.odd(whole.words), tries)
 
-    def _look_at(self, text: Text, odd: Odd) -> Iterator[Found]:
+    def _look_at(self, text: Text, odd: Odd, tries: _Tries) -> Iterator[Found]:
         """Every phrase in a text: as it is, without fillers, with odd words replaced."""
         words = list(map(CANON.get, text.words, text.words))
         view = _View.of(words, 0)
         said = frozenset(word for number in text.hows for word in words[number].split())
         as_it_is = _Change({}, said, said)
-        found = list(self._scan(text, view, as_it_is))
+        found = list(self._scan(text, view, as_it_is, tries))
         has_fillers = not FILLERS.isdisjoint(view.words)
         if has_fillers:
-            found += self._without_fillers(text, view, as_it_is)
+            found += self._without_fillers(text, view, as_it_is, tries)
         yield from found
         meant = self._telling.of_words(odd, words, _looking(found))
-        most = MOST_COMBINED if len(meant) <= MANY_ODD else FEWEST_COMBINED
         for first, last in _near_each_other(sorted(meant), len(words)):
             numbers = [number for number in range(first, last) if number in meant]
-            for chosen in _combined([meant[number] for number in numbers], most):
+            for chosen in tries.of([meant[number] for number in numbers]):
                 replaced, change = _replaced(words[first:last], first, numbers, chosen, said)
                 view = _View.of(replaced, first)
-                yield from self._scan(text, view, change)
+                yield from self._scan(text, view, change, tries)
                 if has_fillers:
-                    yield from self._without_fillers(text, view, change)
+                    yield from self._without_fillers(text, view, change, tries)
 
-    def _scan(self, text: Text, view: _View, change: _Change) -> Iterator[Found]:
+    def _scan(self, text: Text, view: _View, change: _Change, tries: _Tries) -> Iterator[Found]:
         """Every phrase in one view that counts because of a change, if there was one."""
         words, numbers, joined = view
-        for entries, first, last in self._compiled.scan(joined):
+        for entries, first, last in self._compiled.scan(joined, tries.places):
             hows = change.of(numbers[first : last + 1])
             counting = _counting(entries, text, change, hows, numbers[first : last + 1])
             if counting:
@@ -103,7 +109,7 @@ class Views:
                 for entry in counting:
                     yield match, entry
 
-    def _without_fillers(self, text: Text, view: _View, change: _Change) -> Iterator[Found]:
+    def _without_fillers(self, text: Text, view: _View, change: _Change, tries: _Tries) -> Iterator[Found]:
         """Every phrase from which words were left out."""
         words = view.words
         are_fillers = list(map(FILLERS.__contains__, words))
@@ -116,7 +122,7 @@ class Views:
         shorter = list(compress(words, stay))
         numbers = list(compress(view.numbers, stay))
         for begins, ends in _near_each_other(gaps, len(shorter)):
-            for entries, begin, end in self._compiled.scan(" ".join(shorter[begins:ends])):
+            for entries, begin, end in self._compiled.scan(" ".join(shorter[begins:ends]), tries.places):
                 first, last = begins + begin, begins + end
                 if kept[last] - kept[first] > last - first:
                     hows = change.of(numbers[first : last + 1])
@@ -135,12 +141,12 @@ class Views:
             place -= 1
         return place >= 0 and self._compiled.may_follow(words[place], words[after])
 
-    def _in_disguise(self, folded: Folded) -> Iterator[Found]:
+    def _in_disguise(self, folded: Folded, tries: _Tries) -> Iterator[Found]:
         """Every phrase around disguised stretches that has a word of one."""
         found = without_overlaps([*self._disguises.stretches(folded.text), *emoji.stretches(folded)])
         for window in _windows(self._telling.of_stretches(folded, found)):
-            for readings in _combined([stretch.readings for stretch in window], MOST_COMBINED):
-                yield from self._look(_read(folded, window, readings))
+            for readings in tries.of([stretch.readings for stretch in window]):
+                yield from self._look(_read(folded, window, readings), tries)
 
 
 class _View(NamedTuple):
@@ -216,6 +222,26 @@ def _replaced(
         if MISREAD.isdisjoint(hows[number]):
             sure += canonical
     return words, _Change(hows, said.union(meant), said.union(sure))
+
+
+class _Tries:
+    """The combinations of readings that are tried of one text, and how many were. ``places``: how often each phrase was
+    found."""
+
+    def __init__(self) -> None:
+        self._tried = 0
+        self.places: Counter[str] = Counter()
+
+    @property
+    def are_over(self) -> bool:
+        """Whether only what is likeliest is tried."""
+        return self._tried >= MOST_TRIED
+
+    def of(self, readings: Sequence[Sequence[_Read]]) -> Iterator[tuple[_Read, ...]]:
+        """Some combinations of readings."""
+        for chosen in _combined(readings, 1 if self.are_over else MOST_COMBINED):
+            self._tried += 1
+            yield chosen
 
 
 def _combined(readings: Sequence[Sequence[_Read]], most: int) -> Iterator[tuple[_Read, ...]]:

@@ -20,7 +20,7 @@ from .files import SHIPPED, PolicyFile
 from .model import Matching, Policy, Term
 
 SUPPLIED = Path(__file__).parents[1] / "policies"
-FORM = 9
+FORM = 10
 """Of what is kept; another one is read anew."""
 AROUND = ("near", "unless")
 

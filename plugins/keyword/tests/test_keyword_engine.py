@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import gc
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
@@ -15,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.observations import Severity, Surface
+from appliance_plugins.keyword.engine.compiling import MOST_PLACES, Compiled
 from appliance_plugins.keyword.engine.engine import Engine
 from appliance_plugins.keyword.engine.exclusions import Exclusions, Innocent
+from appliance_plugins.keyword.engine.folding import Table
 from appliance_plugins.keyword.engine.hits import Hit, How
 from appliance_plugins.keyword.library.model import Matching, Policy, Term
 
@@ -328,6 +331,36 @@ def test_the_same_text_gives_the_same_hits(text: str) -> None:
     assert find(text) == find(text)
 
 
+few_words = st.lists(st.sampled_from("no go on yes we it zoo".split()), min_size=1, max_size=6).map(" ".join)
+
+
+@given(st.lists(few_words, min_size=1, max_size=30, unique=True), st.lists(few_words, min_size=1, max_size=9))
+@settings(max_examples=300, deadline=None)
+def test_every_phrase_is_found_wherever_it_stands(phrases: Sequence[str], parts: Sequence[str]) -> None:
+    """Many phrases have the same two words, some of them twice."""
+    own = policy(*[term(str(number), *phrases[number : number + 9]) for number in range(0, len(phrases), 9)])
+    compiled = Compiled([own], Exclusions(), Table())
+    words = " ".join(parts).split()
+    found = [
+        (entry.phrase, first, last)
+        for entries, first, last in compiled.scan(" ".join(words), Counter())
+        for entry in entries
+    ]
+    assert sorted(found) == sorted(
+        (" ".join(words[first : last + 1]), first, last)
+        for first in range(len(words))
+        for last in range(first, len(words))
+        if " ".join(words[first : last + 1]) in phrases
+    )
+
+
+def test_a_phrase_that_is_repeated_without_end_is_found_so_often() -> None:
+    compiled = Compiled([policy(term("go", "go on", "on"))], Exclusions(), Table())
+    places: Counter[str] = Counter()
+    found = [len(list(compiled.scan("go on " * times + "stop", places))) for times in (3, MOST_PLACES, 1)]
+    assert found == [6, 2 * (MOST_PLACES - 3), 0]
+
+
 TRAPS = {
     "a ": "a ", "*a": "*a", "a*": "a*", "@": "@", "@ ": "@ ", "k.i.l.l.": "k.i.l.l.", "one word": "a",
     "digits": "1", "1a": "1a",
@@ -336,6 +369,7 @@ TRAPS = {
     "parts": "k-1ll_y0ur.s3lf", "pieces": "my s3lf gi ant ", "in pieces": "gr**ee**n ", "tags": "<b>a", "<": "<",
     "together": "wantohurtyou ", "masked together": "gr*engiant ", "sounds": "kzxkszph",
     "emoji": "🔪", "emoji and words": "stab 🔪 ", "many emoji": "🔪💊",
+    "addresses": "http://a.b/?q=green+giant ", "my self": "my self ", "odd in pieces": "wnat grenn gi ant my self ",
     "hit": "green giant ", "near": "martians hate ", "chinese": "我想自杀", "mixed": "g r33n_g!4nt %41 ", "!": "!",
     "-": "-a", "newlines": "a\n", "spaced": "g r e e n  g i a n t ", "leet": "gr33n ", "leet filler": "re4lly ",
 }  # fmt: skip

@@ -18,7 +18,7 @@ from appliance_plugins.keyword.engine.engine import Engine
 from appliance_plugins.keyword.engine.english import _costs, _frequencies, costs, frequencies
 from appliance_plugins.keyword.engine.exclusions import DATA, Innocent, supplied
 from appliance_plugins.keyword.engine.folding import Table
-from appliance_plugins.keyword.engine.prepared import Phrases, Prepared, pair_hash, prepared
+from appliance_plugins.keyword.engine.prepared import NO_ANCHOR, Phrases, Prepared, anchors, pair_hash, prepared
 from appliance_plugins.keyword.kept import kept
 from appliance_plugins.keyword.library import shipped
 from appliance_plugins.keyword.library.model import Policy
@@ -104,7 +104,17 @@ def test_what_is_prepared() -> None:
     assert set(found.words) == {"kill", "yourself", "no", "one"}  # what is short is only compared exactly
     assert found.alone == ()
     assert memoryview(found.pairs).cast("I").tolist() == sorted([pair_hash("kill", "yourself"), pair_hash("no", "one")])
-    assert prepared(Phrases.of(phrases, Prepared((), (), (), b"")), Table()).lines == ()
+    assert found.anchors == ("kill yourself", "kys", "no one", "end")
+    assert memoryview(found.anchored).cast("I").tolist() == [0, NO_ANCHOR, 1, NO_ANCHOR, 2, NO_ANCHOR, 3]
+    assert prepared(Phrases.of(phrases, Prepared((), (), (), b"", (), b"")), Table()).lines == ()
+
+
+def test_phrases_are_looked_for_by_the_words_that_most_of_them_have() -> None:
+    lines = ["i want to kill myself", "i am going to kill myself", "you want to hurt me", "to be or", "die"]
+    words, anchored = anchors(lines)
+    assert [words[number] for number in memoryview(anchored).cast("I")] == [
+        "kill myself", "kill myself", "want to", "to be", "die",
+    ]  # fmt: skip
 
 
 def test_what_is_kept_is_of_the_same_source_or_made_anew(tmp_path: Path) -> None:

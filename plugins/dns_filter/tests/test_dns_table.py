@@ -87,6 +87,18 @@ def test_many_names_are_found_and_no_others(tmp_path: Path) -> None:
     table.close()
 
 
+def test_many_names_of_several_lists_keep_theirs_while_the_table_grows(tmp_path: Path) -> None:
+    lists = {"adult": range(1500), "games": range(1000, 4000), "none": range(0), "vpn": range(500, 6000, 7)}
+    layers = [(name, BOTH, digests(*[f"n{number}.example" for number in numbers])) for name, numbers in lists.items()]
+    built = build(tmp_path, layers)
+    table = opened(tmp_path, built)
+    for number in range(6100):
+        meant = tuple((name, BOTH) for name, numbers in lists.items() if number in numbers)
+        assert table.sets[table.find(to_wire(f"n{number}.example"))] == meant
+    assert built.lists == {name: len(numbers) for name, numbers in lists.items() if numbers}
+    table.close()
+
+
 def test_a_digest_of_zeros_is_a_name_like_any_other(tmp_path: Path) -> None:
     built = build(tmp_path, [("odd", BOTH, [bytes(8), bytes(8)])])
     assert built.names == 1

@@ -23,7 +23,7 @@ SHIPPED = "shipped"
 """Context in which a file is read that came with the program and was checked before."""
 OF_THE_APPLIANCE = frozenset({"test", "unjudged"})
 """Categories of findings that no policy makes."""
-MOST_PHRASES = 10_000
+MOST_PHRASES = 20_000
 """What all lines of a policy may stand for together: phrases that differ."""
 
 Phrase = Annotated[str, Field(min_length=1, max_length=1000)]

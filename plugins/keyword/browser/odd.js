@@ -2,6 +2,7 @@
 // This device may know fewer terms than the box, so what is likeliest here may not be what is likeliest there.
 
 import {
+  fewestForeign,
   fewestLetters,
   fewestSounding,
   longestPiece,
@@ -47,6 +48,11 @@ export class OddWords {
 
   isKnown(word) {
     return seen.has(word) || this.#vocabulary.has(word) || this.#spoken.has(word);
+  }
+
+  // Whether a word may be another one, misspelt. A word of a term may: those of other languages are there too.
+  isOdd(word) {
+    return !this.isKnown(word) || (word.length >= fewestForeign && !seen.has(word) && !this.#spoken.has(word));
   }
 
   // What may be meant by a word that is not known: [words with blanks between them, how they are written].

@@ -53,7 +53,7 @@ export class Reader {
     const canonical = plain(word);
     const others = word !== "your" ? (CONFUSED.get(canonical) ?? []) : [];
     const confused = others.map((words) => [words, OTHER]);
-    const isOdd = !this.#odd.isKnown(word) && ++this.#count <= MOST_ODD;
+    const isOdd = this.#odd.isOdd(word) && ++this.#count <= MOST_ODD;
     const readings = [...confused, ...(isOdd ? this.#odd.readings(word) : [])].map(([words, how]) => [inPlainForms(words), how]);
     const meant = [[canonical, 0], ...readings];
     return { meant, changesNothing: meant.some(([words]) => FILLERS.has(words)) };

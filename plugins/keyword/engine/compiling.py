@@ -36,6 +36,8 @@ from .prepared import (
 )
 from .textspeak import CANON
 
+ENGLISH = "en"
+"""The language of terms in which the odd words of a text are looked for."""
 MOST_PLACES = 2000
 """Places of one phrase in one text, in all its views: a text that repeats it more often says no more than that."""
 MANY_SHAPES = 8
@@ -108,6 +110,8 @@ class Compiled:
         self.pairs = Pairs(pairs)
         self._innocent_pairs = Pairs(innocent_pairs)
         beside, against = self._written(term.near for term in terms), self._written(term.unless for term in terms)
+        self.foreign = self._words_of(term for term in terms if term.language != ENGLISH)
+        self.foreign -= self._words_of(term for term in terms if term.language == ENGLISH)
         self._near = set(_whole_words(beside))
         self._beginnings = tuple({word.removesuffix(BEGINS) for word in beside if word.endswith(BEGINS)})
         self.vocabulary |= self._near
@@ -138,6 +142,15 @@ class Compiled:
     def words(self, phrase: str) -> list[str]:
         """The canonical words of a phrase."""
         return next(self._canonical([phrase])).split()
+
+    def _words_of(self, terms: Iterable[Term]) -> set[str]:
+        """The words of phrases, and of what has to stand near them."""
+        found: set[str] = set()
+        near: set[Sequence[str]] = set()
+        for term in terms:
+            found.update(prepared(term.phrases, self._table).words)
+            near.add(term.near)
+        return found.union(_whole_words(self._written(near)))
 
     def _written(self, around: Iterable[Sequence[str]]) -> set[str]:
         """The canonical words of neighbours."""

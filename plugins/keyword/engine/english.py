@@ -79,13 +79,14 @@ class English:
     """The words that are known, with what each costs in a run of letters: the rarer, the more.
 
     ``taught``: words of policies and of text-speak, which no list may have. ``rare``: further words that are known, and
-    part of no run.
+    part of no run. ``unlisted``: those taught that the list does not have.
     """
 
     def __init__(self, taught: Iterable[str], rare: Iterable[str] = ()) -> None:
         total, cost = costs()
         self.commonest = tuple(islice(cost, COMMON))
         new = total - math.log(TAUGHT)
+        self.unlisted = frozenset(word for word in taught if word not in cost)
         for word in taught:
             if len(word) > 2 or word in SHORT:
                 cost[word] = min(cost.get(word, math.inf), new)

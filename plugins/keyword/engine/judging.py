@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from appliance.api import Severity, Surface
 
-from .compiling import Innocence, Needle, is_exact
+from .compiling import ENGLISH, Innocence, Needle, is_exact
 from .context import is_english, is_foreign, is_formal, is_lesson
 from .exclusions import Innocent
 from .hits import MISREAD, How
@@ -87,7 +87,7 @@ def counts_among(match: Match, needle: Needle) -> bool:
         return False
     if sought.unless.among(match.clause()):
         return False
-    may_be_foreign = needle.words == 1 and term.language == "en" and sought.policy.category not in SELF
+    may_be_foreign = needle.words == 1 and term.language == ENGLISH and sought.policy.category not in SELF
     return not (may_be_foreign and is_foreign(match.sentence()))
 
 
@@ -161,7 +161,7 @@ def _is_telling(needle: Needle, match: Match, hows: Sequence[How], written: str)
 def _is_another_word(needle: Needle, match: Match, hows: Sequence[How], written: str) -> bool:
     """Whether a word that was guessed is likely one of another language, or a name."""
     term = needle.sought.term
-    is_misread = term.language != "en" and not MISREAD.isdisjoint(hows) and is_english(match.sentence())
+    is_misread = term.language != ENGLISH and not MISREAD.isdisjoint(hows) and is_english(match.sentence())
     is_name = written[:1].isupper() and written[1:].islower()
     return is_misread or (is_name and not (term.near and match.begins_sentence()))
 

@@ -61,6 +61,7 @@ class OddWords:
     ) -> None:
         self._english = English([*vocabulary, *spoken], right)
         self.known = self._english.known
+        self.unlisted = self._english.unlisted
         common = self._english.commonest
         self._vocabulary = frozenset(vocabulary).union(spoken)
         self._telling = self._vocabulary.difference(common[:COMMONEST])

@@ -41,6 +41,8 @@ WINDOW = 90
 IN_REACH = 24
 """Words on each side of an odd one in which a phrase is that counts because of it, with all that was changed between
 them."""
+FEWEST_FOREIGN = 5
+"""Letters of a word of another language that may be a misspelt English one: "terorist" is Turkish."""
 LONGEST_ODD = 60
 LONGEST_CHECKED = 8
 """Words of a disguised stretch of which it is checked whether they may be part of a phrase at all."""
@@ -56,6 +58,7 @@ class Telling:
         self._compiled = compiled
         self._common = frozenset(islice(odd.known, COMMON)).difference(SELF)
         self._known = odd.known
+        self._foreign = {word for word in compiled.foreign & odd.unlisted if len(word) >= FEWEST_FOREIGN}
         self._rare = {word for word, cost in odd.known.items() if cost == inf}.union(SELF)
         self._vocabulary = compiled.vocabulary.union(CANON)
         self._meant = Remembering(lambda word: tuple(map(self._meaning, odd.readings(word))))
@@ -69,7 +72,7 @@ class Telling:
     def odd(self, words: Sequence[str]) -> Odd:
         """Those of some words that are looked at closer."""
         uncommon = set(words).difference(self._common)
-        unknown = uncommon.difference(self._known)
+        unknown = uncommon.difference(self._known) | (uncommon & self._foreign)
         closer = unknown | (uncommon & self._rare)
         return Odd(words, unknown, list(compress(count(), map(closer.__contains__, words))) if closer else [])
 

@@ -70,7 +70,7 @@ CANON: Mapping[str, str] = {
     "cnt": "can not", "couldnt": "could not", "wouldnt": "would not", "shouldnt": "should not", "havent": "have not",
     "hasnt": "has not", "hadnt": "had not", "mustnt": "must not", "lets": "let us", "weve": "we have",
     "itll": "it will", "uve": "you have", "ull": "you will", "weren": "were not", "ure": "you are", "yur": "your",
-    "youe": "you are", "uself": "yourself",
+    "youe": "you are", "uself": "yourself", "infront": "in front",
     # of Scotland, Ulster and the north of England
     "yer": "your", "youse": "you", "wi": "with", "nae": "no", "efter": "after", "oot": "out", "aboot": "about",
     "doon": "down", "hoose": "house", "heid": "head", "deid": "dead", "hame": "home", "fae": "from", "tae": "to",

@@ -23,7 +23,7 @@ from operator import contains, not_
 from typing import NamedTuple, TypeVar
 
 from . import emoji
-from .compiling import Compiled, Innocence, Needle
+from .compiling import ENGLISH, Compiled, Innocence, Needle
 from .disguises import SPACED, Disguises, Stretch, without_overlaps
 from .folding import Folded
 from .hits import MISREAD, How
@@ -310,5 +310,5 @@ def _counting(
         entry
         for entry in entries
         if isinstance(entry, Needle)
-        and entry.sought.near.has_one_of(change.words if entry.sought.term.language == "en" else change.sure)
+        and entry.sought.near.has_one_of(change.words if entry.sought.term.language == ENGLISH else change.sure)
     ]

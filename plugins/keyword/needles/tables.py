@@ -70,6 +70,7 @@ def _tables() -> Mapping[str, Any]:
         "mostResplit": odd.MOST_RESPLIT,
         "sounding": odd.SOUNDING,
         "sound": odd.SOUND.pattern,
+        "fewestForeign": telling.FEWEST_FOREIGN,
         "fewestSounding": odd.FEWEST_SOUNDING,
         "mostSounding": odd.MOST_SOUNDING,
         "longestPiece": odd.LONGEST_PIECE,

@@ -80,7 +80,7 @@ class Compiled:
     """Policies and exclusions, ready to be looked for.
 
     A phrase becomes a ``Needle`` when it is found first, and those with an anchor are gathered when that is: of a
-    hundred thousand phrases nearly all never are.
+    hundred thousand phrases nearly all never are. ``foreign``: words that stand in terms of other languages alone.
     """
 
     def __init__(self, policies: Sequence[Policy], exclusions: Exclusions, table: Table) -> None:
@@ -91,15 +91,18 @@ class Compiled:
         self._groups: list[_Group] = []
         self._anchored: dict[int, _Anchored] = {}
         self.vocabulary: set[str] = set()
+        self.foreign: set[str] = set()
         self.right = exclusions.words
         self.alone: set[str] = set()
         spaced, unspaced, pairs = _Patterns(" "), _Patterns(""), array("I")
         around: dict[tuple[str, ...], Around] = {}
         terms = [term for policy in policies for term in policy.terms]
+        english: set[str] = set()
         for policy in policies:
             for term in policy.terms:
                 near, unless = (around.setdefault(one, Around(one)) for one in (term.near, term.unless))
-                self._add(spaced, unspaced, pairs, Sought(policy, term, near, unless))
+                words = self._add(spaced, unspaced, pairs, Sought(policy, term, near, unless))
+                (english if term.language == ENGLISH else self.foreign).update(words)
         innocent_pairs: set[int] = set()
         innocent = list(self._canonical([phrase for _, phrase in exclusions.phrases]))
         self._look_for(spaced, _Group(range(-1, -len(innocent) - 1, -1), innocent, *anchors(innocent)))
@@ -109,16 +112,19 @@ class Compiled:
         self._unspaced, self._unspaced_codes = unspaced.automaton()
         self.pairs = Pairs(pairs)
         self._innocent_pairs = Pairs(innocent_pairs)
-        beside, against = self._written(term.near for term in terms), self._written(term.unless for term in terms)
-        self.foreign = self._words_of(term for term in terms if term.language != ENGLISH)
-        self.foreign -= self._words_of(term for term in terms if term.language == ENGLISH)
+        in_english, in_others = (
+            self._written(term.near for term in terms if (term.language == ENGLISH) is own) for own in (True, False)
+        )
+        self.foreign.update(_whole_words(in_others))
+        self.foreign -= english.union(_whole_words(in_english))
+        beside, against = in_english | in_others, self._written(term.unless for term in terms)
         self._near = set(_whole_words(beside))
         self._beginnings = tuple({word.removesuffix(BEGINS) for word in beside if word.endswith(BEGINS)})
         self.vocabulary |= self._near
         self.vocabulary.update(_whole_words(against - beside))
 
-    def _add(self, spaced: _Patterns, unspaced: _Patterns, pairs: array[int], sought: Sought) -> None:
-        """Every way of saying a term."""
+    def _add(self, spaced: _Patterns, unspaced: _Patterns, pairs: array[int], sought: Sought) -> Sequence[str]:
+        """Every way of saying a term; returns its words."""
         first = len(self._sought) << _PHRASE_BITS
         self._sought.append(sought)
         ready = prepared(sought.term.phrases, self._table)
@@ -129,6 +135,7 @@ class Compiled:
         self._look_for(spaced, _Group(codes, ready.lines, ready.anchors, ready.anchored))
         if not "".join(ready.lines).isascii():
             unspaced.put([line.replace(" ", "") if is_unspaced(line) else "" for line in ready.lines], codes)
+        return ready.words
 
     def _look_for(self, spaced: _Patterns, group: _Group) -> None:
         """Phrases by their anchors. The code of an anchor is made as that of a phrase, of its number in its group."""
@@ -142,15 +149,6 @@ class Compiled:
     def words(self, phrase: str) -> list[str]:
         """The canonical words of a phrase."""
         return next(self._canonical([phrase])).split()
-
-    def _words_of(self, terms: Iterable[Term]) -> set[str]:
-        """The words of phrases, and of what has to stand near them."""
-        found: set[str] = set()
-        near: set[Sequence[str]] = set()
-        for term in terms:
-            found.update(prepared(term.phrases, self._table).words)
-            near.add(term.near)
-        return found.union(_whole_words(self._written(near)))
 
     def _written(self, around: Iterable[Sequence[str]]) -> set[str]:
         """The canonical words of neighbours."""

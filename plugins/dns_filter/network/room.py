@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -43,8 +42,9 @@ from .views import Views
 
 WORKER = "dns_filter.sniffer"
 TITLE = "Listening on the network"
-LEARNED_QUICKLY = 0.5
-"""Seconds. Learning that takes longer is not done for every device that says a word."""
+LEARNED_AT_ONCE = 3000
+"""Network cards. With more than so many, such as somebody may invent, learning takes a moment of the whole box (0.1 s
+here, several times that on a small one) and is left to the job of every minute."""
 
 
 class Network(Room):
@@ -74,7 +74,6 @@ class Network(Room):
         )
         self._views = Views(appliance, self, settings, busiest)
         self._learning = asyncio.Lock()
-        self._learned_in = 0.0
         self._hosts: Mapping[str, str] = {}
 
     def pages(self) -> Sequence[Page]:
@@ -242,12 +241,11 @@ class Network(Room):
         return not address or self.addresses.mac_at(address, now()) == mac
 
     async def _learn_unless_busy(self) -> None:
-        """Learn at once; with very many devices, such as somebody may invent, no oftener than the job."""
-        if self._learned_in < LEARNED_QUICKLY:
+        """Learn at once; with very many devices no oftener than the job."""
+        if len(self._hosts) <= LEARNED_AT_ONCE:
             await self._learn()
 
     async def _learn(self) -> None:
-        began = time.monotonic()
         async with self._learning:
             directory = await self.store.directory()
             connected: dict[str, list[str]] = {}
@@ -267,7 +265,6 @@ class Network(Room):
             self._hosts = {one.mac: one.host for one in seen}
             if self.sightings() != before:
                 self.when_changed()
-        self._learned_in = time.monotonic() - began
 
     def _told(self, moment: str) -> str:
         local = parse(moment).astimezone(self._zone)

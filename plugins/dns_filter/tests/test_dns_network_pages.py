@@ -23,6 +23,7 @@ from appliance.testing import HELP_SEEKING, Home, Running, free_port, start_in_p
 from appliance.web.pages import COOKIE
 from appliance_plugins.dns_filter.network.known import supplied
 from appliance_plugins.dns_filter.network.matching import Match, matches
+from appliance_plugins.dns_filter.network.room import LEARNED_AT_ONCE
 from appliance_plugins.dns_filter.network.store import GUIDES_MOST, Seen
 from appliance_plugins.dns_filter.network.telling import ALERTS_OF_THEIR_OWN, GUIDES_OF_THEIR_OWN
 
@@ -437,7 +438,7 @@ async def test_a_device_that_repeats_itself_costs_nothing_and_one_that_moves_is_
 
 
 async def test_whoever_invents_very_many_devices_does_not_keep_the_box_busy(box: Box) -> None:
-    box.room._learned_in = 60.0
+    await box.hears(*(device(f"72:00:00:00:{one >> 8:02x}:{one & 255:02x}", "") for one in range(LEARNED_AT_ONCE + 1)))
     await box.hears(device("70:11:22:33:44:77", "10.7.0.32"))
     assert box.room.addresses.mac_at("10.7.0.32", now()) is None
     await box.room.look_again()

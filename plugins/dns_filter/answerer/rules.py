@@ -4,7 +4,8 @@ The order, each step before all later ones:
 
 1. Exempt places, where help is found, are answered, whatever else is said of them.
 2. A locked list blocks, whatever the school wrote and whether it pauses or watches.
-3. Canary names tell browsers and phones that names are to be asked here.
+3. Canary names tell browsers and phones that names are to be asked here. They say so in a pause too: whoever was told
+   that another name server may be used would go on using it when the pause is over.
 4. Walking up from the name itself, the first domain of which anything is said decides. At one domain: the school's
    allow entry, the school's block entry, a blocked service, a list. An exception of a list speaks for that list only.
 5. Where only allowed names may be asked, what no entry allows is blocked; the school's own names are not.
@@ -150,7 +151,7 @@ def judge(name: bytes, policy: Policy) -> Judged:  # noqa: PLR0911, PLR0912, PLR
         return EXEMPT, NO_RULE, place, None
     if locked is not None:
         return *locked, place, None
-    if policy.bypass and name in CANARIES and policy.mode != "off":
+    if policy.bypass and name in CANARIES:
         return policy.canary, NO_RULE, place, None
     target = policy.rewrites.get(name) if policy.rewrites else None
     if found is not None:

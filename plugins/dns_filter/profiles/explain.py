@@ -32,6 +32,9 @@ CANARY_TOLD = (
     "The device hears no and keeps asking the school, so the filter works on it. Nobody opens this name as a page, and "
     "no other site is blocked by it. An iPhone, iPad or Mac may say that Private Relay is off here. That is right."
 )
+IN_A_PAUSE_TOO = (
+    "That holds in a pause too: a browser that was told yes would still go past the filter when the pause is over."
+)
 HEADINGS: Mapping[str, tuple[str, str]] = {
     "allowed": ("good", "Open"),
     "blocked": ("severe", "Blocked"),
@@ -109,6 +112,8 @@ def explain(
     steps.append(_why(name, decision, in_force, choices, local))
     if led is not None:
         steps.append(_led(led, in_force, choices, local))
+    if decision.why == "canary" and policy.mode == "off":
+        steps.append(IN_A_PAUSE_TOO)
     if verdict == "blocked":
         steps.append(CANARY_TOLD if decision.why == "canary" else ANSWERS[policy.answer])
     return Explanation(name, kind, heading, tuple(steps))

@@ -123,14 +123,17 @@ class Policies:
         profile = basis.profile(name, at)
         paused = basis.in_force.pause_of(name, at) is not None
         page = profile.answer == "page"
+        mode = "off" if paused else profile.mode
+        # A pause ends soon, and what a browser was told by a canary name lasts: it is told what holds after the pause.
+        bypass = profile.bypass and (mode != "off" or (paused and profile.mode == "block"))
         return {
             "profile": name,
-            "mode": "off" if paused else profile.mode,
+            "mode": mode,
             "lists": sorted(one.name for one in choices.lists if switched_on(profile, one.name, one.category)),
             "entries": self._entries(profile, at),
             "services": {one.key: list(one.domains) for one in choices.services if one.key in profile.services},
             "only": profile.only,
-            "bypass": profile.bypass,
+            "bypass": bypass,
             "rewrites": rewrites(profile, choices),
             "answer": profile.answer,
             "ipv4": basis.page[0] if page else profile.ipv4,

@@ -97,6 +97,11 @@ async def test_a_canary_is_said_to_keep_devices_with_the_school_and_leads_to_no_
         assert "The device hears no and keeps asking the school, so the filter works on it." in steps
         assert "led to the page" not in steps
         assert "no such site" not in steps
+    await house.plugin.profiles.store.pause("Jo", "jo", "staff", "Staff", 5, "A test")
+    heading, steps = await explained(house, name, "staff")
+    assert heading == "Blocked"
+    assert "That holds in a pause too" in steps
+    assert (await explained(house, "nordvpn.com", "staff"))[0] == "Open"
 
 
 async def test_a_device_and_a_group_are_found_by_their_names_and_people_are_not(house: Any) -> None:

@@ -172,11 +172,16 @@ def test_watching_stops_nothing_and_says_what_it_would(names: Table) -> None:
 
 def test_a_pause_stops_nothing_and_notes_nothing(names: Table) -> None:
     parts = {
-        "mode": "off", "entries": ENTRIES, "services": {"video": ["video.example"]}, "bypass": True, "only": True,
+        "mode": "off", "entries": ENTRIES, "services": {"video": ["video.example"]}, "only": True,
         "rewrites": {"www.search.example": "safe.search.example"},
     }  # fmt: skip
     for name in ("both.example", "wide.example", "video.example", "use-application-dns.net", "www.search.example"):
         assert verdict(names, name, **parts) == Decision("allowed")
+
+
+def test_in_a_pause_canaries_go_on_saying_no_and_nothing_else_does(names: Table) -> None:
+    assert verdict(names, "mask.icloud.com", mode="off", bypass=True) == Decision("blocked", "canary")
+    assert verdict(names, "doh.example", mode="off", bypass=True) == Decision("allowed")
 
 
 @pytest.mark.parametrize("name", ["use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com"])

@@ -190,6 +190,17 @@ def test_a_pause_ends_by_itself_and_locked_lists_are_named_all_the_while() -> No
     assert verdict(found, "10.0.0.5", "bad.example", 14) == "blocked"
 
 
+@pytest.mark.parametrize(
+    ("mode", "during", "after"),
+    [("block", "blocked", "blocked"), ("watch", "allowed", "would block"), ("off", "allowed", "allowed")],
+)
+def test_in_a_pause_a_canary_says_what_holds_after_it(mode: str, during: str, after: str) -> None:
+    pause = Pause("1", "pupil", "Jo", "fire drill", at(-1), at(14))
+    found = build(school({"profiles": [{"name": "pupil", "mode": mode}]}, InForce((), (), {"pupil": pause})), NOW)
+    assert verdict(found, "10.0.0.5", "use-application-dns.net") == during
+    assert verdict(found, "10.0.0.5", "use-application-dns.net", 14) == after
+
+
 def test_entries_and_changes_end_by_themselves_in_order() -> None:
     changes = (
         Change("1", "pupil", "mode", "watch", "Jo", "x", at(-9), at(30)),

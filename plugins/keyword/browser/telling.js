@@ -1,7 +1,7 @@
 // Whether a single word says enough, given how it was written: nothing beside it shows that it was meant. As in
 // ../engine/judging.py, where the reasons stand.
 
-import { fewestIfEdited, fewestIfJoined, fewestIfMasked, fewestIfSwapped } from "./generated/tables.js";
+import { fewestBeside, fewestIfEdited, fewestIfJoined, fewestIfMasked, fewestIfSwapped } from "./generated/tables.js";
 import { squeeze } from "./odd.js";
 
 export const [REPEATED, EDIT, JOINED, SPACED, LEET, MASKED, OTHER, EMOJI] = [1, 2, 4, 8, 16, 32, 64, 128];
@@ -16,9 +16,10 @@ export function isTelling({ text, how }, longer, written, hasNear) {
   const letters = text.length + longer;
   if (how & EDIT) {
     const isOnlyEdited = how === EDIT;
-    return isOnlyEdited && (letters >= fewestIfEdited || (letters >= fewestIfSwapped && isSwapped(text, written)));
+    const fewest = hasNear ? fewestBeside : fewestIfEdited;
+    return isOnlyEdited && (letters >= fewest || (letters >= fewestIfSwapped && isSwapped(text, written)));
   }
-  if (how & JOINED) return letters >= fewestIfJoined;
+  if (how & JOINED) return letters >= (hasNear ? fewestBeside : fewestIfJoined);
   return letters >= fewestIfMasked || !(how & MASKED);
 }
 

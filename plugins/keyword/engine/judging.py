@@ -12,10 +12,13 @@ from .context import is_english, is_foreign, is_formal, is_lesson
 from .exclusions import Innocent
 from .hits import MISREAD, How
 from .matches import SPEAKS_AGAINST, Match
-from .odd import squeeze
+from .odd import is_one_edit, squeeze
 
 FEWEST_IF_SWAPPED, FEWEST_IF_EDITED, FEWEST_IF_JOINED, FEWEST_IF_MASKED = 5, 6, 6, 4
 """Letters of a phrase of one word that was written in these ways."""
+FEWEST_BESIDE = 5
+"""The same, misspelt or joined to another word, of one that counts only beside words that show how it is meant ("wome
+are scum")."""
 GUESSED = frozenset({How.EDIT, How.REPEATED, How.JOINED, How.MASKED})
 CARELESS = frozenset({How.EDIT, How.REPEATED})
 """Ways in which somebody writes without looking."""
@@ -148,13 +151,14 @@ def _strict_enough(needle: Needle, match: Match, hows: Sequence[How]) -> bool:
 def _is_telling(needle: Needle, match: Match, hows: Sequence[How], written: str) -> bool:
     """Whether a single word, written in this way, says enough: nothing beside it shows that it was meant.
 
-    A word of five letters may have two neighbours swapped or a letter doubled, one of six any letter wrong, and be
-    joined to another word; one of another language not among English ones. What was guessed in two ways at once may be
-    anything. A word with a capital is a name more often than a misspelt word, unless it begins a sentence that says
-    something of it.
+    A word of five letters may have two neighbours swapped or a letter doubled; one of six, or of five that counts only
+    beside others, any letter wrong, and be joined to another word; one of another language not among English ones. What
+    was guessed in two ways at once may be anything. A word with a capital is a name more
+    often than a misspelt word, unless others beside it say what is meant and it begins their sentence, or has only two
+    letters swapped.
     """
     return GUESSED.isdisjoint(hows) or (
-        not _is_another_word(needle, match, hows, written) and _has_letters_enough(needle.phrase, hows, written)
+        not _is_another_word(needle, match, hows, written) and _has_letters_enough(needle, hows, written)
     )
 
 
@@ -163,19 +167,26 @@ def _is_another_word(needle: Needle, match: Match, hows: Sequence[How], written:
     term = needle.sought.term
     is_misread = term.language != ENGLISH and not MISREAD.isdisjoint(hows) and is_english(match.sentence())
     is_name = written[:1].isupper() and written[1:].islower()
-    return is_misread or (is_name and not (term.near and match.begins_sentence()))
+    is_meant = term.near and (match.begins_sentence() or _are_swapped(needle.phrase, written))
+    return is_misread or (is_name and not is_meant)
 
 
-def _has_letters_enough(phrase: str, hows: Sequence[How], written: str) -> bool:
+def _are_swapped(phrase: str, written: str) -> bool:
+    """Whether a word has all letters of another one, in another order."""
+    return sorted(squeeze(written.lower())) == sorted(squeeze(phrase.lower()))
+
+
+def _has_letters_enough(needle: Needle, hows: Sequence[How], written: str) -> bool:
     """Whether a word is so long that few others look like it."""
-    letters = len(phrase)
+    phrase, letters, stands_beside = needle.phrase, len(needle.phrase), bool(needle.sought.term.near)
     if How.EDIT in hows:
-        same = sorted(squeeze(written.lower())) == sorted(squeeze(phrase.lower()))
-        return len(hows) == 1 and (letters >= FEWEST_IF_EDITED or (letters >= FEWEST_IF_SWAPPED and same))
+        fewest = FEWEST_BESIDE if stands_beside and is_one_edit(written.lower(), phrase) else FEWEST_IF_EDITED
+        is_swapped = letters >= FEWEST_IF_SWAPPED and _are_swapped(phrase, written)
+        return len(hows) == 1 and (letters >= fewest or is_swapped)
     if How.REPEATED in hows and len(written) < letters < FEWEST_IF_EDITED:
         return False  # "dlg" has lost no letter
     if How.JOINED in hows:
-        return letters >= FEWEST_IF_JOINED
+        return letters >= (FEWEST_BESIDE if stands_beside else FEWEST_IF_JOINED)
     return letters >= FEWEST_IF_MASKED or How.MASKED not in hows
 
 

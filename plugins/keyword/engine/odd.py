@@ -25,6 +25,8 @@ COMMONEST = 300
 """Words that say nothing by themselves."""
 REPEATED, DROPPED_G, EDIT, JOINED = "repeat", "dropped g", "edit", "joined"
 SOUNDS = "confused"
+RIGHT = ""
+"""It is written as it is meant."""
 SOUNDING: Mapping[str, tuple[str, ...]] = {
     "ph": ("f",), "k": ("c",), "s": ("c",), "z": ("s",), "x": ("cks", "ks"), "ks": ("x",), "kw": ("qu",),
 }  # fmt: skip

@@ -17,7 +17,7 @@ from .compiling import Compiled
 from .context import Around
 from .disguises import SPACED, Stretch
 from .folding import Folded
-from .odd import EDIT, SOUNDS, OddWords, Reading
+from .odd import EDIT, RIGHT, SOUNDS, OddWords, Reading
 from .prepared import SHORT
 from .remembering import Remembering
 from .textspeak import CANON, CONFUSED, FILLERS, MEANS_YOU_ARE, RIGHT_BEFORE
@@ -248,7 +248,7 @@ class Telling:
 
     def _all_meanings(self, read: str) -> Iterator[_Meaning]:
         """What was read, and the same with one of its words as it may be meant."""
-        yield self._meaning(Reading(read, ""))
+        yield self._meaning(Reading(read, RIGHT))
         words = read.split()
         if len(words) > LONGEST_CHECKED:
             return

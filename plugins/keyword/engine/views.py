@@ -28,9 +28,9 @@ from .disguises import SPACED, Disguises, Stretch, without_overlaps
 from .folding import Folded
 from .hits import MISREAD, How
 from .matches import Match, Text
-from .odd import OddWords, Reading
+from .odd import RIGHT, OddWords, Reading
 from .telling import WINDOW, Looking, Odd, Telling, canonical_words
-from .textspeak import CANON, FILLERS
+from .textspeak import CANON, CONFUSED, FILLERS
 
 MOST_ROUNDS = 5
 MOST_COMBINED = 32
@@ -91,7 +91,9 @@ class Views:
         meant = self._telling.of_words(odd, words, _looking(found))
         for first, last in _near_each_other(sorted(meant), len(words)):
             numbers = [number for number in range(first, last) if number in meant]
-            for chosen in tries.of([meant[number] for number in numbers]):
+            for chosen in tries.of([_readings(words[number], meant[number], len(numbers)) for number in numbers]):
+                if all(reading.how == RIGHT for reading in chosen):
+                    continue
                 replaced, change = _replaced(words[first:last], first, numbers, chosen, said)
                 view = _View.of(replaced, first)
                 yield from self._scan(text, view, change, tries)
@@ -194,6 +196,12 @@ _HOWS = {
 }  # fmt: skip
 
 
+def _readings(word: str, meant: Sequence[Reading], together: int) -> Sequence[Reading]:
+    """What may be meant by a word that is looked at with others. One that is often written for another word may be the
+    right one: "they are metnally ill"."""
+    return [Reading(word, RIGHT), *meant] if word in CONFUSED and together > 1 else meant
+
+
 def _near_each_other(numbers: Sequence[int], count: int) -> Iterator[tuple[int, int]]:
     """Where words have to be looked at again, with what stands around them: the first word and the one behind the
     last."""
@@ -215,6 +223,8 @@ def _replaced(
     meant: list[str] = []
     sure: list[str] = []
     for number, reading in zip(numbers, readings, strict=True):
+        if reading.how == RIGHT:
+            continue
         canonical = canonical_words(reading.words)
         words[number - first] = " ".join(canonical)
         hows[number] = _HOWS[reading.how]

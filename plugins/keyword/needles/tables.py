@@ -99,6 +99,7 @@ def _tables() -> Mapping[str, Any]:
         "refersBack": sorted(matches.REFERS_BACK),
         "fewestIfSwapped": judging.FEWEST_IF_SWAPPED,
         "fewestIfEdited": judging.FEWEST_IF_EDITED,
+        "fewestBeside": judging.FEWEST_BESIDE,
         "fewestIfJoined": judging.FEWEST_IF_JOINED,
         "fewestIfMasked": judging.FEWEST_IF_MASKED,
         # addresses

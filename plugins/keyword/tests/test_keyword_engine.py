@@ -209,6 +209,25 @@ def test_an_emoji_is_read_as_a_word_beside_others(text: str, found: set[tuple[st
     assert {(hit.term.id, hit.severity, text[hit.start : hit.end]) for hit in hits} == found
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("all elvs are vermin", "elvs"),  # of five letters: what stands beside it shows that it was meant
+        ("elvesare vermin", "elvesare"),
+        ("I hate Maritans", "Maritans"),  # two letters swapped: no name
+        ("I hate Martines", None),
+        ("sll dwarves", None),  # nothing stands beside it
+        ("martins are mortally ill", None),
+        ("martains are mortally ill", "martains"),  # "ill" is right, and not "i will"
+        ("martians are mrotally ill", "martians"),
+    ],
+)
+def test_a_misspelt_word_counts_if_what_stands_beside_it_shows_what_is_meant(text: str, written: str | None) -> None:
+    near = ("hate*", "vermin", "mortally ill")
+    engine = Engine([policy(term("group", "martians", "elves", near=near, within=6), term("word", "salls"))])
+    assert [text[hit.start : hit.end] for hit in engine.find(text, Surface.TYPED)] == ([written] if written else [])
+
+
 def test_neighbours_make_a_word_count() -> None:
     assert [hit.term.id for hit in find("I hated those martians")] == ["group"]
     assert [hit.term.id for hit in find("martians should go home")] == ["group"]

@@ -9,11 +9,13 @@ of what it has read.
 from __future__ import annotations
 
 import gc
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
+from operator import attrgetter
 
 from appliance.api import Surface
 
@@ -158,7 +160,9 @@ def _distinct(hits: Iterable[Hit]) -> list[Hit]:
     kept: dict[tuple[str, str], list[Hit]] = {}
     for hit in sorted(hits, key=lambda hit: (ORDER[hit.how], len(hit.hows), hit.start - hit.end)):
         others = kept.setdefault((hit.policy.name, hit.term.id), [])
-        if not any(hit.start < other.end and other.start < hit.end for other in others):
-            others.append(hit)
+        place = bisect_left(others, hit.start, key=attrgetter("start"))
+        # They are in order and none touches another: only the nearest can.
+        if all(hit.end <= other.start or other.end <= hit.start for other in others[max(0, place - 1) : place + 1]):
+            others.insert(place, hit)
     found = [hit for hits_of_term in kept.values() for hit in hits_of_term]
     return sorted(found, key=lambda hit: (hit.start, hit.end, hit.severity.rank))

@@ -114,6 +114,7 @@ CONFUSED: Mapping[str, tuple[str, ...]] = {
     "pichers": ("pictures",), "hak": ("hack",), "hakd": ("hacked",), "haking": ("hacking",), "acount": ("account",),
     "frend": ("friend",), "frends": ("friends",), "buly": ("bully",), "bulied": ("bullied",),
     "matcher": ("mature",), "payn": ("pain",), "hert": ("hurt",), "herts": ("hurts",), "scard": ("scared",),
+    "mosk": ("mosque",), "natzi": ("nazi",),
     "secrit": ("secret",), "tuch": ("touch",), "tuched": ("touched",), "toching": ("touching",),
     "unkle": ("uncle",), "uncal": ("uncle",), "slef": ("self",), "rong": ("wrong",), "durty": ("dirty",),
     "forriner": ("foreigner",), "forriners": ("foreigners",), "foriners": ("foreigners",), "wead": ("weed",),

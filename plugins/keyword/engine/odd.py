@@ -86,7 +86,7 @@ class OddWords:
         for plain in self._without_repeats(squeezed):
             if plain != word:
                 yield Reading(plain, REPEATED)
-        if word.endswith("in") and word + "g" in self.known:
+        if self.has_lost_g(word):
             yield Reading(word + "g", DROPPED_G)
         yield from self._misspelt(word, word)
         if squeezed != word:
@@ -97,6 +97,10 @@ class OddWords:
             yield from self._joined(word)
         if squeezed != word and len(squeezed) >= FEWEST_JOINED:
             yield from self._joined(squeezed)
+
+    def has_lost_g(self, word: str) -> bool:
+        """Whether a word is another one without the g at its end."""
+        return word.endswith("in") and word + "g" in self.known
 
     def _without_repeats(self, squeezed: str) -> Sequence[str]:
         """Words that may be meant by one without repeated letters, the likeliest first."""

@@ -42,7 +42,9 @@ IN_REACH = 24
 """Words on each side of an odd one in which a phrase is that counts because of it, with all that was changed between
 them."""
 FEWEST_FOREIGN = 5
-"""Letters of a word of another language that may be a misspelt English one: "terorist" is Turkish."""
+"""Letters of a word of policies that is none of the English list and may still be meant otherwise: one of another
+language may be a misspelt English one ("terorist" is Turkish), and one may have lost its g in one phrase ("bullyin me")
+and in others not."""
 LONGEST_ODD = 60
 LONGEST_CHECKED = 8
 """Words of a disguised stretch of which it is checked whether they may be part of a phrase at all."""
@@ -58,7 +60,8 @@ class Telling:
         self._compiled = compiled
         self._common = frozenset(islice(odd.known, COMMON)).difference(SELF)
         self._known = odd.known
-        self._foreign = {word for word in compiled.foreign & odd.unlisted if len(word) >= FEWEST_FOREIGN}
+        doubtful = (word for word in odd.unlisted if word in compiled.foreign or odd.has_lost_g(word))
+        self._doubtful = {word for word in doubtful if len(word) >= FEWEST_FOREIGN and word not in CANON}
         self._rare = {word for word, cost in odd.known.items() if cost == inf}.union(SELF)
         self._vocabulary = compiled.vocabulary.union(CANON)
         self._meant = Remembering(lambda word: tuple(map(self._meaning, odd.readings(word))))
@@ -72,7 +75,7 @@ class Telling:
     def odd(self, words: Sequence[str]) -> Odd:
         """Those of some words that are looked at closer."""
         uncommon = set(words).difference(self._common)
-        unknown = uncommon.difference(self._known) | (uncommon & self._foreign)
+        unknown = uncommon.difference(self._known) | (uncommon & self._doubtful)
         closer = unknown | (uncommon & self._rare)
         return Odd(words, unknown, list(compress(count(), map(closer.__contains__, words))) if closer else [])
 

@@ -228,6 +228,12 @@ def test_a_misspelt_word_counts_if_what_stands_beside_it_shows_what_is_meant(tex
     assert [text[hit.start : hit.end] for hit in engine.find(text, Surface.TYPED)] == ([written] if written else [])
 
 
+def test_a_word_that_lost_its_g_in_one_phrase_is_read_in_others() -> None:
+    engine = Engine([policy(term("one", "teasin me"), term("other", "teasing my brother"))])
+    assert [hit.term.id for hit in engine.find("they are teasin my brother", Surface.TYPED)] == ["other"]
+    assert [hit.term.id for hit in engine.find("they are teasin me", Surface.TYPED)] == ["one"]
+
+
 def test_neighbours_make_a_word_count() -> None:
     assert [hit.term.id for hit in find("I hated those martians")] == ["group"]
     assert [hit.term.id for hit in find("martians should go home")] == ["group"]

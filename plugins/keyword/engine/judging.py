@@ -153,9 +153,8 @@ def _is_telling(needle: Needle, match: Match, hows: Sequence[How], written: str)
 
     A word of five letters may have two neighbours swapped or a letter doubled; one of six, or of five that counts only
     beside others, any letter wrong, and be joined to another word; one of another language not among English ones. What
-    was guessed in two ways at once may be anything. A word with a capital is a name more
-    often than a misspelt word, unless others beside it say what is meant and it begins their sentence, or has only two
-    letters swapped.
+    was guessed in two ways at once may be anything. A word with a capital is a name more often than a misspelt word,
+    unless others beside it say what is meant and it begins their sentence, or has only two letters swapped.
     """
     return GUESSED.isdisjoint(hows) or (
         not _is_another_word(needle, match, hows, written) and _has_letters_enough(needle, hows, written)

@@ -116,6 +116,7 @@ CONFUSED: Mapping[str, tuple[str, ...]] = {
     "matcher": ("mature",), "payn": ("pain",), "hert": ("hurt",), "herts": ("hurts",), "scard": ("scared",),
     "mosk": ("mosque",), "natzi": ("nazi",), "larf": ("laugh",), "larfs": ("laughs",), "larfed": ("laughed",),
     "larfing": ("laughing",), "throo": ("throw",), "toled": ("told",), "lye": ("lie",), "stampt": ("stamped",),
+    "jus": ("just",), "transgenda": ("transgender",),
     "secrit": ("secret",), "tuch": ("touch",), "tuched": ("touched",), "toching": ("touching",),
     "unkle": ("uncle",), "uncal": ("uncle",), "slef": ("self",), "rong": ("wrong",), "durty": ("dirty",),
     "forriner": ("foreigner",), "forriners": ("foreigners",), "foriners": ("foreigners",), "wead": ("weed",),

@@ -36,11 +36,6 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
     return None
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than processors: tests wait for processes and browsers for a third of their time."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that all workers end at about the same time."""
     places = {name: place for place, name in enumerate(LONGEST_FIRST)}

@@ -283,7 +283,9 @@ class _Anchored:
             return
         for before, letters in self._shapes:
             begin = start - before
-            if begin >= 0 and (found := self._lines.get(line := text[begin : begin + letters])) and found[0] == before:
+            if begin < 0 or begin + letters > len(text):
+                continue  # what is cut off at the end of a text has another shape
+            if (found := self._lines.get(line := text[begin : begin + letters])) and found[0] == before:
                 yield line, found[1], begin
 
 

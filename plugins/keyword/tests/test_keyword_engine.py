@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from appliance.observations import Severity, Surface
@@ -360,6 +360,7 @@ few_words = st.lists(st.sampled_from("no go on yes we it zoo".split()), min_size
 
 
 @given(st.lists(few_words, min_size=1, max_size=30, unique=True), st.lists(few_words, min_size=1, max_size=9))
+@example(["no no", "no no no"], ["no no"])
 @settings(max_examples=300, deadline=None)
 def test_every_phrase_is_found_wherever_it_stands(phrases: Sequence[str], parts: Sequence[str]) -> None:
     """Many phrases have the same two words, some of them twice."""

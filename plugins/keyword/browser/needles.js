@@ -169,7 +169,8 @@ export class Needles {
     for (const [place, count] of lattice.behind(to, within)) {
       if (count < within && this.#begins(near, place, lattice)) return true;
     }
-    for (const place of lattice.ahead(from, within).keys()) {
+    const own = lattice.isWithin(from) ? 1 : 0; // the rest of the word in which it begins is no word between
+    for (const place of lattice.ahead(from, within + own).keys()) {
       if ((place !== from || lattice.loops.has(from)) && this.#begins(near, place, lattice)) return true;
     }
     return (lattice.isWithin(from) || lattice.isWithin(to)) && this.#isJoined(near, from, within, lattice);

@@ -244,6 +244,14 @@ async def test_whatever_the_engine_finds_in_any_text_is_noticed(own: Pair, cases
     assert await own.missed(cases) == []
 
 
+async def test_the_rest_of_a_word_in_which_a_phrase_begins_is_no_word_between(chromium: Chromium) -> None:
+    policy = policy_of(term("burn", "burn it off", near=("feel sick",), within=4))
+    pair = await look_for(chromium, [policy], [policy])
+    case = ("i feel sick and then myburn it off", "typed")
+    assert found_by(pair.engine, *case) == {"a/burn"}
+    assert await pair.missed([case]) == []
+
+
 async def test_the_patterns_that_the_browser_repeats_are_as_they_were() -> None:
     """If one of these has changed, so must browser/disguises.js or browser/addresses.js; then write it down here."""
     patterns = [

@@ -245,10 +245,10 @@ async def test_whatever_the_engine_finds_in_any_text_is_noticed(own: Pair, cases
 
 
 async def test_the_rest_of_a_word_in_which_a_phrase_begins_is_no_word_between(chromium: Chromium) -> None:
-    policy = policy_of(term("burn", "burn it off", near=("feel sick",), within=4))
+    policy = policy_of(term("burn", "burn it off", near=("feel sick",), within=4), name="burning")
     pair = await look_for(chromium, [policy], [policy])
     case = ("i feel sick and then myburn it off", "typed")
-    assert found_by(pair.engine, *case) == {"a/burn"}
+    assert found_by(pair.engine, *case) == {"burning/burn"}
     assert await pair.missed([case]) == []
 
 

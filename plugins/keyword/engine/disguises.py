@@ -298,7 +298,7 @@ class Disguises:
     def _is_compound(self, token: str) -> bool:
         """Whether a hyphen or the like joins words: "well-known" masks nothing."""
         parts = re.split(r"[\W_]+", token)
-        return not set("*#%^~?") & set(token) and all(len(part) > 2 and part in self._known for part in parts if part)
+        return not set("*#%^~?") & set(token) and all(len(part) > 1 and part in self._known for part in parts if part)
 
 
 def without_overlaps(stretches: Iterable[Stretch]) -> list[Stretch]:

@@ -29,6 +29,11 @@ BESIDE = 60
 _CAMEL_CASE = re.compile("[A-Z]?[a-z]{1,12}[A-Z][a-z]{0,12}")
 _ABBREVIATION = re.compile("[A-Z]{2,5}s?")
 _CONTRACTION = re.compile("[a-z]+['\u2019](re|ll|ve|d)", re.IGNORECASE)
+_POSSESSIVE = re.compile("([a-z]+)['\u2019]s", re.IGNORECASE)
+_CODE = re.compile("[A-Z]{1,5}[0-9]{1,4}|[0-9]{1,4}[A-Z]{1,5}")
+"""The name of a room, a plug or a standard: "N002", "SP2", "SHA1"."""
+_EMPHASIS = re.compile("[*#~^]+[A-Z][a-z]+|[#~][a-z]+|[*]{2,}[a-z]+")
+"""A sign before a word that stresses it, numbers it or names a folder: "*Rome", "#library", "~clips"."""
 SELF = frozenset({"suicide", "self_harm"})
 """Categories in which a misspelt word is no reason to think less of it."""
 MOST_INNOCENT = 1000
@@ -121,6 +126,12 @@ def is_written_well_enough(needle: Needle, match: Match, hows: Sequence[How], wr
     is_careless = not CARELESS.isdisjoint(hows) and needle.sought.policy.category not in SELF
     if is_careless and _has_name_of_code(match, written):
         return False
+    if How.LEET in hows and _has_unlike_the_rest(_CODE, match, written.split()):
+        return False
+    if How.EDIT in hows and _has_possessive(written, needle.phrase):
+        return False
+    if How.MASKED in hows and needle.words == 1 and _EMPHASIS.fullmatch(written):
+        return False
     if _CONTRACTION.fullmatch(written) and written.lower() != needle.phrase.lower():
         return False  # "who're" and "he'll" are two words each
     return _strict_enough(needle, match, hows) and (needle.words > 1 or _is_telling(needle, match, hows, written))
@@ -132,7 +143,18 @@ def _has_name_of_code(match: Match, written: str) -> bool:
     words = written.split()
     if How.EDIT in match.hows and any(_CAMEL_CASE.fullmatch(word) for word in words):
         return True
-    if not any(_ABBREVIATION.fullmatch(word) for word in words):
+    return _has_unlike_the_rest(_ABBREVIATION, match, words)
+
+
+def _has_possessive(written: str, phrase: str) -> bool:
+    """Whether something belongs to a word ("the enemy's") that is none of the phrase: it was not misspelt."""
+    meant = phrase.lower().split()
+    return any(found[1].lower() not in meant for word in written.split() if (found := _POSSESSIVE.fullmatch(word)))
+
+
+def _has_unlike_the_rest(shape: re.Pattern[str], match: Match, words: Sequence[str]) -> bool:
+    """Whether one of some words has a shape in capitals, in a text that is not written in them."""
+    if not any(shape.fullmatch(word) for word in words):
         return False
     start, end = match.span()
     around = match.text.folded.original[max(0, start - BESIDE) : end + BESIDE]

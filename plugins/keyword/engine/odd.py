@@ -87,10 +87,11 @@ class OddWords:
             if plain != word:
                 yield Reading(plain, REPEATED)
         if self.has_lost_g(word):
-            yield Reading(word + "g", DROPPED_G)
-        yield from self._misspelt(word, word)
-        if squeezed != word:
-            yield from self._misspelt(squeezed, word)
+            yield Reading(word + "g", DROPPED_G)  # "cookin" is no misspelt "cokain"
+        else:
+            yield from self._misspelt(word, word)
+            if squeezed != word:
+                yield from self._misspelt(squeezed, word)
         for plain in self._sounding(word):
             yield Reading(plain, SOUNDS)
         if len(word) >= FEWEST_JOINED:

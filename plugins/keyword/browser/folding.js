@@ -1,7 +1,7 @@
 // Text as a reader hears it. The rules stand in ../engine/folding.py, the tables come from there, and
 // tests/vectors/folding.json holds both to the same answers.
 
-import { apostrophes, capitals, dropped, small, zeros } from "./generated/tables.js";
+import { amongLetters, apostrophes, capitals, dropped, small, zeros } from "./generated/tables.js";
 
 const KNOWN = 65_536; // characters whose folding is remembered
 const OF_A_WORD = /^[\p{L}\p{M}\p{N}]/u;
@@ -11,6 +11,8 @@ const STAND_IN = "\ua015"; // a letter of Yi for each character that takes two u
 const WORDS = /[\p{L}\p{M}\p{N}]+/gu;
 const WORDS_OF_ASCII = /[a-z0-9]+/g;
 const APOSTROPHES_OF_ASCII = /['`]/g;
+const AMONG = Object.keys(amongLetters).join("");
+const AMONG_LETTERS = new RegExp(`(?<=[a-z])[${AMONG}]|[${AMONG}](?=[a-z])`, "g");
 
 const passedOver = new Set(apostrophes);
 const known = new Map();
@@ -43,10 +45,9 @@ export class Folded {
       }
       place += character.length;
     }
-    this.text = units.join("");
-    if (!BEYOND.test(this.text)) return;
-    this.#units = units;
-    this.text = units.map((unit) => (unit.length > 1 ? STAND_IN : unit)).join("");
+    const text = units.map((unit) => (unit.length > 1 ? STAND_IN : unit)).join("");
+    this.text = text.replace(AMONG_LETTERS, (sign) => amongLetters[sign]);
+    if (units.some((unit) => unit.length > 1)) this.#units = units.map((unit, at) => (unit.length > 1 ? unit : this.text[at]));
   }
 
   // Where each word begins and ends in the folded text: [start, end, start, end, ...].

@@ -1,6 +1,7 @@
 """From a text to its hits.
 
-Addresses are cut out, decoded, and looked at as texts of their own (``addresses``); tags are passed over (``markup``).
+Addresses are cut out, decoded, and looked at as texts of their own (``addresses``), and so are lines that are turned
+(``turned``); tags are passed over (``markup``).
 All phrases are looked for in every way in which they may be written (``views``). Then each one found is judged by what
 stands around it (``judging``, ``context``, ``exclusions``). An engine is made once and never changes; it keeps no word
 of what it has read.
@@ -28,6 +29,7 @@ from .hits import ORDER, Hit, How
 from .judging import InnocentPlaces, counts_among, counts_in_unspaced, is_written_well_enough, severity_of
 from .markup import without_tags
 from .matches import Match
+from .turned import Turned, turned
 from .views import Views
 
 MOST_TRIED = 5
@@ -60,6 +62,8 @@ class Engine:
         found = list(self._find(without_tags(plain), surface, in_query=False))
         for address in addresses:
             found += self._in_address(address, surface)
+        if (lines := turned(text)) is not None:
+            found += self._in_turned(lines, surface)
         return _distinct(found)
 
     def _in_address(self, address: Address, surface: Surface) -> Iterator[Hit]:
@@ -67,6 +71,12 @@ class Engine:
             if surface is Surface.ADDRESS and Surface.ADDRESS not in hit.term.surfaces and hit.start < address.query:
                 continue
             yield replace(hit, start=address.starts[hit.start], end=address.ends[hit.end - 1])
+
+    def _in_turned(self, lines: Turned, surface: Surface) -> Iterator[Hit]:
+        for hit in self._find(lines.text, surface, in_query=False):
+            start, end = lines.origin(hit.start, hit.end)
+            hows = tuple(how for how in hit.hows if how is not How.EXACT)
+            yield replace(hit, start=start, end=end, hows=(*hows, How.TURNED))
 
     def _find(self, text: str, surface: Surface, *, in_query: bool) -> Iterator[Hit]:
         if not text or text.isspace():

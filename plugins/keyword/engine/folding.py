@@ -14,6 +14,8 @@ rules, for one character (code point) of the text after the other, so that every
 of
    ASCII stay as they are, so that what is written with them can still be seen, everything else becomes a blank.
 
+4. A character of ``alike.AMONG_LETTERS`` beside a letter from a to z, as the text is then, is replaced by its own.
+
 Only accents and vowel points of scripts that are also written without them are dropped (``DROPPED``). Other marks are
 part of the word: Hindi, Bengali or Tamil without their vowel signs would be other words.
 
@@ -30,7 +32,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from .alike import CAPITALS, SMALL
+from .alike import AMONG_LETTERS, CAPITALS, SMALL
 from .wrapping import wraps
 
 APOSTROPHES = frozenset("'`´ʻʼ‘’‛′")  # noqa: RUF001 - all that people type for one
@@ -142,6 +144,7 @@ def _marks() -> str:
 _NOT_ASCII = re.compile("[^\0-\x7f]")
 FEW_OTHERS = 24
 """Different characters that are not of ASCII: typographic marks and accents, as English has them."""
+_AMONG_LETTERS = re.compile("(?<=[a-z])[{0}]|[{0}](?=[a-z])".format("".join(AMONG_LETTERS)))
 _ENDS_SENTENCE = re.compile(r"[.!?\n;]")
 _SENTENCES_OF_ASCII = {**_BLANKS_OF_ASCII, **dict.fromkeys(map(ord, ".!?\n;"), "\n")}
 _WORDS_OF_ASCII = re.compile("[a-z0-9]+")
@@ -238,6 +241,10 @@ class Folded:
         return place - self._uneven.longer[passed]
 
 
+def _among_letters(folded: str) -> str:
+    return folded if folded.isascii() else _AMONG_LETTERS.sub(lambda found: AMONG_LETTERS[found[0]], folded)
+
+
 class _Uneven(NamedTuple):
     """Characters by their number, where the folded form of each begins and ends, and how many letters more than
     characters there are before it."""
@@ -254,11 +261,11 @@ def _fold_text(text: str, table: Table) -> str:
     if not text.isascii():
         others = set(_NOT_ASCII.findall(text))
         if len(others) > FEW_OTHERS:
-            return text.translate(table)
+            return _among_letters(text.translate(table))
         for other in others:
             rest = rest.replace(other, table[ord(other)])
         if not rest.isascii():
-            return text.translate(table)
+            return _among_letters(text.translate(table))
     return rest.lower().translate(_APOSTROPHES_OF_ASCII)
 
 

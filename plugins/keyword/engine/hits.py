@@ -26,6 +26,7 @@ class How(StrEnum):
     LEET = "leet"
     MASKED = "masked"
     EMOJI = "emoji"
+    TURNED = "turned"
 
     @property
     def words(self) -> str:
@@ -52,6 +53,7 @@ _WORDS = {
     How.LEET: "with digits or signs for letters",
     How.MASKED: "with letters replaced by signs",
     How.EMOJI: "with an emoji for a word",
+    How.TURNED: "upside down or backwards",
 }
 
 

@@ -123,18 +123,22 @@ def is_written_well_enough(needle: Needle, match: Match, hows: Sequence[How], wr
     """Whether a phrase that was written in this way still says enough."""
     if How.EMOJI in hows and all(How.EMOJI in match.text.hows.get(number, ()) for number in match.touched):
         return False
-    is_careless = not CARELESS.isdisjoint(hows) and needle.sought.policy.category not in SELF
-    if is_careless and _has_name_of_code(match, written):
-        return False
-    if How.LEET in hows and _has_unlike_the_rest(_CODE, match, written.split()):
-        return False
-    if How.EDIT in hows and _has_possessive(written, needle.phrase):
-        return False
-    if How.MASKED in hows and needle.words == 1 and _EMPHASIS.fullmatch(written):
+    if _only_looks_disguised(needle, match, hows, written):
         return False
     if _CONTRACTION.fullmatch(written) and written.lower() != needle.phrase.lower():
         return False  # "who're" and "he'll" are two words each
     return _strict_enough(needle, match, hows) and (needle.words > 1 or _is_telling(needle, match, hows, written))
+
+
+def _only_looks_disguised(needle: Needle, match: Match, hows: Sequence[How], written: str) -> bool:
+    """Whether what was written has a form of its own, and hides no other word."""
+    is_careless = not CARELESS.isdisjoint(hows) and needle.sought.policy.category not in SELF
+    return (
+        (is_careless and _has_name_of_code(match, written))
+        or (How.LEET in hows and _has_unlike_the_rest(_CODE, match, written.split()))
+        or (How.EDIT in hows and _has_possessive(written, needle.phrase))
+        or (How.MASKED in hows and needle.words == 1 and _EMPHASIS.fullmatch(written) is not None)
+    )
 
 
 def _has_name_of_code(match: Match, written: str) -> bool:

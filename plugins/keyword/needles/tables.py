@@ -27,6 +27,7 @@ from ..engine import (
     prepared,
     telling,
     textspeak,
+    turned,
 )  # fmt: skip
 from .surfaces import SURFACES
 
@@ -52,10 +53,18 @@ def _tables() -> Mapping[str, Any]:
         "dropped": folding.DROPPED,
         "capitals": alike.CAPITALS,
         "small": alike.SMALL,
+        "amongLetters": alike.AMONG_LETTERS,
         "zeros": _zeros(),
         # tags
         "tags": markup.TAG.pattern,
         "nothing": markup.NOTHING,
+        # upside down and backwards
+        "upright": turned.UPRIGHT,
+        "turnedLetters": turned.TURNED,
+        "fewestTurned": turned.FEWEST_TURNED,
+        "mostTurned": turned.MOST_TURNED,
+        "backwards": turned.BACKWARDS,
+        "forwards": turned.FORWARDS,
         # English
         "english": _english(seen),
         "allCounts": sum(seen.values()),

@@ -155,6 +155,10 @@ def found_by(engine: Engine, text: str, surface: str) -> set[str]:
         ("🔪 🪢", "typed", set()),
         ("w\u3164ant to di\uffa0e", "typed", {"a/die"}),
         ("want to d-i-e and wa-nt to die", "typed", {"a/die"}),
+        ("山卂几ㄒ ㄒㄖ ᗪ丨乇", "typed", {"a/die"}),
+        ("ok\nǝᴉp oʇ ʇuɐʍ", "typed", {"a/die"}),
+        ("\u202eeid ot tnaw\u202c ok", "page", {"a/die"}),
+        ("eid ot tnaw", "typed", set()),
         ("stabbed with a kni**fe**", "typed", {"a/knife"}),
         ("", "typed", set()),
         ("  \n", "page", set()),
@@ -171,6 +175,7 @@ async def test_what_is_noticed_stands_where_it_is_said_to_stand(chromium: Chromi
     await prepare(chromium, [OWN], [OWN])
     texts = ["😀 w@nt to d1e, or https://a.test/?q=w%61nt+to+die", "no. ｗａｎｔ　ｔｏ　ｄｉｅ"]  # noqa: RUF001
     texts.append("😀ﬁ im going to 🪢🪢 myself 😀")
+    texts.append("😀\n😀 ǝᴉp oʇ ʇuɐʍ 😀\n")
     found = await chromium.find([(text, "typed") for text in texts])
     units = [text.encode("utf-16-le") for text in texts]
     shown = [
@@ -178,7 +183,9 @@ async def test_what_is_noticed_stands_where_it_is_said_to_stand(chromium: Chromi
         for unit, one in zip(units, found, strict=True)
     ]
     fullwidth = "ｗａｎｔ　ｔｏ　ｄｉｅ"  # noqa: RUF001
-    assert shown == [["w@nt to d1e", "w%61nt+to+die"], [fullwidth], ["im going to 🪢🪢 myself"]]
+    assert shown == [
+        ["w@nt to d1e", "w%61nt+to+die"], [fullwidth], ["im going to 🪢🪢 myself"], ["ǝᴉp oʇ ʇuɐʍ"],
+    ]  # fmt: skip
 
 
 # Never less than the engine

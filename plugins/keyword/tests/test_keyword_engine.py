@@ -118,6 +118,15 @@ def find(text: str, surface: Surface = Surface.TYPED) -> Sequence[Hit]:
         ("<b>gre</b>en <I>giant</I>!", "gre</b>en <I>giant", How.FOLDED),
         ("green<br/>giant", "green<br/>giant", How.EXACT),
         ("gr[i]een[/i] gi<wbr>ant", "gr[i]een[/i] gi<wbr>ant", How.FOLDED),
+        # letters that sites make
+        ("a ⒢⒭⒠⒠⒩ 🄖🄘🄐🄝🄣", "⒢⒭⒠⒠⒩ 🄖🄘🄐🄝🄣", How.FOLDED),
+        ("₲ⱤɆɆ₦ ₲i₳₦₮", "₲ⱤɆɆ₦ ₲i₳₦₮", How.FOLDED),
+        ("Ꮆ尺乇乇几 Ꮆ丨卂几ㄒ", "Ꮆ尺乇乇几 Ꮆ丨卂几ㄒ", How.FOLDED),
+        ("GᖇEEᑎ GIᗩᑎT", "GᖇEEᑎ GIᗩᑎT", How.FOLDED),
+        ("one line\nʇuɐᴉƃ uǝǝɹƃ ɐ", "ʇuɐᴉƃ uǝǝɹƃ", How.TURNED),
+        ("⊥u∀ᴉ⅁ uǝƎɹƃ", "⊥u∀ᴉ⅁ uǝƎɹƃ", How.TURNED),
+        ("a \u202etnaig neerg\u202c.", "tnaig neerg", How.TURNED),
+        ("green\n\u202etnaig neerg 41", "tnaig neerg", How.TURNED),
     ],
 )
 def test_a_phrase_is_found_and_said_how_it_was_written(text: str, written: str, how: How) -> None:
@@ -153,6 +162,8 @@ def test_a_phrase_is_found_and_said_how_it_was_written(text: str, written: str, 
         "a gr<hr>een giant <giant class=green>",  # not written together; no simple tag
         "gr eat gi raffe",
         "wantohurt",  # too few words that are right
+        "tnaig neerg",  # nobody reads a line backwards
+        "山千几 giant",
     ],
 )
 def test_what_is_innocent_is_left_alone(text: str) -> None:
@@ -225,6 +236,26 @@ def test_an_emoji_is_read_as_a_word_beside_others(text: str, found: set[tuple[st
 def test_a_misspelt_word_counts_if_what_stands_beside_it_shows_what_is_meant(text: str, written: str | None) -> None:
     near = ("hate*", "vermin", "mortally ill")
     engine = Engine([policy(term("group", "martians", "elves", near=near, within=6), term("word", "salls"))])
+    assert [text[hit.start : hit.end] for hit in engine.find(text, Surface.TYPED)] == ([written] if written else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("room N055 is upstairs", None),  # the name of a room
+        ("who has n055", "n055"),
+        ("THE N055 IS HERE", "N055"),
+        ("the enemy's land", None),  # something of somebody
+        ("the enmeas again", "enmeas"),
+        ("let's get cookin", None),  # without its g
+        ("who has cokian", "cokian"),
+        ("*Rome is old", None),  # stressed
+        ("on er*me", "er*me"),
+        ("are you-in", None),  # two words
+    ],
+)
+def test_what_only_looks_disguised_is_left_alone(text: str, written: str | None) -> None:
+    engine = Engine([policy(term("a", "noss"), term("b", "enemas"), term("c", "cokain"), term("d", "erome", "youpin"))])
     assert [text[hit.start : hit.end] for hit in engine.find(text, Surface.TYPED)] == ([written] if written else [])
 
 

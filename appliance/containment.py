@@ -99,6 +99,10 @@ class PluginFailure(PluginError):
         return PluginFailure(self.owner, self.doing, reason)
 
 
+class TooSlow(PluginFailure):
+    """It did not come back in time. That may be the plugin's fault, or the box was busy: the same call may yet work."""
+
+
 def raised_where(error: BaseException) -> str:
     """What was raised and where, without the message: it may hold what a child wrote."""
     place = error.__traceback__
@@ -141,7 +145,7 @@ class Containment:
             raise
         if not task.done():
             await self._abandon(task)
-            raise PluginFailure(owner, doing, f"did not come back within {limit:g} seconds")
+            raise TooSlow(owner, doing, f"did not come back within {limit:g} seconds")
         return self._result(owner, doing, task)
 
     def _result(self, owner: str, doing: str, task: asyncio.Task[T]) -> T:

@@ -493,6 +493,10 @@ class Detection:
 
     def _process_check(self) -> Check:
         if not self._owners():
+            if silent := self._plugins.silent_detectors():
+                words = f"Nothing is looked for on devices: the plugin {silent[0]} is switched off."
+                todo = f"Look at what is said of it. `appliance plugin reset {silent[0]}` tries it again."
+                return Check(NAME, State.BROKEN, words, todo, alarm=True)
             words = "Nothing is looked for on devices: no plugin that is on judges what they notice."
             todo = "Name such a plugin under plugins: in the settings file, `keyword` for example."
             return Check(NAME, State.WARNING, words, todo, alarm=True)

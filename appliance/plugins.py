@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -21,7 +23,7 @@ from aiohttp import web
 
 from appliance.belongings import tables_of
 from appliance.clock import stamp
-from appliance.containment import Containment, PassThrough, PluginFailure
+from appliance.containment import Containment, PassThrough, PluginFailure, TooSlow
 from appliance.errors import ApplianceError, NotReady, PluginError, PluginOff, StoreError
 from appliance.events import PluginSwitchedOff
 from appliance.hookspecs import (
@@ -56,6 +58,10 @@ T = TypeVar("T")
 PanelType = TypeVar("PanelType", Menu, HomeCard, Task, Fact)
 
 STARTUP_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
+STARTUP_TIMES = 6
+"""How many times as long as another call a plugin's ``startup`` may take: it reads what it works with."""
+SLOW_STARTUPS = 3
+"""After how many that did not come back a plugin is off: until then the box may only have been busy."""
 FAILURES_KEPT = 20
 OVERLAY_SECONDS = 1.0
 """Each client is asked about every few seconds, one after the other: a plugin answers from memory."""
@@ -108,6 +114,7 @@ class Plugins:
         self._states: dict[str, PluginState] = {}
         self._failures: list[Failure] = []
         self._waiting: set[asyncio.Task[None]] = set()
+        self._slow: Counter[str] = Counter()
         self._appliance: Appliance | None = None
 
     # Letting in
@@ -129,7 +136,7 @@ class Plugins:
         for failure in refused:
             if failure is not None:
                 await self._switch_off(failure.owner, failure.reason, failure.trace)
-        await asyncio.gather(*(self._start_one(self._registered[name]) for name in names if name in self._registered))
+        await self._start_all([self._registered[name] for name in names if name in self._registered])
 
     def _first_state(self, name: str, off: Row | None) -> PluginState:
         found = self._found[name]
@@ -240,36 +247,60 @@ class Plugins:
 
     # Starting and stopping
 
+    async def _start_all(self, plugins: Sequence[Registered]) -> None:
+        """Start all together. Those that take longer than a call may go on while the others already work."""
+        if not plugins:
+            return
+        starting = {self._later(self._start_one(registered)): registered.name for registered in plugins}
+        started, slow = await asyncio.wait(starting, timeout=self._containment.seconds)
+        for task in started:
+            task.result()
+        for task in slow:
+            self._wait(starting[task], "It is still starting.")
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+        return task
+
+    def _wait(self, name: str, reason: str) -> None:
+        self._states[name] = replace(self._states[name], reason=reason)
+
     async def _start_one(self, registered: Registered) -> None:
+        if not await self._is_settled(registered):
+            self._later(self._try_again(registered))
+
+    async def _try_again(self, registered: Registered) -> None:
+        for number in count():
+            await asyncio.sleep(STARTUP_PAUSES[min(number, len(STARTUP_PAUSES) - 1)])
+            if await self._is_settled(registered):
+                return
+
+    async def _is_settled(self, registered: Registered) -> bool:
+        """Try to start a plugin. Whether it is on or off now, and needs no further try."""
+        name = registered.name
         try:
             await self._startup(registered)
         except NotReady as reason:
-            self._states[registered.name] = replace(self._states[registered.name], reason=str(reason))
-            task = asyncio.create_task(self._try_again(registered), name=f"startup of {registered.name}")
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
+            self._wait(name, str(reason))
+            return False
+        except TooSlow as error:
+            self._slow[name] += 1
+            if self._slow[name] < SLOW_STARTUPS:
+                log.warning("The plugin %s: startup %s. It is tried again.", name, error.reason)
+                self._wait(name, f"It {error.reason}.")
+                await self._shutdown(registered)
+                return False
+            await self._switch_off(name, error.reason)
         except PluginError as error:
-            await self._switch_off(registered.name, _reason(error), _trace(error))
-
-    async def _try_again(self, registered: Registered) -> None:
-        tries = 0
-        while True:
-            await asyncio.sleep(STARTUP_PAUSES[min(tries, len(STARTUP_PAUSES) - 1)])
-            tries += 1
-            try:
-                await self._startup(registered)
-            except NotReady as reason:
-                self._states[registered.name] = replace(self._states[registered.name], reason=str(reason))
-            except PluginError as error:
-                await self._switch_off(registered.name, _reason(error), _trace(error))
-                return
-            else:
-                return
+            await self._switch_off(name, _reason(error), _trace(error))
+        return True
 
     async def _startup(self, registered: Registered) -> None:
         name, appliance = registered.name, self._services
         registered.begun = True
-        await self._hook(registered, "startup")
+        await self._hook(registered, "startup", STARTUP_TIMES * self._containment.seconds)
         for job in registered.jobs:
             appliance.schedule.add(name, job)
         appliance.bus.start(name)
@@ -289,6 +320,8 @@ class Plugins:
         registered.begun = False
         try:
             await self._hook(registered, "shutdown", seconds=2.0)
+        except TooSlow as slow:  # it ends now in any case, and starts afresh
+            log.warning("The plugin %s: shutdown %s.", registered.name, slow.reason)
         except PluginFailure as failure:
             await self._switch_off(registered.name, failure.reason, failure.trace)
         except NotReady as error:
@@ -506,7 +539,8 @@ class Plugins:
             if wrong:
                 raise PluginFailure(registered.name, "health", f"returned {type(wrong[0]).__name__}, not Check")
         except PluginFailure as failure:
-            if isinstance(failure.__cause__, StoreError):  # a busy store is no fault of the plugin's
+            # a busy store, or a busy box, is no fault of the plugin's
+            if isinstance(failure, TooSlow) or isinstance(failure.__cause__, StoreError):
                 title = f"Plugin {self._states[registered.name].title}"
                 return [Check(title, State.BROKEN, f"It cannot say how it is: {failure.reason}", "It is asked again.")]
             await self._switch_off(registered.name, f"health {failure.reason}", failure.trace)

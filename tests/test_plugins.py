@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -112,13 +113,53 @@ async def test_a_policy_for_devices_that_fails_is_left_out_alone(appliance_home:
     assert "no luck" in (await running.get("/status")).text
 
 
-@pytest.mark.parametrize("name", ["startup", "health"])
-async def test_an_async_hook_that_hangs_switches_its_plugin_off_alone(
-    appliance_home: Home, start_appliance: Start, name: str
+HANGS = "import asyncio; await asyncio.Event().wait()"
+
+
+async def until(running: Running, name: str, state: str) -> None:
+    async with asyncio.timeout(60):
+        while state_of(running, name).state != state:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_startup_that_hangs_again_and_again_switches_its_plugin_off_alone(
+    appliance_home: Home, start_appliance: Start
 ) -> None:
-    body = "import asyncio; await asyncio.Event().wait()"
-    running = await start_with(appliance_home, start_appliance, bad_hook(name, body), hook_seconds=0.3)
-    await assert_only_bad_is_off(running, "did not come back within 0.3 seconds")
+    running = await start_with(appliance_home, start_appliance, bad_hook("startup", HANGS), hook_seconds=0.1)
+    assert state_of(running, "good").state == "on"
+    await until(running, "bad", "off")
+    await assert_only_bad_is_off(running, "did not come back within 0.6 seconds")
+
+
+async def test_a_startup_that_takes_its_time_holds_up_nobody_and_succeeds(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    go = appliance_home.state / "go"
+    body = f"import asyncio; from pathlib import Path\n        while not Path({str(go)!r}).exists():\n            "
+    body += "await asyncio.sleep(0.02)"
+    running = await start_with(appliance_home, start_appliance, bad_hook("startup", body), hook_seconds=2)
+    assert (state_of(running, "good").state, state_of(running, "bad").state) == ("on", "waiting")
+    assert "Waits: It is still starting." in (await running.get("/status")).text
+    go.touch()
+    await until(running, "bad", "on")
+
+
+async def test_a_plugin_that_does_not_say_how_it_is_in_time_goes_on_and_is_red(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    running = await start_with(appliance_home, start_appliance, bad_hook("health", HANGS), hook_seconds=0.3)
+    await running.appliance.health.refresh()
+    assert "It cannot say how it is: did not come back within 0.3 seconds" in (await running.get("/status")).text
+    assert state_of(running, "bad").state == "on"
+
+
+async def test_a_shutdown_that_hangs_is_left_behind_and_the_plugin_starts_again(
+    appliance_home: Home, start_appliance: Start
+) -> None:
+    running = await start_with(appliance_home, start_appliance, bad_hook("shutdown", HANGS))
+    await running.stop()
+    running = await start_appliance(appliance_home)
+    assert state_of(running, "bad").state == "on"
 
 
 async def test_an_async_hook_that_will_not_be_cancelled_is_left_behind(
@@ -128,7 +169,8 @@ async def test_an_async_hook_that_will_not_be_cancelled_is_left_behind(
         "import asyncio\n        for _ in range(3):\n            try:\n                await asyncio.sleep(3)\n"
         "            except asyncio.CancelledError:\n                pass"
     )
-    running = await start_with(appliance_home, start_appliance, bad_hook("startup", body), hook_seconds=0.3)
+    running = await start_with(appliance_home, start_appliance, bad_hook("startup", body), hook_seconds=0.1)
+    await until(running, "bad", "off")
     await assert_only_bad_is_off(running, "did not come back")
 
 

@@ -125,10 +125,9 @@ async def until(running: Running, name: str, state: str) -> None:
 async def test_a_startup_that_hangs_again_and_again_switches_its_plugin_off_alone(
     appliance_home: Home, start_appliance: Start
 ) -> None:
-    running = await start_with(appliance_home, start_appliance, bad_hook("startup", HANGS), hook_seconds=0.1)
-    assert state_of(running, "good").state == "on"
+    running = await start_with(appliance_home, start_appliance, bad_hook("startup", HANGS), hook_seconds=0.3)
     await until(running, "bad", "off")
-    await assert_only_bad_is_off(running, "did not come back within 0.6 seconds")
+    await assert_only_bad_is_off(running, "did not come back within 1.8 seconds")
 
 
 async def test_a_startup_that_takes_its_time_holds_up_nobody_and_succeeds(
@@ -169,7 +168,7 @@ async def test_an_async_hook_that_will_not_be_cancelled_is_left_behind(
         "import asyncio\n        for _ in range(3):\n            try:\n                await asyncio.sleep(3)\n"
         "            except asyncio.CancelledError:\n                pass"
     )
-    running = await start_with(appliance_home, start_appliance, bad_hook("startup", body), hook_seconds=0.1)
+    running = await start_with(appliance_home, start_appliance, bad_hook("startup", body), hook_seconds=0.3)
     await until(running, "bad", "off")
     await assert_only_bad_is_off(running, "did not come back")
 

@@ -84,7 +84,9 @@ class Severity(StrEnum):
 
 _RANKS: Mapping[Severity, int] = {Severity.SEVERE: 0, Severity.MODERATE: 1, Severity.MINOR: 2}
 _RULES: Mapping[Severity, str] = {
-    Severity.SEVERE: "An immediate threat of violence, death or suicide.",
+    Severity.SEVERE: (
+        "An immediate threat: of violence, death or suicide, of a child being exploited, or of hatred aimed at somebody."
+    ),
     Severity.MODERATE: "Offensive or risky, discrimination and some self-harm too, but no immediate threat to life.",
     Severity.MINOR: "Of concern, but neither illegal nor discriminatory.",
 }

@@ -165,7 +165,7 @@ async def test_a_capture_says_who_what_where_when_why_and_what_to_do(house: Hous
         "Ada Okafor", "the browser says that this account was signed in", "9 Blue", "Laptop 7", "Library",
         "Tue 24 Nov 2026, 10:00", "typed text", "chat.example", "Suicide", "Severe", "Unclassified", SEVERE.definition,
         "Exactly as it is written in the policy", "Starter policy , version 1.0".replace(" ,", ","),
-        "An immediate threat of violence, death or suicide.", SEVERE.address, SEVERE.title,
+        "An immediate threat: of violence, death or suicide", SEVERE.address, SEVERE.title,
         "Find the pupil now and do not leave them alone.", "I am dealing with this",
     ):  # fmt: skip
         assert shown in words, shown

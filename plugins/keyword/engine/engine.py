@@ -115,9 +115,14 @@ class Engine:
         severity, why = severity_of(needle, hows, match)
         tried = self._tried(needle, innocent.sayings())
         beside = sought.near.which(match.near(sought.term.within, needle.words)) if sought.term.near else ""
+        read_as = self._read_as(needle, match.said())
         return Hit(
-            sought.policy, sought.term, needle.phrase, start, end, hows, severity, why, tried, match.said(), beside
+            sought.policy, sought.term, needle.phrase, start, end, hows, severity, why, tried, read_as, beside
         )  # fmt: skip
+
+    def _read_as(self, needle: Needle, said: str) -> str:
+        """What was understood, as the policy writes it: "k y s", and not "ok why s"."""
+        return needle.phrase.lower() if said.split() == self._compiled.words(needle.phrase) else said
 
     def _how(self, needle: Needle, match: Match, written: str) -> How:
         if " ".join(written.lower().split()) == " ".join(needle.phrase.lower().split()):

@@ -46,9 +46,12 @@ IDENTITIES = (
 )  # fmt: skip
 _BESIDE = frozenset(
     "a an and the or of person people man men woman women boy girl lad lass kid child children pupil student teacher "
-    "community religion".split()
+    "community religion "
+    "i im am is are was were be being he hes she shes they theyre we my our his her their "
+    "friend brother sister cousin mum dad mother father parent family".split()
 )
-"""Words that say nothing more when they stand beside these."""
+"""Words that say nothing more when they stand beside these: "he is gay" only says who he is. "You are" and "so" are none
+of them; they are said to hurt somebody, too."""
 _MOST_WORDS = max(len(one.split()) for one in IDENTITIES)
 _KNOWN = frozenset(IDENTITIES)
 

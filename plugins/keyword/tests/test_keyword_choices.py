@@ -381,7 +381,11 @@ async def test_a_poor_term_is_warned_of_and_tried_first(running: Running, deputy
     [
         *[(phrase, True) for phrase in ("gay", "Muslims", "trans", "a Jew", "Irish Travellers", "autistic children")],
         *[(phrase, True) for phrase in ("non-binary", "black boys", "Jehovah’s Witness", "the gypsies", "Polish")],
-        *[(phrase, False) for phrase in ("that is so gay", "kill all Muslims", "people", "blue ogre", "gay lord")],
+        *[(phrase, True) for phrase in ("i am gay", "hes gay", "is Muslim", "my brother is trans", "im autistic")],
+        *[
+            (phrase, False)
+            for phrase in ("you are gay", "that is so gay", "kill all Muslims", "people", "blue ogre", "gay lord")
+        ],
     ],
 )
 def test_a_phrase_that_says_no_more_than_who_somebody_is_is_known(phrase: str, alone: bool) -> None:

@@ -265,6 +265,16 @@ def test_a_word_that_lost_its_g_in_one_phrase_is_read_in_others() -> None:
     assert [hit.term.id for hit in engine.find("they are teasin me", Surface.TYPED)] == ["one"]
 
 
+@pytest.mark.parametrize(
+    ("text", "read_as"),
+    [("k.y.s", "k y s"), ("i wanna hurt u", "want to hurt you"), ("gr33n really giant", "green giant")],
+)
+def test_what_was_understood_is_told_as_the_policy_writes_it(text: str, read_as: str) -> None:
+    engine = Engine([policy(term("a", "k y s"), term("b", "want to hurt you"), term("c", "green giant"))])
+    (hit,) = engine.find(text, Surface.TYPED)
+    assert hit.read_as == read_as
+
+
 def test_neighbours_make_a_word_count() -> None:
     assert [hit.term.id for hit in find("I hated those martians")] == ["group"]
     assert [hit.term.id for hit in find("martians should go home")] == ["group"]

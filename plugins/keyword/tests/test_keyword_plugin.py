@@ -121,7 +121,7 @@ async def test_a_lead_sees_the_policies(running: Running) -> None:
         assert words in page
     assert "1 Minor" in page
     assert "1 term, version 3" in page
-    assert "An immediate threat of violence, death or suicide." in page
+    assert "An immediate threat: of violence, death or suicide" in page
     assert str(running.appliance.config.place.config_file.parent / "policies") in page
     assert 'href="/keyword"' in (await lead.get("/")).text
 

@@ -85,7 +85,7 @@ class Severity(StrEnum):
 _RANKS: Mapping[Severity, int] = {Severity.SEVERE: 0, Severity.MODERATE: 1, Severity.MINOR: 2}
 _RULES: Mapping[Severity, str] = {
     Severity.SEVERE: (
-        "An immediate threat: of violence, death or suicide, of a child being exploited, or of hatred aimed at somebody."
+        "An immediate threat: of violence, death or suicide, of a child being exploited, or of hate aimed at somebody."
     ),
     Severity.MODERATE: "Offensive or risky, discrimination and some self-harm too, but no immediate threat to life.",
     Severity.MINOR: "Of concern, but neither illegal nor discriminatory.",

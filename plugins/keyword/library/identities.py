@@ -50,8 +50,8 @@ _BESIDE = frozenset(
     "i im am is are was were be being he hes she shes they theyre we my our his her their "
     "friend brother sister cousin mum dad mother father parent family".split()
 )
-"""Words that say nothing more when they stand beside these: "he is gay" only says who he is. "You are" and "so" are none
-of them; they are said to hurt somebody, too."""
+"""Words that say nothing more when they stand beside these: "he is gay" only says who he is. "You are" and "so" are
+none of them; they are said to hurt somebody, too."""
 _MOST_WORDS = max(len(one.split()) for one in IDENTITIES)
 _KNOWN = frozenset(IDENTITIES)
 

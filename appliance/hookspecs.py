@@ -100,7 +100,9 @@ class Menu:
 
 @dataclass(frozen=True, slots=True)
 class HomeCard:
-    """A card on the home page: ``template`` (``<plugin>/card.html``) rendered with what ``data`` returns."""
+    """A card on the home page: ``template`` (``<plugin>/card.html``) rendered with what ``data`` returns, and with the
+    ``actor`` who looks, so that it counts what waits for them.
+    """
 
     title: str
     template: str

@@ -114,6 +114,14 @@ class Notices:
             await self._take_after_commit(tx)
         return bool(changed)
 
+    async def settle(self, tx: Transaction, link: str) -> None:
+        """Put away for everybody what leads to ``link``, once what it asks for is done, in the unit of work that does.
+
+        Whoever tells of one thing to do gives it a link of its own.
+        """
+        await tx.execute("UPDATE notices SET read_at = ? WHERE link = ? AND read_at IS NULL", (stamp(), link))
+        await self._take_after_commit(tx)
+
     async def forget(self) -> None:
         """Delete what is older than 90 days (a daily job)."""
         async with self._records.transaction() as tx:

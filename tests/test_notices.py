@@ -113,6 +113,19 @@ async def test_got_it_takes_one_notice_away_and_keeps_it_in_the_list(records: Da
     assert not await notices.got_it(actor("lead"), newest["id"])
 
 
+async def test_what_is_settled_is_put_away_for_everybody_and_stays_in_the_list(
+    records: Database, notices: Notices
+) -> None:
+    for link in ("/one", "/two"):
+        async with records.transaction() as tx:
+            await notices.tell(tx, words=link, kind="test", accounts=["lead", "head"], link=link)
+    async with records.transaction() as tx:
+        await notices.settle(tx, "/one")
+    assert await told(notices) == {"lead": 1, "head": 1}
+    assert [row["words"] for row in await notices.unread(actor("lead"))] == ["/two"]
+    assert len(await notices.all(actor("lead"))) == 2
+
+
 async def test_a_notice_of_somebody_else_cannot_be_read_or_put_away(records: Database, notices: Notices) -> None:
     async with records.transaction() as tx:
         await notices.tell(tx, words="Words.", kind="test", accounts=["lead"])

@@ -349,14 +349,15 @@ async def _task_done(appliance: Appliance, owner: str, task: Task) -> bool:
 
 
 async def _cards(request: web.Request, context: Context) -> list[Card]:
-    allowed = actor(request).may
+    who = actor(request)
     panels = context.appliance.plugins.panels(HomeCard)
-    return list(await asyncio.gather(*(_card(context, *panel) for panel in panels if allowed(panel[1].permission))))
+    shown = [panel for panel in panels if who.may(panel[1].permission)]
+    return list(await asyncio.gather(*(_card(context, who, *panel) for panel in shown)))
 
 
-async def _card(context: Context, owner: str, card: HomeCard) -> Card:
+async def _card(context: Context, who: Actor, owner: str, card: HomeCard) -> Card:
     async def make() -> str:
-        return context.templates.get_template(card.template).render(await card.data())
+        return context.templates.get_template(card.template).render({"actor": who, **await card.data()})
 
     try:
         content = await context.appliance.plugins.run(owner, f"home card {card.title}", make)

@@ -31,6 +31,7 @@ from appliance.api import (
 from .bundles.room import Bundles
 from .bundles.running import Material
 from .bundles.trial import notes
+from .choices.decisions import EDIT
 from .choices.room import Choices
 from .detecting import Found, detect
 from .innocence.names import SchoolNames
@@ -104,6 +105,7 @@ class Plugin:
         return [
             Page("staff", "GET", "/keyword", self.views.policies, Permission.SEE_CAPTURES),
             Page("staff", "GET", "/keyword/policies/{name}", self.views.policy, Permission.SEE_CAPTURES),
+            Page("staff", "POST", "/keyword/policies/{name}/end", self.views.end_policy, EDIT),
             *self.choices.pages(),
             *self.bundles.pages(),
         ]

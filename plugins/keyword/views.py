@@ -9,23 +9,27 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from appliance.api import Appliance, Row, Severity, Surface, actor, render
+from appliance.api import Appliance, Refused, Row, Severity, Surface, actor, flash, read_form, redirect, render
 
 from .choices.applying import OURS
 from .choices.decisions import EDIT
+from .choices.forms import END_REASON, SAY_WHY
 from .choices.hidden import Readable, readable
 from .choices.model import LEVELS, Change
 from .choices.room import Choices
 from .library.model import FACTS, Policy, Term
 
 MOST_FOUND = 200
+AROUND = 40
+"""Letters on each side of what a search has found in a longer text."""
 FEW = 40
-"""Terms of a policy that a page shows at once; of more, the worst are open and the others are a click away."""
+"""Terms that the page of a policy shows at once. Of more terms, the worst are open if they are that few."""
 
 
 class Views:
@@ -49,7 +53,8 @@ class Views:
                 (policy, _counts(policy), policy.name in own, await self._on_the_bench(policy)) for policy in policies
             ],
             words=words,
-            found=search(policies, words)[:MOST_FOUND] if words else [],
+            found=search(policies, words) if words else [],
+            most_found=MOST_FOUND,
             hidden=[policy.title for policy in policies if policy.hidden],
             severities=Severity,
             own_folder=self._own_folder,
@@ -59,6 +64,21 @@ class Views:
 
     async def policy(self, request: web.Request) -> web.Response:
         """One policy: its terms, the worst first, and what the school has changed."""
+        return await self._policy(request, {})
+
+    async def end_policy(self, request: web.Request) -> web.Response:
+        """End a policy of the school's own."""
+        reason = (await read_form(request)).get("reason", "").strip()
+        if not reason:
+            return await self._policy(request, {END_REASON: SAY_WHY}, 422)
+        try:
+            await self._choices.decisions.end_policy(actor(request), request.match_info["name"], reason)
+        except Refused as refused:
+            return await self._policy(request, {"form": str(refused)}, 422)
+        flash(request, "The policy has ended, with its terms. Captures stay as they are.")
+        return redirect("/keyword")
+
+    async def _policy(self, request: web.Request, errors: Mapping[str, str], status: int = 200) -> web.Response:
         policy = self._library.policy(request.match_info["name"])
         if policy is None:
             raise web.HTTPNotFound
@@ -68,6 +88,8 @@ class Views:
         return render(
             request,
             "keyword/policy.html",
+            status,
+            errors=errors,
             policy=policy,
             counts=_counts(policy),
             level=LEVELS[self._choices.levels.for_everybody(policy.name)],
@@ -124,16 +146,46 @@ def found_words(hits: int, false_positives: int) -> str:
     return f"{times}, {false_positives} false" if false_positives else times
 
 
-def search(policies: Sequence[Policy], words: str) -> list[tuple[Policy, Term]]:
-    """Terms that have these letters in their words, definitions or facts; never those of hidden policies."""
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A term that a search has found. ``place``: where the words stand, if not in what is shown of it first."""
+
+    policy: Policy
+    term: Term
+    place: str
+    text: str
+    rank: int
+
+
+def search(policies: Sequence[Policy], words: str) -> list[Hit]:
+    """Terms that have these letters in their words, definitions or facts, in this order; never those of hidden
+    policies.
+    """
     wanted = words.casefold()
-    return [
-        (policy, term)
-        for policy in policies
-        if not policy.hidden
-        for term in policy.terms
-        if any(wanted in text.casefold() for text in (*term.phrases, term.definition, *term.facts.values()))
+    found = (_hit(policy, term, wanted) for policy in policies if not policy.hidden for term in policy.terms)
+    return sorted(filter(None, found), key=lambda hit: hit.rank)
+
+
+def _hit(policy: Policy, term: Term, wanted: str) -> Hit | None:
+    """Where a term has these letters first."""
+    places = [
+        *(("" if number == 0 else "as", phrase, min(number, 1)) for number, phrase in enumerate(term.phrases)),
+        ("in what it means", term.definition, 2),
+        *((f"in “{FACTS[key]}”", text, 3) for key, text in term.facts.items()),
     ]
+    for place, text, rank in places:
+        at = text.casefold().find(wanted)
+        if at >= 0:
+            return Hit(policy, term, place, _around(text, at, len(wanted)), rank)
+    return None
+
+
+def _around(text: str, at: int, length: int) -> str:
+    """Some words around a place of a text."""
+    start, end = max(at - AROUND, 0), at + length + AROUND
+    begin = text.find(" ", start) + 1 if start else 0
+    stop = text.rfind(" ", at + length, end) if end < len(text) else len(text)
+    return f"{'… ' if begin else ''}{text[begin : max(stop, at + length)]}{' …' if stop < len(text) else ''}"
 
 
 def history(requests: Sequence[Row], terms: Sequence[Row]) -> list[dict[str, str]]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from appliance.api import Actor, Appliance, Permission, Refused, Role, Row, Transaction
 
-from ..library.model import Policy
+from ..library.model import Policy, folded
+from .forms import SAY_WHY
 from .hidden import readable
 from .model import REASONS, Change
 from .store import Store, Wish
@@ -21,6 +22,7 @@ from .store import Store, Wish
 ASK, EDIT, DECIDE = Permission.SEE_CAPTURES, Permission.SWITCH_MONITORING, Permission.GRANT_CONTENT
 """Who may ask to switch a supplied term off, who makes terms and sets levels, and who decides what was asked."""
 LONGEST_REASON = 500
+LONGEST_TITLE = 100
 MOST_OWN_POLICIES = 100
 MOST_OWN_TERMS = 2000
 
@@ -51,7 +53,7 @@ class TermDecisions:
                 tx,
                 words=f"{actor.name} asks to switch off a term of the policy “{self._title(wish.policy)}”.",
                 kind="policies",
-                link="/keyword/requests",
+                link=_link(request),
                 roles=(Role.LEAD,),
                 without=(actor.account,),
             )
@@ -76,6 +78,7 @@ class TermDecisions:
         async with self._appliance.records.transaction() as tx:
             row = await self._store.decide(tx, actor.name, request, "granted" if grant else "refused", answer)
             wish = _wish(row)
+            await self._appliance.notices.settle(tx, _link(request))
             words = "switched a supplied term off" if grant else "kept a supplied term on"
             await self._record(tx, actor, words, request, wish, asked_by=row["author"])
             await self._appliance.notices.tell(
@@ -103,6 +106,8 @@ class TermDecisions:
         require(actor, EDIT)
         must_say_why(reason)
         known = self._policies()
+        if wrong := title_trouble(title, known.values()):
+            raise Refused(wrong)
         if len(self._store.kept.policies) >= MOST_OWN_POLICIES:
             raise Refused(f"There are {MOST_OWN_POLICIES} policies of your own already.", "End one first.")
         name = _free_name(title, known)
@@ -188,6 +193,19 @@ class TermDecisions:
         tx.after_commit.append(self._changed)
 
 
+def title_trouble(title: str, known: Iterable[Policy]) -> str:
+    """What is wrong with the name of a new policy, in words: lists show it, and nobody can tell two apart."""
+    words = folded(title)
+    if not title:
+        return "Give it a name, such as “Words of our school”."
+    if len(title) > LONGEST_TITLE:
+        return f"The name is too long: {LONGEST_TITLE} letters at most."
+    if not words:
+        return "Give it a name with letters in it."
+    same = next((policy.title for policy in known if folded(policy.title) == words), None)
+    return f"There is a policy called “{same}” already. Add a term to that one, or choose another name." if same else ""
+
+
 def new_term_id() -> str:
     """An id that says nothing of the words: it stands in lists and records that more people read."""
     return f"own-{secrets.token_hex(4)}"
@@ -196,13 +214,18 @@ def new_term_id() -> str:
 def must_say_why(reason: str) -> None:
     """Raise ``Refused`` without a reason."""
     if not reason.strip():
-        raise Refused("Say why, so that the next person understands.")
+        raise Refused(SAY_WHY)
 
 
 def require(actor: Actor, permission: Permission) -> None:
     """Raise ``Refused`` unless ``actor`` may: what pages declare is kept here too."""
     if not actor.may(permission):
         raise Refused("Your sign-in does not allow this.", "Ask whoever looks after the accounts.")
+
+
+def _link(request: str) -> str:
+    """Where the page shows a request: an address of its own, so that its notice goes when it is decided."""
+    return f"/keyword/requests#request-{request}"
 
 
 def _wish(row: Row) -> Wish:

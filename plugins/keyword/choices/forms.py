@@ -6,6 +6,9 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 NO_DAY = "Give the last day as year, month and day, such as 2026-11-27"
+SAY_WHY = "Say why, so that the next person understands."
+END_REASON = "end-reason"
+"""The field of a form that ends something, beside another form with a reason."""
 
 
 def end_of(last_day: str, zone: ZoneInfo, at: datetime) -> datetime | None:

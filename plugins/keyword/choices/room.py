@@ -136,7 +136,6 @@ class Choices:
             Page("staff", "GET", "/keyword/requests/{id}/report.yaml", terms.report, ASK),
             Page("staff", "GET", "/keyword/new", terms.new_policy, EDIT),
             Page("staff", "POST", "/keyword/new", terms.make_policy, EDIT),
-            Page("staff", "POST", f"{one}/end", terms.end_policy, EDIT),
             Page("staff", "GET", f"{one}/add", terms.new_term, EDIT),
             Page("staff", "POST", f"{one}/add", terms.add_term, EDIT),
             Page("staff", "GET", f"{one}/own/{{term}}", terms.old_term, EDIT),
@@ -173,8 +172,8 @@ class Choices:
         """The card of the home page."""
         return [HomeCard("Policies: waiting for you", "keyword/waiting_card.html", self.waiting, EDIT)]
 
-    async def waiting(self) -> Mapping[str, int]:
-        """How much waits for somebody to decide."""
+    async def waiting(self) -> Mapping[str, Any]:
+        """How much waits for somebody to decide. ``names``: who asked for each, because somebody else has to agree."""
         return {
             "requests": len(await self.store.requests("open")),
             "names": await self._name_store.waiting(),

@@ -23,6 +23,10 @@ FROM keyword_own_policies own WHERE own.ended_at IS NULL ORDER BY own.title, own
 _TERMS = "SELECT policy, entry FROM keyword_own_terms WHERE ended_at IS NULL ORDER BY made_at, id"
 
 
+_STANDING = "SELECT state FROM keyword_requests WHERE policy = ? AND term = ? AND state IN ('open', 'granted')"
+"""A change of a supplied term that is asked for, or in force: there can be one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What somebody asks for. ``because``: a key of ``REASONS``; ``version``: of the policy as they saw it."""
@@ -80,13 +84,9 @@ class Store:
 
     async def ask(self, tx: Transaction, author: str, account: str, wish: Wish) -> str:
         """Write a request down. Raises ``Refused`` if there is one for this term, or one was granted."""
-        row = await tx.fetch_one(
-            "SELECT state FROM keyword_requests WHERE policy = ? AND term = ? AND state IN ('open', 'granted')",
-            (wish.policy, wish.term),
-        )
-        if row is not None:
+        if (row := await tx.fetch_one(_STANDING, (wish.policy, wish.term))) is not None:
             done = "was asked for already" if row["state"] == "open" else "was decided already"
-            raise Refused(f"A change of this term {done}.", "Look under “Requests”.")
+            raise Refused(f"A change of this term {done}.", "Look at “Changes of supplied terms”.")
         request = new_id()
         await tx.execute(
             "INSERT INTO keyword_requests (id, policy, term, version, change, because, reason, author, account,"
@@ -97,6 +97,11 @@ class Store:
             ),
         )
         return request
+
+    async def standing(self, policy: str, term: str) -> str:
+        """``open`` if a change of a supplied term is asked for, ``granted`` if one is in force; else empty."""
+        row = await self._records.fetch_one(_STANDING, (policy, term))
+        return "" if row is None else str(row["state"])
 
     async def decide(self, tx: Transaction, author: str, request: str, state: str, answer: str) -> Row:
         """Grant or refuse a request; returns it as it was. Raises ``Refused`` if it was decided."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from appliance.api import ConfigError, Mistake, Surface, section_of
+from appliance.api import LONGEST_CLIP, ConfigError, Mistake, Surface, section_of
 
 from ..library.files import PolicyFile
 from ..library.model import Matching, Policy, Term, folded
@@ -23,17 +23,34 @@ _FIELDS = (
     *("reason",),
 )
 _LINES = ("phrases", "near", "unless")
+FEWEST_OF_DEFINITION = 20
+LONGEST_LINE = 1000
+_STAND_INS: Mapping[str, Any] = {
+    "phrases": ("words that stand in for others",),
+    "definition": "What stands in for what it means.",
+    "severity": "minor",
+    "surfaces": ("typed",),
+    "pages_because": "What stands in for a reason.",
+    "matching": "loose",
+    "near": (),
+    "unless": (),
+    "clip_seconds": 0,
+}
+"""Fields in the order of the form, and something sound for each."""
 _PATH = re.compile(r"terms\[(\d+)\]\.?(\w*)(?:\[(\d+)\])?")
 
 
 @dataclass(frozen=True, slots=True)
 class TermForm:
-    """``values``: what was typed, by field. ``surfaces``: what was ticked. ``sure``: the warnings were read."""
+    """``values``: what was typed, by field. ``surfaces``: what was ticked. ``sure``: the warnings were read.
+    ``captures``: it is to be tried on captures too.
+    """
 
     values: Mapping[str, str]
     surfaces: tuple[str, ...] = tuple(one.value for one in Surface if one.is_own_words)
     picture: bool = True
     sure: bool = False
+    captures: bool = False
     errors: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -49,6 +66,7 @@ class TermForm:
             tuple(one.value for one in WHERE if f"on_{one.value}" in fields),
             fields.get("picture") == "yes",
             fields.get("sure") == "yes",
+            fields.get("captures") == "yes",
         )
 
     @classmethod
@@ -89,8 +107,15 @@ class TermForm:
 
 
 def check(policy: Policy, entry: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """What is wrong with a term, by field, in words. ``others``: the school's other terms of this policy."""
-    terms = [entry, *(one for one in others if one["id"] != entry["id"])]
+    """What is wrong with a term, by field in the order of the form, in words. ``others``: the school's other terms of
+    this policy.
+
+    The rules of files look at a term only once each of its fields is sound: sound ones stand in for those that are not,
+    so that everything is told at once.
+    """
+    found = dict(_unsound(entry))
+    stand_ins = {name: _STAND_INS[name] for name in found}
+    terms = [{**entry, **stand_ins}, *(one for one in others if one["id"] != entry["id"])]
     around = {
         "name": policy.name,
         "title": policy.title,
@@ -101,31 +126,46 @@ def check(policy: Policy, entry: Mapping[str, Any], others: Iterable[Mapping[str
         "summary": "Around the terms of the school, so that they are checked.",
         "terms": terms,
     }
-    found = {} if entry["surfaces"] else {"surfaces": "Choose where it is looked for."}
     try:
         section_of(json.dumps(around, ensure_ascii=False), Path("form"), PolicyFile)
     except ConfigError as error:
         for mistake in error.mistakes:
             field_name, words = _told(mistake)
             found.setdefault(field_name, words)
-    return found
+    return {name: found[name] for name in (*_STAND_INS, "form") if name in found}
+
+
+def _unsound(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is missing, or is not what it should be, in words."""
+    if not entry["phrases"]:
+        yield "phrases", "Write the words to look for, one way to say it on each line."
+    if len(entry["definition"]) < FEWEST_OF_DEFINITION:
+        yield (
+            "definition",
+            "Say in a sentence or two what it means and why it may matter, for a teacher who is no expert.",
+        )
+    if not entry.get("severity"):
+        yield "severity", "Choose how severe it is."
+    if not entry["surfaces"]:
+        yield "surfaces", "Choose where it is looked for."
+    if {Surface.PAGE, Surface.TITLE} & {*entry["surfaces"]} and not entry["pages_because"]:
+        yield "pages_because", "Say why it is also looked for in what is read: most of that somebody else has written."
+    for name in _LINES:
+        if any(len(line) > LONGEST_LINE for line in entry[name]):
+            yield name, f"A line is too long: write at most {LONGEST_LINE} characters on each."
+    seconds = entry.get("clip_seconds", 0)
+    if not isinstance(seconds, int) or seconds > LONGEST_CLIP:
+        yield "clip_seconds", f"Write a number of seconds, 0 to {LONGEST_CLIP}, or leave it empty."
 
 
 def _told(mistake: Mistake) -> tuple[str, str]:
     place = _PATH.match(mistake.path)
     name = place[2] if place is not None else ""
-    if name == "phrases" and place is not None and place[3] is None:
-        return "phrases", "Write the words to look for, one way to say it on each line."
-    if name == "definition":
-        return name, "Say in a sentence or two what it means and why it may matter, for a teacher who is no expert."
-    if name == "severity" or "severity" in mistake.message:
-        return "severity", "Choose how severe it is."
-    if name == "clip_seconds":
-        return name, "Write a number of seconds, 0 to 120, or leave it empty."
-    if "does not say why" in mistake.message:
-        return "pages_because", "Say why it is also looked for in what is read: most of that somebody else has written."
-    todo = f" Write {mistake.expected}." if mistake.expected else ""
-    return name if name in _FIELDS else "form", f"{mistake.message[:1].upper()}{mistake.message[1:]}.{todo}"
+    if name in _LINES and "brackets" in mistake.expected:
+        todo = " Write every bracket with its partner, such as I (want|need) to go, and no other kind of bracket."
+    else:
+        todo = f" Write {mistake.expected}." if mistake.expected else ""
+    return name if name in _STAND_INS else "form", f"{mistake.message[:1].upper()}{mistake.message[1:]}.{todo}"
 
 
 def _lines(text: str) -> list[str]:

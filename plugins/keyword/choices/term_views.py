@@ -25,7 +25,8 @@ from appliance.api import (
 
 from ..library.model import Policy, Term
 from .applying import own_term
-from .decisions import DECIDE, EDIT, TermDecisions, new_term_id
+from .decisions import DECIDE, EDIT, TermDecisions, new_term_id, title_trouble
+from .forms import END_REASON, SAY_WHY
 from .hidden import Readable, readable
 from .library import Library
 from .model import REASONS, Change
@@ -71,17 +72,16 @@ class TermViews:
         """Put a stricter copy in its place, or ask the lead to switch it off."""
         policy, term = await self._supplied(request)
         fields = await read_form(request)
-        try:
-            change = Change(fields.get("change", ""))
-        except ValueError:
-            return await self._term(request, fields, {"change": "Choose what is to happen."}, 422)
-        wish = Wish(
-            policy.name, term.id, policy.version, change, fields.get("because", ""), fields.get("reason", "").strip()
-        )
-        errors = _wish_errors(wish)
-        if change is Change.NOT_PAGES and not self._is_read(policy, term):
-            errors["change"] = "It is not looked for on pages. Choose something else."
+        errors = self._wish_errors(policy, term, fields)
         if not errors:
+            wish = Wish(
+                policy.name,
+                term.id,
+                policy.version,
+                Change(fields["change"]),
+                fields["because"],
+                fields["reason"].strip(),
+            )
             try:
                 done = await self._carry_out(request, wish)
             except Refused as refused:
@@ -90,6 +90,18 @@ class TermViews:
                 flash(request, done)
                 return redirect(REQUESTS)
         return await self._term(request, fields, errors, 422)
+
+    def _wish_errors(self, policy: Policy, term: Term, fields: Mapping[str, str]) -> dict[str, str]:
+        errors = {}
+        if fields.get("change") not in set(Change):
+            errors["change"] = "Choose what is to happen."
+        elif fields["change"] == Change.NOT_PAGES and not self._is_read(policy, term):
+            errors["change"] = "It is not looked for on pages. Choose something else."
+        if fields.get("because") not in REASONS:
+            errors["because"] = "Choose what is wrong with it."
+        if not fields.get("reason", "").strip():
+            errors["reason"] = SAY_WHY
+        return errors
 
     async def _carry_out(self, request: web.Request, wish: Wish) -> str:
         if wish.change is Change.OFF:
@@ -111,6 +123,7 @@ class TermViews:
             seen_in=[surface.label for surface in Surface if surface in term.surfaces],
             reasons=REASONS,
             on_pages=self._is_read(policy, term),
+            standing=await self._store.standing(policy.name, term.id),
             may_edit=actor(request).may(EDIT),
             typed=typed,
             errors=errors,
@@ -151,11 +164,18 @@ class TermViews:
             else:
                 raise Refused("Choose what is to happen.")
         except Refused as refused:
-            return await self._requests(request, {"form": str(refused)}, 422)
+            field = f"reason-{request_id}" if not reason else "form"
+            return await self._requests(request, {field: str(refused)}, 422, {request_id: reason})
         flash(request, words)
         return redirect(REQUESTS)
 
-    async def _requests(self, request: web.Request, errors: Mapping[str, str], status: int = 200) -> web.Response:
+    async def _requests(
+        self,
+        request: web.Request,
+        errors: Mapping[str, str],
+        status: int = 200,
+        typed: Mapping[str, str] | None = None,
+    ) -> web.Response:
         store, who = self._store, actor(request)
         may_read = await readable(self._appliance, who)
         return render(
@@ -168,6 +188,7 @@ class TermViews:
             may_decide=who.may(DECIDE),
             may_edit=who.may(EDIT),
             errors=errors,
+            typed=typed or {},
         )
 
     def _shown(self, row: Row, may_read: Readable) -> dict[str, Any]:
@@ -233,14 +254,14 @@ class TermViews:
 
     def _policy_errors(self, fields: Mapping[str, str]) -> dict[str, str]:
         errors = {}
-        if not 1 <= len(fields.get("title", "")) <= 100:
-            errors["title"] = "Give it a name of at most 100 letters."
+        if wrong := title_trouble(fields.get("title", ""), self._library.before.values()):
+            errors["title"] = wrong
         if fields.get("category") not in {key for key, _ in self._categories()}:
             errors["category"] = "Choose what it is about."
         if not 20 <= len(fields.get("summary", "")) <= 1000:
             errors["summary"] = "Say in a sentence what it holds: 20 letters or more."
         if not fields.get("reason"):
-            errors["reason"] = "Say why, so that the next person understands."
+            errors["reason"] = SAY_WHY
         return errors
 
     def _categories(self) -> list[tuple[str, str]]:
@@ -254,17 +275,6 @@ class TermViews:
         return render(
             request, "keyword/new_policy.html", status, typed=typed, errors=errors, categories=self._categories()
         )
-
-    async def end_policy(self, request: web.Request) -> web.Response:
-        """End a policy of the school's own."""
-        name = request.match_info["name"]
-        try:
-            await self._decisions.end_policy(actor(request), name, (await read_form(request)).get("reason", ""))
-        except Refused as refused:
-            flash(request, str(refused))
-            return redirect(f"/keyword/policies/{name}")
-        flash(request, "The policy has ended, with its terms. Captures stay as they are.")
-        return redirect("/keyword")
 
     # Terms of the school's own
 
@@ -291,14 +301,19 @@ class TermViews:
 
     async def end_term(self, request: web.Request) -> web.Response:
         """End a term of the school's own."""
-        name, term = request.match_info["name"], request.match_info["term"]
-        try:
-            await self._decisions.end_term(actor(request), name, term, (await read_form(request)).get("reason", ""))
-        except Refused as refused:
-            flash(request, str(refused))
-        else:
-            flash(request, "The term has ended. Captures stay as they are.")
-        return redirect(f"/keyword/policies/{name}")
+        policy, entry = self._own(request)
+        reason = (await read_form(request)).get("reason", "").strip()
+        errors = {} if reason else {END_REASON: SAY_WHY}
+        if not errors:
+            try:
+                await self._decisions.end_term(actor(request), policy.name, entry["id"], reason)
+            except Refused as refused:
+                errors = {"form": str(refused)}
+        if errors:
+            form = replace(TermForm.of_entry(entry), errors=errors)
+            return await self._form(request, policy, form, entry["id"], 422)
+        flash(request, "The term has ended. Captures stay as they are.")
+        return redirect(f"/keyword/policies/{policy.name}")
 
     async def _keep(self, request: web.Request, term_id: str, known: str) -> web.Response:
         """Look through what was typed; show what it would find first, where that was asked or there is a warning."""
@@ -308,14 +323,14 @@ class TermViews:
         entry = form.entry(term_id)
         errors = check(policy, entry, self._entries(policy.name))
         if not form.values["reason"]:
-            errors["reason"] = "Say why, so that the next person understands."
+            errors["reason"] = SAY_WHY
         term = None if errors else own_term(policy.name, entry)
         if term is None:
             shown = replace(form, errors=errors or {"form": "This cannot be kept as it is."})
             return await self._form(request, policy, shown, known, 422, suggestion=suggestion)
         asked = fields.get("do") == "preview"
         if asked or (not form.sure and warnings(term, self._library.policies)):
-            opener = keys(request) if fields.get("captures") == "yes" else None
+            opener = keys(request) if form.captures else None
             parts = await self._previews.of(replace(policy, terms=(term,)), actor(request), opener)
             return await self._form(
                 request, policy, form, known, 200 if asked else 422, suggestion=suggestion, term=term, parts=parts
@@ -398,12 +413,3 @@ def _file(about: Report, may_read: Readable) -> web.Response:
         charset="utf-8",
         headers={"Content-Disposition": f'attachment; filename="report-{about.policy}-{about.term}.yaml"'},
     )
-
-
-def _wish_errors(wish: Wish) -> dict[str, str]:
-    errors = {}
-    if wish.because not in REASONS:
-        errors["because"] = "Choose what is wrong with it."
-    if not wish.reason:
-        errors["reason"] = "Say why, so that the next person understands."
-    return errors

@@ -26,6 +26,7 @@ from appliance_plugins.keyword.judge import Judge
 from appliance_plugins.keyword.library.identities import says_who
 from appliance_plugins.keyword.library.model import Matching, Policy, Term
 from appliance_plugins.keyword.library.shipped import supplied_policies
+from appliance_plugins.keyword.views import search
 
 __all__ = ["no_store_is_left_open"]
 
@@ -229,25 +230,39 @@ TERM = "/keyword/policies/local/terms/green-giant"
 loop = pytest.mark.asyncio(loop_scope="module")
 
 
+def told(page: str) -> list[str]:
+    """The fields that the summary of a form names, in its order."""
+    summary = re.search(r'class="error-summary".*?</ul>', page, re.DOTALL)
+    return re.findall(r'href="#([^"]+)"', summary[0]) if summary is not None else []
+
+
 @loop
 async def test_the_lead_decides_whether_a_supplied_term_goes_off(
     running: Running, lead: Client, deputy: Client
 ) -> None:
     assert "green giant" in (await deputy.get(TERM)).text
+    assert told((await deputy.post(TERM, {})).text) == ["change", "because", "reason"]
     assert (await deputy.post(TERM, {**WISH, "reason": " "})).status == 422
     assert (await deputy.post(TERM, WISH)).status == 303
     assert await terms(running, "the green giant") == ["local/green-giant"]
+    asked_for = (await deputy.get(TERM)).text
+    assert "Somebody has asked the safeguarding lead to change this term already" in asked_for
+    assert 'name="change"' not in asked_for
+    assert "Look at “Changes of supplied terms”" in (await deputy.post(TERM, WISH)).text
     page = (await lead.get("/keyword/requests")).text
     assert "Our play is called that" in page
     assert "It is mostly found in harmless sentences" in page
     assert "asks to switch off a term" in (await lead.get("/notices")).text
     request = the_id(page)
     assert "Your sign-in does not allow this" in (await decide(deputy, request, "grant")).text
-    assert (await decide(lead, request, "grant", "")).status == 422
+    silent = await decide(lead, request, "grant", "")
+    assert (silent.status, told(silent.text)) == (422, [f"reason-{request}"])
+    assert f'id="reason-{request}-error"' in silent.text
     assert (await decide(lead, request, "grant")).status == 303
     assert await terms(running, "the green giant") == []
     assert "Switched off by the school" in (await lead.get("/keyword/policies/local")).text
     assert "the term is off" in (await deputy.get("/notices")).text
+    assert await running.appliance.notices.unread(lead.actor) == [], "it was decided"
     (asked,) = await audit(running, "asked to change a supplied term")
     (done,) = await audit(running, "switched a supplied term off")
     assert (asked["actor"], done["actor"]) == ("Dan Deputy", "Lena Lead")
@@ -293,6 +308,16 @@ async def test_a_school_policy_and_its_term_are_made_changed_and_ended(
 ) -> None:
     policy = {"title": "Slang & such", "category": "bullying", "summary": "What pupils say here.", "reason": "New"}
     assert (await deputy.post("/keyword/new", {**policy, "summary": "short"})).status == 422
+    for title, words in (
+        ("", "Give it a name, such as"),
+        ("!!!", "a name with letters in it"),
+        ("x" * 101, "The name is too long"),
+        ("Suicide", "There is a policy called “Suicide” already."),
+        (" words  of our SCHOOL", "There is a policy called “Words of our school” already."),
+    ):
+        refused = await deputy.post("/keyword/new", {**policy, "title": title})
+        assert (refused.status, f'<a href="#title">{words}' in refused.text or words in refused.text) == (422, True)
+        assert 'id="title-error"' in refused.text
     answer = await deputy.post("/keyword/new", policy)
     assert answer.headers["Location"] == "/keyword/policies/own_slang_such/add"
     path = "/keyword/policies/own_slang_such"
@@ -314,6 +339,14 @@ async def test_a_school_policy_and_its_term_are_made_changed_and_ended(
         wrong = await deputy.post(f"{path}/add", fields)
         assert (wrong.status, words in wrong.text) == (422, True), words
         assert "Heard in year 8" in wrong.text or change == {"reason": ""}
+    nothing = await deputy.post(f"{path}/add", {"on_page": "yes"})
+    assert told(nothing.text) == ["phrases", "definition", "severity", "pages_because", "reason"]
+    around = await deputy.post(f"{path}/add", {**term, "near": "hat (", "unless": "x" * 1001, "clip_seconds": "many"})
+    assert told(around.text) == ["near", "unless", "clip_seconds"]
+    assert "Write every bracket with its partner" in around.text
+    assert "A line is too long: write at most 1000 characters" in around.text
+    ticked = await deputy.post(f"{path}/add", {**term, "phrases": "", "captures": "yes"})
+    assert 'name="captures" value="yes" checked' in ticked.text
     assert (await deputy.post(f"{path}/add", term)).status == 303
     (found,) = await terms(running, "you are a blue ogre")
     page = (await lead.get(path)).text
@@ -327,6 +360,13 @@ async def test_a_school_policy_and_its_term_are_made_changed_and_ended(
     assert (await deputy.post(edit, {**term, **rare})).status == 303
     assert (await deputy.post(edit, {**term, "phrases": "blue ogre", "severity": "severe"})).status == 303
     assert await terms(running, "you are a blue goblin") == []
+    assert await terms(running, "you are a blue ogre") == [found]
+    for address, what in ((edit, "Stop looking for it"), (path, "End this policy")):
+        without = await deputy.post(f"{address}/end", {"reason": " "})
+        assert (without.status, "There is a problem" in without.text) == (422, True)
+        assert re.search(rf'<details class="card" open>\s*<summary>{what}', without.text)
+        assert '<a href="#end-reason">Say why, so that the next person understands.</a>' in without.text
+        assert "Say why" not in (await deputy.get(address)).text, "nothing was done that could be told as done"
     assert await terms(running, "you are a blue ogre") == [found]
     assert (await deputy.post(f"{edit}/end", {"reason": "Gone"})).status == 303
     assert await terms(running, "you are a blue ogre") == []
@@ -418,7 +458,9 @@ async def test_hidden_words_stand_nowhere(running: Running, lead: Client) -> Non
         assert "purple" not in page, path
         assert "A made-up thing" not in page, path
         assert "zebra" not in page or "words=zebra" in path, path
-    assert "1 Severe" in (await lead.get("/keyword/policies/secret_list")).text
+    page = (await lead.get("/keyword/policies/secret_list")).text
+    assert "1 Severe" in page
+    assert "None of its words was found yet" in page
     assert (await lead.get("/keyword/policies/secret_list/terms/zebra")).status == 404
     assert (await lead.get("/keyword/policies/secret_list/add")).status == 404
 
@@ -428,6 +470,45 @@ async def test_terms_are_searched(lead: Client) -> None:
     page = (await lead.get("/keyword?words=green giant")).text
     assert 'href="/keyword/policies/local#green-giant"' in page
     assert "0 terms with" in (await lead.get("/keyword?words=nonsense12")).text
+    meant = (await lead.get("/keyword?words=group of year 9")).text
+    assert "in what it means" in meant
+    assert "What a group of year 9 calls one of its" in meant
+    many = (await lead.get("/keyword?words=e")).text
+    assert "The first 200 stand here." in many
+    assert many.count('<li><a href="/keyword/policies/') == 200
+
+
+def test_a_search_shows_phrases_first_and_where_the_words_stand(supplied: tuple[Policy, ...]) -> None:
+    day, typed = date(2026, 9, 1), frozenset({Surface.TYPED})
+    terms = (
+        Term(
+            "far",
+            ("compass",),
+            "A thing for drawing; some cut themselves with it, or with a knife at home, and hide it.",
+            Severity.MINOR,
+            typed,
+            facts={"note": "Not a knife."},
+        ),
+        Term("second", ("a blade", "a long knife"), "What it means.", Severity.MINOR, typed),
+        Term("first", ("Knife fight",), "What it means.", Severity.MINOR, typed),
+    )
+    policy = Policy("x", "X", "weapons", "1", day, "somebody", "A summary.", terms)
+    hidden = Policy("y", "Y", "weapons", "1", day, "somebody", "A summary.", terms, hidden=True)
+    found = search([hidden, policy, *supplied], "knife")
+    assert [(hit.term.id, hit.place, hit.text) for hit in found] == [
+        ("first", "", "Knife fight"),
+        ("second", "as", "a long knife"),
+        ("far", "in what it means", "… some cut themselves with it, or with a knife at home, and hide it."),
+    ]
+    by_fact = search([policy], "not a")
+    assert [(hit.place, hit.text) for hit in by_fact] == [("in “Please note”", "Not a knife.")]
+
+
+@loop
+async def test_a_policy_with_many_terms_begins_closed(lead: Client) -> None:
+    """The words of a policy with hundreds of terms are a screen or two high, not forty."""
+    assert '<details class="card" open>' not in (await lead.get("/keyword/policies/suicide")).text
+    assert '<details class="card" open>' in (await lead.get("/keyword/policies/local")).text
 
 
 @loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -210,6 +211,14 @@ async def test_levels_are_set_for_everybody_a_group_a_room_and_a_person_and_undo
     await directory.groups.add_people(lead.actor, group, [pupil])
     assert (await lead.post("/keyword/levels", {**FORM, "reason": ""})).status == 422
     assert (await lead.post("/keyword/levels", {**FORM, "policy": "none"})).status == 422
+    nobody = await lead.post("/keyword/levels", {**FORM, "name": "Nobody Here", "last_day": "2020-01-01"})
+    assert '<a href="#name">There is no device and nobody called' in nobody.text
+    assert all(f'id="{field}-error"' in nobody.text for field in ("name", "last_day"))
+    ending = await lead.post("/keyword/levels", {**FORM, "last_day": "2099-12-12"})
+    assert ending.status == 422
+    assert '<a href="#last_day">For everybody there is no last day.' in ending.text
+    assert 'id="last_day-error"' in ending.text
+    assert 'value="2099-12-12"' in ending.text
     for change, person, expected in (
         ({}, {}, "severe"),
         ({"group": "networks:lab", "level": "moderate"}, {"address": "10.7.1.4"}, "moderate"),
@@ -259,6 +268,8 @@ async def test_a_level_for_certain_hours_is_set_and_undone(running: Running, lea
         fields = {name: value for name, value in {**TIME, **change}.items() if value is not None}
         wrong = await lead.post("/keyword/times", fields)
         assert (wrong.status, words in wrong.text) == (422, True), words
+    empty = (await lead.post("/keyword/times", {})).text
+    assert re.findall(r'<a href="#(\w+)">', empty)[-5:] == ["policy", "group", "level", "span", "reason"]
     assert (await lead.post("/keyword/times", TIME)).status == 303
     assert level(running) == "off"
     page = (await lead.get("/keyword/times")).text

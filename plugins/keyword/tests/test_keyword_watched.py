@@ -77,12 +77,15 @@ async def test_a_name_needs_a_reason_an_end_and_a_second_adult(running: Running,
         ({"name": "T"}, "A name needs 3 to 60 letters"),
         ({"name": "Muslim"}, "This only says who somebody is"),
         ({"reason": " "}, "Say why"),
+        ({"reason": "", "name": "", "last_day": ""}, "A name needs 3 to 60 letters"),
         ({"last_day": ""}, "Give the last day"),
         ({"last_day": in_days(-2)}, "lies in the past"),
         ({"last_day": in_days(120)}, "within a term"),
     ):
         wrong = await lead.post("/keyword/names", {**form, **change})
         assert (wrong.status, words in wrong.text) == (422, True), words
+        beside = re.findall(r'id="(\w+)-error"', wrong.text)
+        assert beside == [name for name in form if name in change], "each beside its field"
     assert (await lead.post("/keyword/names", form)).status == 303
     assert not await store_holds(running, WHY)
     page = (await lead.get("/keyword/names")).text
@@ -99,7 +102,11 @@ async def test_a_name_needs_a_reason_an_end_and_a_second_adult(running: Running,
     assert (await deputy.post("/keyword/names", form)).status == 303
     assert choices(running).library.decisions.names == ()
     row = the_id((await lead.get("/keyword/names")).text)
+    assert [asked["link"] for asked in await unread_names(running, lead)] == [f"/keyword/names#name-{row}"]
+    assert "1 name to agree on" in (await lead.get("/")).text
+    assert "to agree on" not in (await deputy.get("/")).text, "she has asked for it herself"
     assert (await lead.post(f"/keyword/names/{row}", {"do": "agree"})).status == 303
+    assert await unread_names(running, lead) == await unread_names(running, deputy) == []
     assert [one.name for one in choices(running).library.decisions.names] == ["Trella the Smella"]
     await running.appliance.detection.refresh()
     seen = Observation(new_id(), stamp(), Surface.TYPED, "look it is trella the smella")
@@ -111,6 +118,11 @@ async def test_a_name_needs_a_reason_an_end_and_a_second_adult(running: Running,
     rows = await running.appliance.records.fetch("SELECT * FROM audit WHERE subject LIKE 'name %'")
     assert len(rows) == 4
     assert not any("Trella" in row["detail"] + row["subject"] for row in rows)
+
+
+async def unread_names(running: Running, client: Client) -> list[Any]:
+    """Notices about names that this account has still to read."""
+    return [row for row in await running.appliance.notices.unread(client.actor) if "a name is" in row["words"]]
 
 
 def name_found(running: Running) -> Finding:
@@ -156,7 +168,10 @@ async def test_a_pupil_suggests_a_word_and_nothing_of_them_is_kept(
     page = await running.get("/keyword/suggest", "pupil", signed_in=False)
     assert "Suggest a word that adults should know" in page.text
     assert "Set-Cookie" not in page.headers
-    assert (await suggest(running, " ")).status == 422
+    empty = await suggest(running, " ")
+    assert empty.status == 422
+    assert '<a href="#word">Write the word.</a>' in empty.text
+    assert 'aria-describedby="word-error"' in empty.text
     assert (await suggest(running)).status == 303
     assert "Thank you" in (await running.get("/keyword/suggest?thanks=yes", "pupil", signed_in=False)).text
     assert not await store_holds(running, "snorp")
@@ -171,6 +186,11 @@ async def test_a_pupil_suggests_a_word_and_nothing_of_them_is_kept(
 
 async def test_a_suggestion_becomes_a_term_and_what_was_written_is_gone(running: Running, lead: Client) -> None:
     row = the_id((await lead.get("/keyword/suggestions")).text)
+    assert '<option value="">Choose</option>' in (await lead.get("/keyword/suggestions")).text
+    without = await lead.post(f"/keyword/suggestions/{row}", {"do": "accept", "policy": ""})
+    assert without.status == 422
+    assert f'<a href="#policy-{row}">Choose the policy' in without.text
+    assert f'id="policy-{row}-error"' in without.text
     on = await lead.post(f"/keyword/suggestions/{row}", {"do": "accept", "policy": "bullying"})
     assert on.headers["Location"] == f"/keyword/policies/bullying/add?suggestion={row}"
     form = (await lead.get(on.headers["Location"])).text
@@ -194,9 +214,11 @@ async def test_a_suggestion_is_declined(running: Running, lead: Client) -> None:
     assert rows == []
 
 
-async def test_the_home_page_says_how_much_waits_and_nothing_more(running: Running, lead: Client) -> None:
+async def test_the_home_page_says_how_much_waits_and_nothing_more(
+    running: Running, lead: Client, deputy: Client
+) -> None:
     await suggest(running, "quibblenaut")
-    await lead.post("/keyword/names", {"name": "Trella", "reason": WHY, "last_day": in_days(5)})
+    await deputy.post("/keyword/names", {"name": "Trella", "reason": WHY, "last_day": in_days(5)})
     page = (await lead.get("/")).text
     assert "1 name to agree on" in page
     assert "suggested by pupils" in page

@@ -27,7 +27,7 @@ from appliance.api import (
 )
 
 from ..decisions import EDIT
-from ..forms import end_of
+from ..forms import SAY_WHY, end_of
 from ..library import Library
 from ..model import DEFAULT_LEVEL, LEVELS
 from .hours import HOURS, SPANS, hours_words
@@ -62,26 +62,38 @@ class LevelViews:
         """Set a level."""
         fields = {name: text.strip() for name, text in (await read_form(request)).items()}
         errors = self._level_errors(fields)
+        if _is_everybody(fields) and fields.get("last_day"):
+            errors["last_day"] = "For everybody there is no last day. Leave it empty, or choose a group."
         if not errors:
-            try:
-                await self._set(actor(request), fields)
-            except Refused as refused:
-                errors = {"form": str(refused)}
-            except ValueError as wrong:
-                errors = {"last_day": str(wrong)}
+            errors = await self._set(actor(request), fields)
         if errors:
             return await self._page(request, fields, errors, 422)
         flash(request, "It is in force.")
         return redirect(LEVELS_PAGE)
 
-    async def _set(self, who: Actor, fields: Mapping[str, str]) -> None:
-        policy, level, reason = fields["policy"], fields["level"], fields["reason"]
-        if fields["group"] == EVERYBODY and not fields.get("name"):
-            await self._levels.set_for_all(who, policy, level, reason)
-            return
-        until = end_of(fields.get("last_day", ""), self._zone, now())
-        target = await self._target(who, fields["group"], fields.get("name", ""))
-        await self._levels.set_for(who, policy, target, level, reason, until)
+    async def _set(self, who: Actor, fields: Mapping[str, str]) -> dict[str, str]:
+        """Set it; what is wrong with it, by field."""
+        policy, level, reason, errors = fields["policy"], fields["level"], fields["reason"], {}
+        target = until = None
+        if not _is_everybody(fields):
+            try:
+                target = await self._target(who, fields["group"], fields.get("name", ""))
+            except Refused as refused:
+                errors["name" if fields.get("name") else "group"] = str(refused)
+            try:
+                until = end_of(fields.get("last_day", ""), self._zone, now())
+            except ValueError as wrong:
+                errors["last_day"] = str(wrong)
+        if errors:
+            return errors
+        try:
+            if target is None:
+                await self._levels.set_for_all(who, policy, level, reason)
+            else:
+                await self._levels.set_for(who, policy, target, level, reason, until)
+        except Refused as refused:
+            return {"form": str(refused)}
+        return {}
 
     async def undo(self, request: web.Request) -> web.Response:
         """Take back a level."""
@@ -97,12 +109,12 @@ class LevelViews:
         errors = {}
         if fields.get("policy") not in self._library.before:
             errors["policy"] = "Choose a policy."
-        if fields.get("level") not in LEVELS:
-            errors["level"] = "Choose how much of it counts."
         if not fields.get("group"):
             errors["group"] = "Choose for whom."
+        if fields.get("level") not in LEVELS:
+            errors["level"] = "Choose how much of it counts."
         if not fields.get("reason"):
-            errors["reason"] = "Say why, so that the next person understands."
+            errors["reason"] = SAY_WHY
         return errors
 
     async def _target(self, who: Actor, group: str, name: str) -> Target:
@@ -220,10 +232,10 @@ class LevelViews:
         return redirect(TIMES_PAGE)
 
     def _time_errors(self, fields: Mapping[str, str]) -> dict[str, str]:
-        errors = {
-            name: words for name, words in self._level_errors(fields).items()
-            if name != "policy" or fields.get("policy") != ALL_POLICIES
-        }  # fmt: skip
+        errors = self._level_errors(fields)
+        reason = errors.pop("reason", "")  # its field stands below those of the hours
+        if fields.get("policy") == ALL_POLICIES:
+            errors.pop("policy", None)
         if fields.get("span") not in SPANS:
             errors["span"] = "Choose when."
         elif fields["span"] == HOURS:
@@ -232,7 +244,7 @@ class LevelViews:
             for name in ("start", "finish"):
                 if not _is_time(fields.get(name, "")):
                     errors[name] = "Give a time such as 15:30."
-        return errors
+        return {**errors, "reason": reason} if reason else errors
 
     def _timed(self, fields: Mapping[str, str]) -> Timed:
         kind, _, target = fields["group"].partition(":")
@@ -348,6 +360,10 @@ class LevelViews:
         return render(
             request, "keyword/explain.html", status, typed=typed, errors=errors, shown=shown, at=stamp(at) if at else ""
         )
+
+
+def _is_everybody(fields: Mapping[str, str]) -> bool:
+    return fields.get("group") == EVERYBODY and not fields.get("name")
 
 
 def _is_time(text: str) -> bool:

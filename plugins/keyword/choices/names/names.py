@@ -64,7 +64,8 @@ class Names:
     async def ask(self, actor: Actor, name: str, reason: str, until: datetime) -> None:
         """Ask a second adult to agree. Raises ``Refused`` for what cannot be watched for."""
         require(actor, EDIT)
-        self._check(name, reason, until)
+        for words in self.mistakes(name, reason, until).values():
+            raise Refused(words)
         row_id = new_id()
         sealed = await self._appliance.vaults.seal(VAULT, row_id, KIND, reason.strip().encode())
         async with self._appliance.records.transaction() as tx:
@@ -74,7 +75,7 @@ class Names:
                 tx,
                 words=f"{actor.name} asks for a second adult: a name is to be watched for.",
                 kind="policies",
-                link="/keyword/names",
+                link=_link(row_id),
                 roles=(Role.LEAD, Role.DEPUTY),
                 without=(actor.account,),
             )
@@ -89,6 +90,7 @@ class Names:
             if agree and not self._reason(keys, row):
                 raise Refused("You cannot read why, so you cannot agree.", "Ask somebody who can open captures.")
             await self._store.decide(tx, row_id, "watched" if agree else "refused", actor.name)
+            await self._appliance.notices.settle(tx, _link(row_id))
             words = "agreed to watch for a name" if agree else "did not agree to watch for a name"
             await self._record(tx, actor.name, words, row_id, asked_by=row["author"])
             await self._in_force(tx)
@@ -103,6 +105,7 @@ class Names:
         require(actor, EDIT)
         async with self._appliance.records.transaction() as tx:
             await self._store.end(tx, row_id, actor.name)
+            await self._appliance.notices.settle(tx, _link(row_id))
             await self._record(tx, actor.name, "stopped watching for a name", row_id)
             await self._in_force(tx)
 
@@ -112,22 +115,28 @@ class Names:
             over = await self._store.over(tx)
             for row_id in over:
                 await self._store.end(tx, row_id, "the appliance")
+                await self._appliance.notices.settle(tx, _link(row_id))
                 await self._record(
                     tx, "the appliance", "stopped watching for a name", row_id, because="its time is over"
                 )
             if over:
                 await self._in_force(tx)
 
-    def _check(self, name: str, reason: str, until: datetime) -> None:
+    def mistakes(self, name: str, reason: str, until: datetime | None) -> dict[str, str]:
+        """What is wrong with a wish, by field, in words. ``until`` is ``None`` where no sound day was given: whoever
+        asked says that.
+        """
+        found = {}
         if sum(map(len, folded(name))) < FEWEST_LETTERS or len(name) > LONGEST_NAME:
-            raise Refused(f"A name needs {FEWEST_LETTERS} to {LONGEST_NAME} letters.", IN_FULL)
-        if says_who(name):
-            raise Refused("This only says who somebody is: everybody who writes it would be found.", IN_FULL)
+            found["name"] = f"A name needs {FEWEST_LETTERS} to {LONGEST_NAME} letters. {IN_FULL}"
+        elif says_who(name):
+            found["name"] = f"This only says who somebody is: everybody who writes it would be found. {IN_FULL}"
         if not reason.strip() or len(reason) > MOST_REASON:
-            raise Refused("Say why: the second adult decides by that.")
+            found["reason"] = "Say why: the second adult decides by that."
         at = self._now()
-        if not at < until <= at + LONGEST:
-            raise Refused(f"It has to end within a term: {LONGEST.days} days at most.", "Choose an earlier last day.")
+        if until is not None and not at < until <= at + LONGEST:
+            found["last_day"] = f"It has to end within a term: {LONGEST.days} days at most. Choose an earlier last day."
+        return found
 
     async def _record(self, tx: Transaction, actor: str, action: str, row_id: str, **detail: str) -> None:
         await self._appliance.audit.record(tx, actor, action, f"name {row_id}", detail)
@@ -135,3 +144,8 @@ class Names:
     async def _in_force(self, tx: Transaction) -> None:
         await self._store.take_after_commit(tx)
         tx.after_commit.append(self._changed)
+
+
+def _link(row_id: str) -> str:
+    """Where the page shows it: an address of its own, so that its notice goes when it is decided."""
+    return f"/keyword/names#name-{row_id}"

@@ -91,12 +91,12 @@ class Store:
         )
         return [row["id"] for row in rows]
 
-    async def waiting(self) -> int:
-        """How many wait for a second adult."""
-        row = await self._records.fetch_one(
-            "SELECT count(*) AS n FROM keyword_names WHERE state = 'open' AND until > ?", (stamp(),)
+    async def waiting(self) -> list[str]:
+        """The account of whoever asked, for each that waits for a second adult."""
+        rows = await self._records.fetch(
+            "SELECT account FROM keyword_names WHERE state = 'open' AND until > ?", (stamp(),)
         )
-        return int(row["n"]) if row is not None else 0
+        return [row["account"] for row in rows]
 
     async def all(self) -> list[Row]:
         """Every name, those that wait first, then those that are watched for, then the ended, the newest first."""

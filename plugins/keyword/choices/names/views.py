@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -30,20 +30,26 @@ class NameViews:
     async def ask(self, request: web.Request) -> web.Response:
         """Ask for a second adult."""
         fields = {name: text.strip() for name, text in (await read_form(request)).items()}
-        errors = {}
-        try:
-            until = end_of(fields.get("last_day", ""), self._zone, now())
-            if until is None:
-                raise ValueError(f"{NO_DAY}.")
-            await self._names.ask(actor(request), fields.get("name", ""), fields.get("reason", ""), until)
-        except Refused as refused:
-            errors = {"form": str(refused)}
-        except ValueError as wrong:
-            errors = {"last_day": str(wrong)}
+        name, reason = fields.get("name", ""), fields.get("reason", "")
+        until, wrong_day = self._until(fields.get("last_day", ""))
+        errors = self._names.mistakes(name, reason, until) | wrong_day
+        if until is not None and not errors:
+            try:
+                await self._names.ask(actor(request), name, reason, until)
+            except Refused as refused:
+                errors = {"form": str(refused)}
         if errors:
             return await self._page(request, fields, errors, 422)
         flash(request, "It waits for a second adult. Nothing is watched for yet.")
         return redirect(PAGE)
+
+    def _until(self, last_day: str) -> tuple[datetime | None, dict[str, str]]:
+        """The end, or what is wrong with the day."""
+        try:
+            until = end_of(last_day, self._zone, now())
+        except ValueError as wrong:
+            return None, {"last_day": str(wrong)}
+        return until, {} if until is not None else {"last_day": f"{NO_DAY}."}
 
     async def decide(self, request: web.Request) -> web.Response:
         """Agree, do not agree, or end it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from appliance.api import Appliance, Refused, actor, flash, keys, read_form, redirect, render
@@ -55,7 +57,7 @@ class SuggestionViews:
 
     async def queue(self, request: web.Request) -> web.Response:
         """What waits and what was decided."""
-        return await self._queue(request, "")
+        return await self._queue(request, {})
 
     async def decide(self, request: web.Request) -> web.Response:
         """Decline, or go on to the form of a term with what the pupil wrote filled in."""
@@ -63,16 +65,16 @@ class SuggestionViews:
         if fields.get("do") == "accept":
             policy = self._library.before.get(fields.get("policy", ""))
             if policy is None or policy.hidden or not row_id.replace("-", "").isalnum():
-                return await self._queue(request, "Choose a policy that it belongs to.", 422)
+                return await self._queue(request, {f"policy-{row_id}": "Choose the policy that it belongs to."}, 422)
             return redirect(f"/keyword/policies/{policy.name}/add?suggestion={row_id}")
         try:
             await self._box.decline(actor(request), row_id)
         except Refused as refused:
-            return await self._queue(request, str(refused), 422)
+            return await self._queue(request, {"form": str(refused)}, 422)
         flash(request, "It is declined, and what was written is deleted.")
         return redirect(QUEUE)
 
-    async def _queue(self, request: web.Request, error: str, status: int = 200) -> web.Response:
+    async def _queue(self, request: web.Request, errors: Mapping[str, str], status: int = 200) -> web.Response:
         who = actor(request)
         return render(
             request,
@@ -83,5 +85,5 @@ class SuggestionViews:
             policies=[policy for policy in self._library.before.values() if not policy.hidden],
             may_edit=who.may(EDIT),
             address=self._address,
-            errors={"form": error} if error else {},
+            errors=errors,
         )

@@ -41,6 +41,16 @@ class BenchSentence:
         """Whether nothing should be found in it."""
         return self.category == HARMLESS
 
+    @property
+    def kind_words(self) -> str:
+        """Its kind, for pages."""
+        return kind_words(self.kind)
+
+
+def kind_words(kind: str) -> str:
+    """A kind for pages: two of ours have names that not every teacher knows."""
+    return {"leet": "digits for letters", "spaced": "letters spaced out"}.get(kind, kind)
+
 
 @cache
 def bench_sentences() -> Sequence[BenchSentence]:

@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from appliance.bench.sentences import HARMLESS, bench_sentences
+from appliance.bench.sentences import HARMLESS, bench_sentences, kind_words
 from appliance.bench.words import difference, percent, shown, summary
 from appliance.hookspecs import Page, Permission
 from appliance.web.pages import actor, context_of, redirect, render
@@ -43,6 +43,7 @@ async def _show(request: web.Request) -> web.StreamResponse:
         percent=percent,
         difference=difference,
         shown=shown,
+        kind_words=kind_words,
     )
     if appliance.bench.progress is not None:
         response.headers["Refresh"] = str(REFRESH_SECONDS)

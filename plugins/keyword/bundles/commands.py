@@ -9,7 +9,7 @@ from pathlib import Path
 from appliance.api import Argument, Command, Refused, now
 
 from .desk import Desk
-from .imported import LARGEST, body_name, kind_of, read_list
+from .imported import LARGEST, body_name, kind_of, read_list, taken_words
 
 COMMAND_LINE = "the command line"
 
@@ -50,8 +50,7 @@ class Commands:
         content = await asyncio.to_thread(_read, Path(given["file"]))
         found = await asyncio.to_thread(read_list, content, kind, body, now().date())
         await self._desk.import_list(COMMAND_LINE, found)
-        left_out = "".join(f"\n{number:,} were left out: they {why}." for why, number in found.left_out.items())
-        return f"{len(found.terms):,} terms of {body} are looked for now.{left_out}\nDelete {given['file']}."
+        return "\n".join([*taken_words(found), f"Delete {given['file']}."])
 
     async def _remove(self, given: Mapping[str, str]) -> str:
         kind = kind_of(given["kind"])

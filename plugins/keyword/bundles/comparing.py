@@ -161,7 +161,7 @@ def _field_words(name: str, before: object, after: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A sentence in which something else is found.
+    """A sentence in which something else is found: ``more`` and ``fewer`` terms, beside those that ``still`` find it.
 
     ``hidden``: it is about a hidden category, or a hidden policy has to do with it: not to be shown.
     """
@@ -169,7 +169,18 @@ class Difference:
     sentence: Sentence
     more: tuple[str, ...]
     fewer: tuple[str, ...]
+    still: tuple[str, ...]
     hidden: bool
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing was found in it before."""
+        return not (self.fewer or self.still)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing is found in it any more."""
+        return not (self.more or self.still)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +193,25 @@ class BenchResult:
     differences: tuple[Difference, ...]
 
     @property
+    def first(self) -> int:
+        """In how many sentences something would be found for the first time."""
+        return sum(one.is_first for one in self.differences)
+
+    @property
+    def last(self) -> int:
+        """In how many sentences nothing would be found any more."""
+        return sum(one.is_last for one in self.differences)
+
+    @property
     def by_kind(self) -> Sequence[tuple[str, str, int, int]]:
-        """Category (empty: harmless), kind, in how many sentences something is now found, and is found no more."""
+        """Category (empty: harmless), kind, how many sentences more terms find, and how many fewer or others."""
         more = Counter(_kind_of(one.sentence) for one in self.differences if one.more)
         fewer = Counter(_kind_of(one.sentence) for one in self.differences if one.fewer)
         return [(*key, more[key], fewer[key]) for key in sorted(more.keys() | fewer.keys())]
 
 
 def _kind_of(sentence: Sentence) -> tuple[str, str]:
-    return "" if sentence.is_harmless else sentence.category, sentence.kind
+    return "" if sentence.is_harmless else sentence.category, sentence.kind_words
 
 
 def try_sentences(
@@ -200,7 +221,7 @@ def try_sentences(
     are looked for in. ``before`` and ``after`` are in force as they are. It takes seconds: not for the event loop.
     """
     finders = make_find(before), make_find(after)
-    places = _places([*before, *after])
+    places, words = _places([*before, *after]), _words([*before, *after])
     hidden = {policy.name for policy in (*before, *after) if policy.hidden}
     counts = [0, 0]
     differences = []
@@ -209,9 +230,10 @@ def try_sentences(
         counts[0] += bool(old)
         counts[1] += bool(new)
         if old != new:
-            touched = {term.partition("/")[0] for term, _ in old ^ new}
+            told = (_told(new - old, old, words), _told(old - new, new, words), _told(old & new, old ^ new, words))
+            touched = {term.partition("/")[0] for term, _ in old | new}
             is_hidden = bool(hidden & touched) or sentence.category in HIDDEN_CATEGORIES
-            differences.append(Difference(sentence, _told(new - old, old), _told(old - new, new), is_hidden))
+            differences.append(Difference(sentence, *told, hidden=is_hidden))
     return BenchResult(len(sentences), counts[0], counts[1], tuple(differences))
 
 
@@ -226,14 +248,23 @@ def _places(policies: Iterable[Policy]) -> Mapping[Surface, Collection[str]]:
     return places
 
 
+def _words(policies: Iterable[Policy]) -> Mapping[str, str]:
+    """Each term (``policy/term``) as pages call it."""
+    return {
+        f"{policy.name}/{term.id}": f"{policy.title}: “{term.phrases[0]}”"
+        for policy in policies
+        for term in policy.terms
+    }
+
+
 def _found(text: str, find: Find, places: Mapping[Surface, Collection[str]]) -> AbstractSet[_Place]:
     return {(term, surface) for surface, terms in places.items() for term in find(text, surface) if term in terms}
 
 
-def _told(places: AbstractSet[_Place], others: AbstractSet[_Place]) -> tuple[str, ...]:
+def _told(places: AbstractSet[_Place], others: AbstractSet[_Place], words: Mapping[str, str]) -> tuple[str, ...]:
     """Terms for pages; where it matters with the place, as for one that the others find elsewhere."""
     elsewhere = {term for term, _ in others}
     return tuple(
-        term if surface is Surface.TYPED and term not in elsewhere else f"{term} ({surface.label})"
+        words[term] if surface is Surface.TYPED and term not in elsewhere else f"{words[term]} ({surface.label})"
         for term, surface in sorted(places)
     )

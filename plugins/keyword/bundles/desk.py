@@ -217,10 +217,10 @@ class Desk:
             await self._run_lists()
         self._tell()
 
-    async def remove_list(self, author: str, kind: Kind) -> None:
+    async def remove_list(self, author: str, kind: Kind, reason: str = "") -> None:
         """Let a list run no more, and delete it."""
         async with self._turn:
-            await self.store.remove_list(author, kind)
+            await self.store.remove_list(author, kind, reason)
             self._shelf.drop_list(kind)
             await self._run_lists()
         self._tell()

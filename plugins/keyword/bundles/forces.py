@@ -65,6 +65,12 @@ class Forces:
         """Names of the school's own policies."""
         return frozenset({*(policy.name for policy in self._files), *self._taken()}) - self.material.supplied
 
+    @property
+    def beside(self) -> int:
+        """How many supplied policies run on beside the bundle, which does not name them."""
+        named = {policy.name for policy in self.bundle.policies} if self.bundle is not None else set()
+        return len(self.material.supplied - named)
+
     def know_supplied(self, names: Collection[str]) -> None:
         """Which of the files are supplied."""
         self.material = replace(self.material, supplied=frozenset(names))

@@ -10,7 +10,7 @@ from aiohttp import web
 from appliance.api import Page, Permission, Refused, actor, flash, now, read_form, read_upload, redirect, render
 
 from .desk import Desk
-from .imported import LONGEST_BODY, Kind, body_name, kind_of, read_list
+from .imported import LONGEST_BODY, Kind, body_name, kind_of, read_list, taken_words
 
 PATH = "/keyword/bundle-lists"
 _MAY = Permission.SWITCH_MONITORING
@@ -40,8 +40,8 @@ class ImportViews:
         fields, errors = sent.fields, {}
         try:
             kind = kind_of(fields.get("kind", ""))
-        except Refused as refused:
-            errors["kind"] = str(refused)
+        except Refused:
+            errors["kind"] = "Say what the list is about: choose one of the two."
         try:
             body = body_name(fields.get("body", ""))
         except Refused as refused:
@@ -55,8 +55,7 @@ class ImportViews:
         except Refused as refused:
             return await self._index(request, {"file": str(refused)}, fields)
         await self._desk.import_list(actor(request).name, found)
-        left_out = "".join(f" {number:,} were left out: they {why}." for why, number in found.left_out.items())
-        flash(request, f"{len(found.terms):,} terms of {body} are looked for now.{left_out} Delete the file you chose.")
+        flash(request, " ".join([*taken_words(found), "Delete the file you chose."]))
         return redirect(PATH)
 
     async def remove(self, request: web.Request) -> web.Response:
@@ -64,7 +63,9 @@ class ImportViews:
         fields = await read_form(request)
         try:
             kind = kind_of(fields.get("kind", ""))
-            await self._desk.remove_list(actor(request).name, kind)
+            if not fields.get("reason", "").strip():
+                return await self._index(request, {f"reason-{kind}": f"Say why the list ({kind.words}) goes."}, {})
+            await self._desk.remove_list(actor(request).name, kind, fields["reason"].strip())
         except Refused as refused:
             return await self._index(request, {"form": str(refused)}, {})
         flash(request, f"The list ({kind.words}) is gone. Nothing is looked for by it any more.")

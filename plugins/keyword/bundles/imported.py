@@ -65,7 +65,7 @@ _MEANS: Mapping[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class TermList:
-    """A list as it was handed over. ``left_out``: how many lines were, by why."""
+    """A list as it was handed over. ``left_out``: how many lines were, by what they are."""
 
     kind: Kind
     body: str
@@ -101,6 +101,19 @@ def _id(key: bytes, phrase: str) -> str:
     return hmac.digest(key, " ".join(folded(phrase)).encode("utf-8"), hashlib.sha256).hex()[:_ID_DIGITS]
 
 
+def taken_words(found: TermList) -> list[str]:
+    """What has become of a list, sentence by sentence."""
+    many = len(found.terms)
+    left_out = [
+        f"{number:,} {'line was' if number == 1 else 'lines were'} left out: {why}."
+        for why, number in found.left_out.items()
+    ]
+    return [
+        f"{many:,} {'term' if many == 1 else 'terms'} of {found.body} {'is' if many == 1 else 'are'} looked for now.",
+        *left_out,
+    ]
+
+
 # Reading what was handed over
 
 
@@ -114,7 +127,7 @@ def read_list(content: bytes, kind: Kind, body: str, day: datetime.date) -> Term
         why = _why_left_out(line)
         words = folded(line)
         if why or words in terms:
-            left_out[why or "are there twice"] += 1
+            left_out[why or "there twice"] += 1
         else:
             terms[words] = line
     if not terms:
@@ -169,11 +182,11 @@ def _lines(text: str) -> Iterator[str]:
 def _why_left_out(line: str) -> str:
     words = folded(line)
     if not words:
-        return "have no words in them"
+        return "without words"
     if len(line) > LONGEST_TERM or len(words) > MOST_WORDS:
-        return "are too long"
+        return "too long"
     if sum(map(len, words)) < FEWEST_LETTERS and line.isascii():
-        return "are so short that they would be found everywhere"
+        return "so short as to be found everywhere"
     return ""
 
 

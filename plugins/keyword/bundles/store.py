@@ -313,12 +313,12 @@ class Store:
             action = "replaced a list that was handed over" if replaced else "imported a list that was handed over"
             await self._audit.record(tx, author, action, kind.value, {"from": body, "terms": numbers[0]})
 
-    async def remove_list(self, author: str, kind: Kind) -> None:
+    async def remove_list(self, author: str, kind: Kind, reason: str) -> None:
         """Note that a list is gone. Raises ``Refused`` if there is none."""
         async with self._records.transaction() as tx:
             if not await self._end_list(tx, author, kind):
                 raise Refused("There is no such list.", "Look at the page again.")
-            await self._audit.record(tx, author, "removed a list that was handed over", kind.value)
+            await self._audit.record(tx, author, "removed a list that was handed over", kind.value, {"reason": reason})
 
     @staticmethod
     async def _end_list(tx: Transaction, author: str, kind: Kind) -> int:

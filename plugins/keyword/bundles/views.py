@@ -17,6 +17,8 @@ from .store import PATH, Kept
 
 USUAL_TRIAL = 14
 """Days."""
+REFRESH_SECONDS = 10
+"""How soon a page looks again whether what a bundle changes is worked out."""
 MAY_CHANGE = Permission.SWITCH_MONITORING
 
 
@@ -86,9 +88,16 @@ class Views:
         """Let a bundle run from now on."""
 
         async def do(who: Actor) -> str:
+            await self._check_is_previewed(request.match_info["id"])
             return f"{_called(await self._desk.apply(who, request.match_info['id']))} is in force."
 
         return await self._decide(request, do)
+
+    async def _check_is_previewed(self, id_: str) -> None:
+        """Nothing is in force before its page can show what it changes; of what runs already nothing is worked out."""
+        kept, chosen = await self._desk.store.bundle(id_), await self._desk.chosen()
+        if (chosen is None or chosen.id != kept.id) and await self._previews.of(kept) is None:
+            raise Refused("What this would change is still being worked out.", "Look at it first, and apply it then.")
 
     async def drop(self, request: web.Request) -> web.Response:
         """Put a bundle aside."""
@@ -131,6 +140,7 @@ class Views:
             "damaged": self._desk.forces.troubles.get("bundle"),
             "troubles": list(self._desk.forces.troubles.values()),
             "supplied_date": self._desk.forces.supplied_date,
+            "beside": self._desk.forces.beside,
             "age": self._age(),
             "is_old": self._age() > self._settings.remind_days,
             "offered": [kept for kept in bundles if kept.state == "waiting"],
@@ -171,15 +181,17 @@ class Views:
             preview = None if is_in_force else await self._previews.of(kept)
         except Refused as refused:
             trouble = str(refused)
+        is_working = preview is None and not is_in_force and not trouble
         last = await self._desk.store.last_trial(kept.id)
         counts = await self._desk.store.counts(last.id) if last is not None else {}
-        return render(
+        response = render(
             request,
             "keyword/bundle.html",
             422 if errors else 200,
             kept=kept,
             day=day_in_words,
             is_in_force=is_in_force,
+            is_working=is_working,
             preview=preview,
             trouble=trouble,
             last_trial=last,
@@ -190,6 +202,9 @@ class Views:
             longest=LONGEST_TRIAL,
             may_change=actor(request).may(MAY_CHANGE),
         )
+        if is_working and not errors:
+            response.headers["Refresh"] = str(REFRESH_SECONDS)
+        return response
 
 
 def day_in_words(day: datetime.date | str) -> str:

@@ -51,7 +51,7 @@ async def test_a_bundle_is_applied_wholly_or_not_at_all(moment: str, appliance_h
             (kept,) = await school.room.desk.store.bundles()
             assert kept.state == ("used" if has_applied else "waiting")
             if not has_applied:
-                assert "Version 1 of acme-words is in force." in await school.post(f"{PATH}/{kept.id}/apply")
+                assert "Version 1 of acme-words is in force." in await school.apply(f"{PATH}/{kept.id}")
             assert school.terms() == ["cod", "ray"]
         finally:
             await school.box.stop()
@@ -77,7 +77,7 @@ async def _apply(moment: str, home: Home, folder: Path) -> None:
         Store._end_trials = staticmethod(_die)  # type: ignore[method-assign,assignment]
     else:
         Desk._no_trial = _die  # type: ignore[method-assign,assignment]
-    await school.post(f"{PATH}/{kept.id}/apply")
+    await school.apply(f"{PATH}/{kept.id}")
     raise SystemExit(f"{desk} was not killed")
 
 

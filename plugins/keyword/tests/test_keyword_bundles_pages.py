@@ -71,6 +71,12 @@ class School:
         assert kept.version == version
         return f"{PATH}/{kept.id}"
 
+    async def apply(self, page: str) -> str:
+        """Apply a bundle once its page shows what it changes."""
+        while "being worked out" in await self.get(page):  # each look waits for it a while
+            pass
+        return await self.post(f"{page}/apply")
+
     def terms(self, name: str = "fish") -> list[str]:
         """The terms of a policy that runs."""
         found = next((one for one in self.room.running.policies if one.name == name), None)
@@ -129,10 +135,12 @@ async def test_a_bundle_comes_is_looked_at_applied_and_taken_back(school: School
     assert "New words." in text
     for told in ("stinging ray", "slippery eel", "severity: severe instead of moderate", "1 term new", "1 term gone"):
         assert told in text
-    assert "Version 1 of acme-words is in force." in await school.post(f"{page}/apply")
+    assert "Version 1 of acme-words is in force." in await school.apply(page)
     assert school.terms() == ["cod", "ray"]
     assert re.fullmatch(r"In force: version 1 of acme-words, \d+ days? old\.", await school.age())
     assert school.terms("birds") == ["gull"]
+    assert "Beside it 1 policy that came with the appliance" in await school.get(PATH)
+    assert "beside 1 policy that came with the appliance" in await school.get("/")
     assert await school.found("a stinging ray and a slippery eel") == ["fish/ray"]
     assert "These policies are in force already." in await school.post(f"{page}/apply", 422)
     assert "The supplied policies are in force again." in await school.post(f"{PATH}/back")
@@ -148,12 +156,22 @@ async def test_what_it_changes_is_worked_out_while_nobody_waits(
 ) -> None:
     page = await school.received()
     monkeypatch.setattr(previews, "PATIENCE_SECONDS", 0)
-    assert "That is being worked out" in await school.get(page)
+    waiting = await school.lead.get(page)
+    assert "That is being worked out" in waiting.text
+    assert waiting.headers["Refresh"] == "10"
+    assert "Put it aside" in waiting.text
+    for early in ("Apply it", "Begin a trial run"):
+        assert early not in waiting.text, "nobody has seen what it changes"
+    refused = await school.post(f"{page}/apply", 422)
+    assert "still being worked out" in refused
+    assert school.terms() == ["cod", "eel"]
     monkeypatch.setattr(previews, "PATIENCE_SECONDS", 60)
-    text = await school.get(page)
-    assert "being worked out" not in text
-    assert "stinging ray" in text
-    await school.post(f"{page}/apply")
+    there = await school.lead.get(page)
+    assert "being worked out" not in there.text
+    assert "Refresh" not in there.headers
+    assert "stinging ray" in there.text
+    assert "Apply it" in there.text
+    await school.apply(page)
     monkeypatch.setattr(previews, "PATIENCE_SECONDS", 0)
     assert "being worked out" not in await school.get(page), "of what is in force nothing is worked out"
 
@@ -161,7 +179,7 @@ async def test_what_it_changes_is_worked_out_while_nobody_waits(
 async def test_going_back_goes_back_step_by_step(school: School) -> None:
     for version in (1, 2):
         text = policy("fish", term(f"v{version}", f"word number {'ab'[version - 1]}"))
-        await school.post(f"{await school.received(version, text)}/apply")
+        await school.apply(await school.received(version, text))
     assert school.terms() == ["v2"]
     await school.restart()
     assert school.terms() == ["v2"]
@@ -223,7 +241,7 @@ async def test_a_policy_with_the_name_of_the_school_s_own_is_refused(school: Sch
 
 
 async def test_a_bundle_that_is_damaged_on_the_disk_does_not_run(school: School) -> None:
-    await school.post(f"{await school.received()}/apply")
+    await school.apply(await school.received())
     (kept,) = (school.home.state / "workers" / "keyword.bundles").glob("*.bundle")
     whole = kept.read_bytes()
     for spoilt in (whole.replace(b"stinging", b"stingink"), whole[:700], b""):
@@ -243,7 +261,7 @@ async def test_a_bundle_that_is_damaged_on_the_disk_does_not_run(school: School)
 
 
 async def test_a_key_that_is_trusted_no_more_ends_its_bundle(school: School) -> None:
-    await school.post(f"{await school.received()}/apply")
+    await school.apply(await school.received())
     school.home.write(Publisher().settings(school.source))
     await school.restart()
     assert school.terms() == ["cod", "eel"]
@@ -259,7 +277,7 @@ async def test_what_a_crash_has_left_is_cleared_away(school: School) -> None:
 
 
 async def test_a_trial_counts_and_keeps_no_text(school: School) -> None:
-    await school.post(f"{await school.received(1, FISH)}/apply")
+    await school.apply(await school.received(1, FISH))
     page = await school.received(2)
     assert "from 1 to 60" in await school.post(f"{page}/trial", 422, days="900")
     assert "runs silently beside for 7 days" in await school.post(f"{page}/trial", days="7")
@@ -279,7 +297,7 @@ async def test_a_trial_counts_and_keeps_no_text(school: School) -> None:
     assert "was put aside" in await school.post(f"{page}/drop")
     assert school.room.running.trial is None
     assert "stinging ray Fish Moderate 1" in await school.get(page)
-    await school.post(f"{page}/apply")
+    await school.apply(page)
     assert school.terms() == ["cod", "ray"]
 
 
@@ -311,7 +329,7 @@ async def test_what_the_school_has_switched_off_is_marked_and_would_not_be_found
     found = policy("fish", term("cod", "waste of space"), term("ray", "stinging ray"))
     page = await school.received(1, found)
     before = await school.get(page)
-    assert "would be found: fish/cod" in before
+    assert "would be found by Fish: “waste of space”" in before
     assert "Bullying" in before.partition("Sentences in which it makes a difference")[2]
     assert "Your decision" not in before
     asked = await school.lead.post(
@@ -321,7 +339,7 @@ async def test_what_the_school_has_switched_off_is_marked_and_would_not_be_found
     (request,) = await school.box.appliance.records.fetch("SELECT id FROM keyword_requests")
     await school.lead.post(f"/keyword/requests/{request['id']}", {"do": "grant", "reason": "x"})
     after = await school.get(page)
-    assert "fish/cod" not in after
+    assert "Fish: “waste of space”" not in after
     assert "Your decision switched off at your school, and stays off" in after
 
 
@@ -371,7 +389,7 @@ async def upload(school: School, content: str, kind: str = "child-abuse", body: 
 async def test_a_list_is_brought_in_replaced_and_removed(school: School) -> None:
     assert (await upload(school, "wicked words\nbad things\nxy\n"))[0] == 303
     page = await school.get(LISTS)
-    assert "2 terms of IWF are looked for now. 1 were left out" in page
+    assert "2 terms of IWF are looked for now. 1 line was left out: so short as to be found everywhere." in page
     assert await school.found("some wicked words") != []
     for path in (LISTS, PATH, "/keyword", "/keyword/policies/imported_child_abuse", "/audit"):
         text = (await school.lead.get(path)).text
@@ -386,7 +404,12 @@ async def test_a_list_is_brought_in_replaced_and_removed(school: School) -> None
     await upload(school, "other words\n")
     assert await school.found("some wicked words") == []
     assert len(await school.found("some other words")) == 1
-    await school.post(f"{LISTS}/remove", kind="child-abuse")
+    assert "Its 1 term will no longer be looked for" in await school.get(LISTS)
+    assert "ask IWF for it and bring it in again" in await school.get(LISTS)
+    refused = await school.post(f"{LISTS}/remove", 422, kind="child-abuse", reason=" ")
+    assert refused.count("Say why the list (Child sexual abuse) goes.") == 2, "in the summary and beside the field"
+    assert len(await school.found("some other words")) == 1
+    await school.post(f"{LISTS}/remove", kind="child-abuse", reason="a newer one is on its way")
     assert await school.found("some other words") == []
     assert list(folder.glob("*.list")) == []
     actions = [action for _, action, subject in await school.audited() if subject == "child-abuse"]
@@ -395,13 +418,20 @@ async def test_a_list_is_brought_in_replaced_and_removed(school: School) -> None
         "replaced a list that was handed over",
         "imported a list that was handed over",
     ]
-    assert "no such list" in await school.post(f"{LISTS}/remove", 422, kind="child-abuse")
+    (row,) = [row for row in await school.box.appliance.audit.rows(None, 20) if row["action"].startswith("removed")]
+    assert "a newer one is on its way" in row["detail"]
+    assert "no such list" in await school.post(f"{LISTS}/remove", 422, kind="child-abuse", reason="again")
 
 
 async def test_a_form_with_mistakes_says_all_of_them(school: School) -> None:
     status, text = await upload(school, "", "other", "")
     assert status == 422
-    for told in ("Say what the list is about", "Say who has handed the list over", "Choose the file"):
+    assert "child-abuse, terrorism" not in text, "codes are for the command line"
+    for told in (
+        "Say what the list is about: choose one of the two.",
+        "Say who has handed the list over",
+        "Choose the file",
+    ):
         assert told in text
     assert (await upload(school, "\n"))[0] == 422
 
@@ -421,7 +451,7 @@ async def test_the_command_line_brings_a_list_in(school: School, tmp_path: Path)
     plugins, file = school.box.appliance.plugins, tmp_path / "list.csv"
     file.write_text("term;note\nwicked words;x\n")
     command = ["policy", "import-list", str(file), "--kind", "terrorism", "--from", "CTIRU"]
-    assert "1 terms of CTIRU are looked for now." in await run_words(plugins, command)
+    assert "1 term of CTIRU is looked for now." in await run_words(plugins, command)
     assert len(school.terms("imported_terrorism")) == 1
     assert "is gone" in await run_words(plugins, ["policy", "remove-list", "--kind", "terrorism"])
     for wrong, told in (("list.csv", "whole path"), (str(tmp_path / "none"), "cannot read")):

@@ -118,11 +118,12 @@ def test_sentences_of_the_bench_show_what_would_be_found_more_and_less() -> None
     bats = policy("bats", term("fruit", "fruit bat"), hidden=True)
     result = try_sentences(SENTENCES, FILES, overlay(FILES, SUPPLIED, policies(NEW_FISH, bats)), find_by)
     assert (result.sentences, result.before, result.after) == (4, 2, 3)
-    assert [(one.more, one.fewer, one.hidden) for one in result.differences] == [
-        (("fish/cod",), (), False),
-        ((), ("fish/eel",), False),
-        (("bats/fruit",), (), True),
+    assert [(one.more, one.fewer, one.still, one.hidden) for one in result.differences] == [
+        (("Fish: “smelly cod”",), (), (), False),
+        ((), ("Fish: “slippery eel”",), (), False),
+        (("Bats: “fruit bat”",), (), (), True),
     ]
+    assert (result.first, result.last) == (2, 1)
     assert result.by_kind == [
         ("bullying", "benign", 1, 0), ("bullying", "hard", 0, 1), ("bullying", "must", 1, 0),
     ]  # fmt: skip
@@ -138,9 +139,26 @@ def test_a_term_is_tried_where_it_is_looked_for() -> None:
     result = try_sentences(SENTENCES, before, after, find_by)
     assert (result.before, result.after) == (2, 3)
     assert [(one.sentence.text, one.more, one.fewer) for one in result.differences] == [
-        ("you rotten cod", ("fish/ray (search)",), ()),
-        ("a slippery eel", (), ("fish/eel (typed text)",)),
+        ("you rotten cod", ("Fish: “rotten cod” (search)",), ()),
+        ("a slippery eel", (), ("Fish: “slippery eel” (typed text)",)),
     ]
+
+
+def test_a_sentence_that_loses_one_of_its_terms_is_still_found() -> None:
+    both = policies(policy("fish", term("cod", "smelly cod"), term("what", "what a smelly")))
+    one = policies(policy("fish", term("cod", "smelly cod")))
+    result = try_sentences([Sentence("what a smelly cod", "bullying", "leet")], both, one, find_by)
+    assert (result.before, result.after, result.first, result.last) == (1, 1, 0, 0)
+    (found,) = result.differences
+    assert (found.more, found.fewer, found.still) == ((), ("Fish: “what a smelly”",), ("Fish: “smelly cod”",))
+    assert result.by_kind == [("bullying", "digits for letters", 0, 1)]
+
+
+def test_what_a_hidden_policy_still_finds_is_not_shown_either() -> None:
+    hidden = policy("secret", term("cod", "smelly cod"), hidden=True)
+    both = policies(hidden, policy("fish", term("what", "what a smelly")))
+    result = try_sentences([Sentence("what a smelly cod", "bullying", "must")], both, policies(hidden), find_by)
+    assert [one.hidden for one in result.differences] == [True]
 
 
 def test_sentences_about_hidden_categories_are_counted_and_not_shown() -> None:
@@ -227,7 +245,7 @@ def test_a_list_is_read_however_it_was_saved(content: str) -> None:
 
 def test_a_list_becomes_a_hidden_policy_without_pictures() -> None:
     found = read_list("wicked words\nabcd\nké\nxy\n---\n".encode(), Kind.CHILD_ABUSE, "IWF", DAY)
-    assert found.left_out == {"are so short that they would be found everywhere": 1, "have no words in them": 1}
+    assert found.left_out == {"so short as to be found everywhere": 1, "without words": 1}
     made = found.policy(KEY)
     assert (made.name, made.category, made.hidden, made.date) == ("imported_child_abuse", "illegal", True, DAY)
     assert {(one.severity, one.picture, one.alert, one.clip_seconds) for one in made.terms} == {

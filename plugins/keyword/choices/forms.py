@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from appliance.api import parse
+
 NO_DAY = "Give the last day as year, month and day, such as 2026-11-27"
 SAY_WHY = "Say why, so that the next person understands."
 END_REASON = "end-reason"
@@ -22,3 +24,8 @@ def end_of(last_day: str, zone: ZoneInfo, at: datetime) -> datetime | None:
     if until <= at:
         raise ValueError("The last day lies in the past. Choose a later one or leave it empty.")
     return until
+
+
+def last_moment(until: str) -> datetime:
+    """The last moment before an end: its day is the last day that was chosen."""
+    return parse(until) - timedelta(seconds=1)

@@ -64,11 +64,50 @@ async def page(running: Running, lead: Client) -> AsyncIterator[Page]:
         await browser.close()
 
 
+TORN = """() => {
+  const torn = [];
+  for (const cell of document.querySelectorAll(".stack td[data-label], .stack th[data-label]")) {
+    const parts = [...cell.childNodes].filter((one) => one.nodeType === 1 || one.textContent.trim());
+    if (parts.length > 1) torn.push(cell.textContent.trim());
+  }
+  for (const cell of document.querySelectorAll(".stack td.empty")) {
+    if (cell.firstElementChild.offsetLeft > cell.offsetLeft + 20) torn.push(cell.textContent.trim());
+  }
+  return torn;
+}"""
+"""Cells that a phone tears apart: it shows the label of a cell beside its one content."""
+BROKEN = """() => {
+  const broken = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode;
+    if (!text.parentElement.closest("td, th") || text.parentElement.closest(".visually-hidden")) continue;
+    for (const word of text.data.matchAll(/[\\p{Script=Latin}\\d’]+/gu)) {
+      if (word[0].length > 10) continue;
+      const range = document.createRange();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((one) => Math.round(one.top))).size > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+}"""
+"""Everyday words that a table breaks in the middle."""
+FONTS = """() => new Set(
+  [...document.querySelectorAll("main :is(textarea, select, input):not([type=checkbox], [type=radio], [type=hidden])")]
+    .map((one) => getComputedStyle(one).fontFamily)
+).size"""
+"""In how many fonts fields are written."""
+
+
 async def look(page: Page, path: str) -> None:
-    """No barrier that axe can find, and nothing wider than the screen."""
+    """No barrier that axe can find, nothing wider than the screen, and no cell or word that is torn apart."""
     for width in WIDTHS:
         await page.set_viewport_size({"width": width, "height": 900})
         assert await page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+        assert await page.evaluate(TORN) == [], (path, width)
+        assert await page.evaluate(BROKEN) == [], (path, width)
+        assert await page.evaluate(FONTS) <= 1, path
         assert not await barriers(page), path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from appliance.access import Role
 from appliance.api import TimetableSettings
-from appliance.clock import new_id, stamp
+from appliance.clock import new_id, now, stamp
 from appliance.hookspecs import Circumstances
 from appliance.observations import Finding, Observation, Severity, Surface
 from appliance.people.directory import Details
@@ -234,7 +234,7 @@ async def test_levels_are_set_for_everybody_a_group_a_room_and_a_person_and_undo
     for words in ("Bea Pupil", "Year 9", "The lab", "Severe only", "Exams"):
         assert words in page
     answer = await lead.post("/keyword/explain", {"person": "Bea Pupil", "device": "", "address": "", "at": ""})
-    assert "Set by Lena Lead: Exams" in answer.text
+    assert "For Bea Pupil: set by Lena Lead: Exams" in answer.text
     assert "Everything, in what they read too" in answer.text
     nobody = await lead.post("/keyword/explain", {"person": "Nobody Here"})
     assert (nobody.status, "There is nobody called" in nobody.text) == (422, True)
@@ -280,6 +280,14 @@ async def test_a_level_for_certain_hours_is_set_and_undone(running: Running, lea
     assert await choices(running).weigh(subject, seen, [finding()]) == []
     after = Circumstances(None, None, frozenset(), "", at("2026-11-27 11:00"))
     assert await choices(running).weigh(after, seen, [finding()]) == [finding()]
+    until = f"until the end of {now() + timedelta(days=9):%a %-d %b %Y}"
+    ending = {**TIME, "last_day": f"{now() + timedelta(days=9):%Y-%m-%d}", "span": "hours"}
+    (one,) = choices(running)._level_store.kept.timed
+    assert (await lead.post("/keyword/times/undo", {"id": one.id})).status == 303
+    assert (await lead.post("/keyword/times", ending)).status == 303
+    assert until in (await lead.get("/keyword/times")).text
+    asked = await lead.post("/keyword/explain", {"at": "2026-11-27T10:30"})
+    assert until in asked.text
     (one,) = choices(running)._level_store.kept.timed
     assert (await lead.post("/keyword/times/undo", {"id": one.id})).status == 303
     assert level(running) == "all"

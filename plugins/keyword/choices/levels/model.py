@@ -70,11 +70,15 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How much of a policy counts, and why, in words. ``kind``: whose choice it is (``all``: everybody's)."""
+    """How much of a policy counts, and why, in words. ``kind`` and ``target``: whose choice it is (``all``,
+    without a target: everybody's). ``until``: when that ends.
+    """
 
     level: str
     origin: str
     kind: str = FOR_ALL
+    target: str = ""
+    until: str | None = None
 
     @property
     def words(self) -> str:
@@ -84,7 +88,9 @@ class Level:
 
 def of_assignment(found: Effective) -> Level:
     """What was set without hours."""
-    return Level(found.value, found.origin, found.target.kind.value if found.target is not None else FOR_ALL)
+    if found.target is None:
+        return Level(found.value, found.origin)
+    return Level(found.value, found.origin, found.target.kind.value, found.target.id, found.until)
 
 
 def decide(policy: str, lasting: Level, timed: Sequence[Timed]) -> Level:
@@ -96,7 +102,7 @@ def decide(policy: str, lasting: Level, timed: Sequence[Timed]) -> Level:
     if _CLOSENESS[closest.target_kind] < _CLOSENESS[lasting.kind]:
         return lasting
     origin = f"set for certain hours by {closest.author}: {closest.reason}"
-    return Level(closest.level, origin, closest.target_kind)
+    return Level(closest.level, origin, closest.target_kind, closest.target, closest.until)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,12 @@ from appliance.api import (
 )
 
 from ..decisions import EDIT
-from ..forms import SAY_WHY, end_of
+from ..forms import SAY_WHY, end_of, last_moment
 from ..library import Library
 from ..model import DEFAULT_LEVEL, LEVELS
 from .hours import HOURS, SPANS, hours_words
 from .levels import KIND, Levels
-from .model import GRAVE, Timed, Whom
+from .model import GRAVE, Level, Timed, Whom
 from .store import Store
 
 LEVELS_PAGE, TIMES_PAGE, EXPLAIN_PAGE = "/keyword/levels", "/keyword/times", "/keyword/explain"
@@ -157,6 +157,7 @@ class LevelViews:
             may_edit=who.may(EDIT),
             typed=typed,
             errors=errors,
+            last_moment=last_moment,
             today=f"{now().astimezone(self._zone):%Y-%m-%d}",
         )
 
@@ -295,6 +296,7 @@ class LevelViews:
             may_edit=who.may(EDIT),
             typed=typed,
             errors=errors,
+            last_moment=last_moment,
             today=f"{at.astimezone(self._zone):%Y-%m-%d}",
         )
 
@@ -325,7 +327,12 @@ class LevelViews:
             return self._explain(request, fields, {"person": str(refused)}, 422)
         except ValueError:
             return self._explain(request, fields, {"at": "Give day and time, such as 2026-11-27T10:30."}, 422)
-        return self._explain(request, fields, {}, shown=self._levels.all_for(whom, at), at=at)
+        shown = [(one, await self._level_title(actor(request), one.level)) for one in self._levels.all_for(whom, at)]
+        return self._explain(request, fields, {}, shown=shown, at=at)
+
+    async def _level_title(self, who: Actor, level: Level) -> str:
+        """Whose choice a level is, where it is not everybody's."""
+        return await self._title(who, Target(TargetKind(level.kind), level.target)) if level.target else ""
 
     async def _whom(self, who: Actor, fields: Mapping[str, str]) -> Whom:
         directory, found = self._appliance.directory, {}
@@ -358,7 +365,14 @@ class LevelViews:
         at: datetime | None = None,
     ) -> web.Response:
         return render(
-            request, "keyword/explain.html", status, typed=typed, errors=errors, shown=shown, at=stamp(at) if at else ""
+            request,
+            "keyword/explain.html",
+            status,
+            typed=typed,
+            errors=errors,
+            shown=shown,
+            at=stamp(at) if at else "",
+            last_moment=last_moment,
         )
 
 

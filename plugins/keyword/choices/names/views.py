@@ -10,7 +10,7 @@ from aiohttp import web
 
 from appliance.api import Appliance, Refused, actor, flash, keys, now, read_form, redirect, render
 
-from ..forms import NO_DAY, end_of
+from ..forms import NO_DAY, end_of, last_moment
 from .names import LONGEST, LONGEST_NAME, MOST_REASON, Names
 
 PAGE = "/keyword/names"
@@ -82,6 +82,7 @@ class NameViews:
             entries=await self._names.entries(actor(request), keys(request)),
             typed=typed,
             errors=errors,
+            last_moment=last_moment,
             today=f"{today:%Y-%m-%d}",
             latest=f"{today + LONGEST - timedelta(days=1):%Y-%m-%d}",
             longest_name=LONGEST_NAME,

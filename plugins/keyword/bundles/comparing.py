@@ -249,12 +249,15 @@ def _places(policies: Iterable[Policy]) -> Mapping[Surface, Collection[str]]:
 
 
 def _words(policies: Iterable[Policy]) -> Mapping[str, str]:
-    """Each term (``policy/term``) as pages call it."""
-    return {
-        f"{policy.name}/{term.id}": f"{policy.title}: “{term.phrases[0]}”"
-        for policy in policies
-        for term in policy.terms
-    }
+    """Each term (``policy/term``) as pages call it: by its first phrase that is not another term's name already."""
+    words: dict[str, str] = {}
+    for policy in policies:
+        taken = {shown for term, shown in words.items() if term.partition("/")[0] == policy.name}
+        for term in policy.terms:
+            names = [f"{policy.title}: “{phrase}”" for phrase in term.phrases]
+            name = next((one for one in names if one not in taken), names[0])
+            taken.add(words.setdefault(f"{policy.name}/{term.id}", name))
+    return words
 
 
 def _found(text: str, find: Find, places: Mapping[Surface, Collection[str]]) -> AbstractSet[_Place]:

@@ -154,6 +154,16 @@ def test_a_sentence_that_loses_one_of_its_terms_is_still_found() -> None:
     assert result.by_kind == [("bullying", "digits for letters", 0, 1)]
 
 
+def test_terms_that_begin_with_the_same_phrase_are_told_apart() -> None:
+    """With other words near it, one phrase may stand in two terms."""
+    near = [f"    near: [{word}]\n" for word in ("what", "smelly")]
+    both = policies(policy("fish", term("one", "cod, haddock") + near[0], term("two", "cod, herring") + near[1]))
+    (found,) = try_sentences(
+        SENTENCES[:1], both, policies(policy("bats", term("fruit", "fruit bat"))), find_by
+    ).differences
+    assert found.fewer == ("Fish: “cod”", "Fish: “herring”")
+
+
 def test_what_a_hidden_policy_still_finds_is_not_shown_either() -> None:
     hidden = policy("secret", term("cod", "smelly cod"), hidden=True)
     both = policies(hidden, policy("fish", term("what", "what a smelly")))

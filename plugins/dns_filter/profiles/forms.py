@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -10,21 +10,33 @@ from zoneinfo import ZoneInfo
 
 @dataclass(frozen=True, slots=True)
 class GroupForm:
-    """``group`` or ``name``: for whom; ``errors`` by field, in words."""
+    """``group`` or ``name``: for whom; ``sure``: about what the warnings were read; ``errors`` by field, in words."""
 
     group: str = ""
     profile: str = ""
     reason: str = ""
     last_day: str = ""
     name: str = ""
+    sure: str = ""
     errors: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> GroupForm:
         """From the fields of a form; missing ones are empty."""
-        names = ("group", "profile", "reason", "last_day", "name")
-        group, profile, reason, last_day, name = (fields.get(key, "").strip() for key in names)
-        return cls(group, profile, reason, last_day, name)
+        names = ("group", "profile", "reason", "last_day", "name", "sure")
+        group, profile, reason, last_day, name, sure = (fields.get(key, "").strip() for key in names)
+        return cls(group, profile, reason, last_day, name, sure)
+
+    @property
+    def question(self) -> str:
+        """What warnings are about: whoever reads them and then chooses somebody else is asked anew."""
+        return f"{self.profile} for {self.name or self.group}"
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the warnings about this very choice were read."""
+        return self.sure == self.question
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,11 @@ class EntryForm:
             fields.get(key, "").strip() for key in ("domain", "action", "profile", "reason", "last_day")
         )
         return cls(domain, action or "allow", profile, reason, last_day, fields.get("sure") == "yes")
+
+
+def in_order(errors: Mapping[str, str], fields: Sequence[str]) -> dict[str, str]:
+    """Errors in the order in which the fields stand on the page; those that belong to none come first."""
+    return dict(sorted(errors.items(), key=lambda one: fields.index(one[0]) if one[0] in fields else -1))
 
 
 def reason_and_end(reason: str, last_day: str, zone: ZoneInfo, at: datetime) -> tuple[dict[str, str], datetime | None]:

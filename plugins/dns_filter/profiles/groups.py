@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from appliance.api import Actor, Appliance, Effective, Permission, Refused, Row, Target, TargetKind, now
 
 from ..settings import Settings
 from .having import KIND, Having
+from .model import Profile
 
 __all__ = ["KIND", "Chosen", "GroupRow", "Groups", "networks"]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_WHAT_IT_DOES: Mapping[str, str] = {
+    "block": "{} lets through some of what their profile stops now.",
+    "watch": "{} is on a trial run: it blocks nothing but what locked lists name.",
+    "off": "{} blocks nothing but what locked lists name.",
+}
 UNSEEN = "Somebody whom you may not see"
 
 
@@ -118,7 +124,7 @@ class Groups:
         """
         if not name:
             kind, _, found = group.partition(":")
-            return Target(TargetKind.GROUP, found) if kind == "group" and found else networks(group)
+            return Target(TargetKind.GROUP, found) if kind == "group" and found else self._networks(group)
         devices = sorted(await self._directory.devices.called(actor, name))
         people = await self._directory.called(actor, name)
         targets = [Target(TargetKind.DEVICE, one) for one in devices] + [
@@ -132,9 +138,31 @@ class Groups:
             raise Refused(f"Several are called {name!r}.", "Use a group with just that one in it.")
         return targets[0]
 
+    def _networks(self, group: str) -> Target:
+        if group not in {known.name for known in self._assignments.groups}:
+            raise Refused(f"There is no group called {group!r}.", "Groups are defined in the settings file.")
+        if group in self._assignments.kind(KIND).fixed:
+            raise Refused(f"The settings file fixes this for {group}.", "Change it there.")
+        return networks(group)
+
     async def refuse_one_for_all(self, target: Target, profile: str) -> None:
         """Raise ``Refused`` if with this choice everybody had one profile."""
         self._having.refuse_one_for_all(now(), {target: Effective(profile, "would be", target)})
+
+    def warnings(self, target: Target, profile: Profile) -> list[str]:
+        """What somebody should know before this choice: how many would be less protected, and what that means."""
+        found = self._having.milder_for(target, profile.name, now())
+        parts = [_many(number, what) for number, what in ((found.pupils, "pupil"), (found.guests, "guest")) if number]
+        told = [f"{' and '.join(parts)} would have a milder profile than now."] if parts else []
+        if found.devices:
+            whose = "whoever uses it" if found.devices == 1 else "whoever uses them"
+            told.append(f"{_many(found.devices, 'device')} would have a milder profile than now, {whose}.")
+        if found.nobodys:
+            told.append(
+                "Every device of this network on which nobody is known to be signed in would have a milder profile "
+                "than now. Pupils and guests who are signed in keep theirs."
+            )
+        return [*told, _WHAT_IT_DOES[profile.mode].format(profile.title)] if told else []
 
     async def refuse_undo_to_one_for_all(self, row_id: str) -> None:
         """Raise ``Refused`` if everybody had one profile without this change."""
@@ -171,6 +199,10 @@ class Groups:
                 if around is not None:
                     return around.value, "the wider group around it"
         return self._settings.default_profile, "the default"
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def networks(group: str) -> Target:

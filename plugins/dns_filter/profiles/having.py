@@ -8,6 +8,7 @@ guest who sits in a room with a milder profile keeps the stricter one, and staff
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from appliance.api import Appliance, Effective, Refused, Target, TargetKind
@@ -22,6 +23,16 @@ _KEEP_THE_STRICTER = frozenset({"pupil", "guest"})
 KINDS_IN_WORDS = {"pupil": "pupils", "staff": "staff", "governor": "governors", "guest": "guests"}
 
 
+@dataclass(frozen=True, slots=True)
+class Milder:
+    """How many would have a milder profile. ``nobodys``: devices of a network on which nobody is signed in, too."""
+
+    pupils: int
+    guests: int
+    devices: int
+    nobodys: bool
+
+
 class Having:
     """``declare`` before use, and again when profiles have changed: their order says which of several is strictest."""
 
@@ -29,11 +40,14 @@ class Having:
         self._assignments = appliance.assignments
         self._directory = appliance.directory
         self._settings = settings
+        self._connections = appliance.endpoints.connections
         self._order: dict[str, int] = {}
+        self._profiles: dict[str, Profile] = {}
 
     def declare(self, profiles: Iterable[Profile]) -> None:
         """Say which profiles there are."""
-        names = [profile.name for profile in mildest_first(profiles)]
+        self._profiles = {profile.name: profile for profile in profiles}
+        names = [profile.name for profile in mildest_first(self._profiles.values())]
         self._order = {name: place for place, name in enumerate(names)}
         self._assignments.declare(
             kind=KIND,
@@ -89,6 +103,31 @@ class Having:
             if len(found) > 1:
                 break
         return found
+
+    def milder_for(self, target: Target, profile: str, at: datetime) -> Milder:
+        """Whom a profile would give less protection than now, if it were given to this target."""
+        supposing: dict[Target, Effective | None] = {target: Effective(profile, "would be", target)}
+
+        def is_milder(person: str | None, device: str | None, address: str | None = None) -> bool:
+            before = self.profile_of(person, device, address, at).value
+            after = self.profile_of(person, device, address, at, supposing).value
+            return self._profiles[after].opens_beyond(self._profiles[before])
+
+        kinds = self._directory.kinds_of_people()
+        people = [kind for person, kind in kinds.items() if kind in _KEEP_THE_STRICTER and is_milder(person, None)]
+        devices = sum(is_milder(self._connections.holder(one), one) for one in self._devices_of(target))
+        nobodys = any(
+            is_milder(None, None, str(network.network_address))
+            for network, group in self._assignments.networks()
+            if target == Target(TargetKind.NETWORKS, group)
+        )
+        return Milder(people.count("pupil"), people.count("guest"), devices, nobodys)
+
+    def _devices_of(self, target: Target) -> Iterable[str]:
+        if target.kind is TargetKind.DEVICE:
+            return [target.id]
+        _, devices = self._directory.memberships()
+        return [device for device, groups in devices.items() if target.kind is TargetKind.GROUP and target.id in groups]
 
     def set_for(self, target: Target) -> Effective | None:
         """What was set for this target itself."""

@@ -153,6 +153,18 @@ class Profile:
         value = getattr(self, kind)
         return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
+    def opens_beyond(self, other: Profile) -> bool:
+        """Whether this one lets something through that the other stops, or stops less of it at this moment."""
+        milder = ("block", "watch", "off").index
+        if milder(self.mode) > milder(other.mode) or (other.only and not self.only):
+            return True
+        if self.only:
+            return False
+        rank = CHOICES["youtube"].index
+        switches = (other.safe_search > self.safe_search, other.bypass > self.bypass)
+        shut, was_shut = (one.categories | one.services | one.lists for one in (self, other))
+        return any(switches) or rank(self.youtube) < rank(other.youtube) or not was_shut <= shut
+
     def strictness(self) -> tuple[bool, int, bool, int, bool, str]:
         """Grows with what it blocks, whether it is a trial run or not. The name makes an order of equals."""
         rank = CHOICES["youtube"].index(self.youtube)

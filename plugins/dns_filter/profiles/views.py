@@ -9,13 +9,16 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from appliance.api import Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render
+from appliance.api import Appliance, Permission, Refused, Target, actor, flash, now, read_form, redirect, render
 
-from .forms import GroupForm, reason_and_end
+from .forms import GroupForm, in_order, reason_and_end
 from .groups import KIND, Groups
 from .model import Profile
 
 __all__ = ["GroupForm", "Views", "look_through"]
+
+FIELDS = ("group", "name", "profile", "reason", "last_day")
+"""In the order of the form."""
 
 
 class Views:
@@ -42,24 +45,34 @@ class Views:
         """Give somebody a profile. What was typed stays in the form until it is right."""
         form = GroupForm.of(await read_form(request))
         errors, until = look_through(form, self._zone, now())
-        if not errors:
-            errors = await self._assign(request, form, until)
-        if errors:
-            return await self._groups_page(request, replace(form, errors=errors), status=422)
+        profile = next((one for one in self._profiles() if one.name == form.profile), None)
+        if profile is None:
+            errors["profile"] = "There is no such profile any more. Choose another one."
+        target = await self._target(request, form, errors)
+        told: tuple[str, ...] = ()
+        if profile is not None and target is not None:
+            told = tuple(self._groups.warnings(target, profile))
+            if not errors and (form.is_sure or not told):
+                errors = await self._assign(actor(request).name, target, form, until)
+        if errors or (told and not form.is_sure):
+            form = replace(form, errors=in_order(errors, FIELDS), warnings=told)
+            return await self._groups_page(request, form, status=422)
         await self._publish()
-        flash(request, f"{await self._whom(request, form)} now has the profile {form.profile}.")
+        title = profile.title if profile is not None else form.profile
+        flash(request, f"{await self._whom(request, form)} now has the profile {title}.")
         return redirect("/dns_filter/groups")
 
-    async def _assign(self, request: web.Request, form: GroupForm, until: datetime | None) -> dict[str, str]:
-        who = actor(request)
+    async def _target(self, request: web.Request, form: GroupForm, errors: dict[str, str]) -> Target | None:
         try:
-            target = await self._groups.target(who, form.group, form.name)
+            return await self._groups.target(actor(request), form.group, form.name)
         except Refused as refused:
-            return {"name": str(refused)}
+            errors["name" if form.name else "group"] = str(refused)
+            return None
+
+    async def _assign(self, who: str, target: Target, form: GroupForm, until: datetime | None) -> dict[str, str]:
         try:
-            if form.profile in {one.name for one in self._profiles()}:
-                await self._groups.refuse_one_for_all(target, form.profile)
-            await self._appliance.assignments.assign(who.name, KIND, target, form.profile, form.reason, until)
+            await self._groups.refuse_one_for_all(target, form.profile)
+            await self._appliance.assignments.assign(who, KIND, target, form.profile, form.reason, until)
         except Refused as refused:
             return {"form": str(refused)}
         return {}

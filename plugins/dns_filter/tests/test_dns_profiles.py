@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -78,6 +79,32 @@ def test_what_blocks_more_is_stricter_whether_it_is_a_trial_run_or_not() -> None
     strict = profile_of(ProfileSettings(name="pupil", mode="watch"), [], CHOICES)
     only = profile_of(ProfileSettings(name="exam", only=True), [], CHOICES)
     assert [one.name for one in mildest_first([only, strict, mild])] == ["staff", "pupil", "exam"]
+
+
+@pytest.mark.parametrize(
+    ("change", "opens"),
+    [
+        ({}, False),
+        ({"mode": "watch"}, True),
+        ({"mode": "off"}, True),
+        ({"only": True, "safe_search": False}, False),
+        ({"categories": frozenset({"adult", "games"})}, False),
+        ({"categories": frozenset({"games", "dating"})}, True),
+        ({"services": frozenset()}, True),
+        ({"safe_search": False}, True),
+        ({"youtube": "moderate"}, True),
+        ({"bypass": False}, True),
+        ({"answer": "refused"}, False),
+    ],
+)
+def test_a_profile_opens_what_another_one_stops(change: dict[str, Any], opens: bool) -> None:
+    strict = model.Profile(
+        "pupil", "Pupils", "block", frozenset({"adult"}), frozenset({"tiktok"}), safe_search=True, youtube="strict"
+    )
+    assert replace(strict, name="other", **change).opens_beyond(strict) is opens
+    only = replace(strict, only=True)
+    assert strict.opens_beyond(only)
+    assert not only.opens_beyond(strict)
 
 
 def test_one_profile_for_pupils_and_staff_is_refused_in_words() -> None:

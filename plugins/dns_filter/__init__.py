@@ -30,6 +30,9 @@ class Plugin:
         self.queries = Queries(appliance, settings, self.profiles.clients.who)
         self.network = Network(appliance, settings, self.queries.store.share_of_busiest)
         self.profiles.explaining.led_away = self.queries.store.led_away
+        self.queries.self_test.profiles = self.profiles.publishing.profiles
+        self.queries.self_test.would_stop = self.profiles.publishing.would_stop
+        self.queries.told.hungry = self.lists.hungry
         clients = self.profiles.clients
         clients.sightings, clients.device_at = self.network.sightings, self.network.device_at
         self.network.when_changed = self.profiles.publishing.soon

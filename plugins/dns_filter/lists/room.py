@@ -15,6 +15,7 @@ from ..settings import Settings
 from .catalogue import Catalogue, Facts, SourceState
 from .copies import FOLDER
 from .fetching import Fetcher
+from .forms import fed
 from .sources import Spec, handed_over, of_settings
 from .store import Store
 from .views import PATH, Views
@@ -133,6 +134,10 @@ class Lists(Room):
     def facts(self) -> dict[str, Facts]:
         """List name -> title, category, whether it is locked, how many names."""
         return self.catalogue.facts() if self.catalogue is not None else {}
+
+    def hungry(self) -> list[str]:
+        """Categories that no list feeds: whatever is chosen for them, nothing of them is blocked or noticed."""
+        return fed({each.category for each in self.facts().values()})
 
     async def _refresh(self, only: set[str] | None, *, anyway: bool) -> None:
         if self.catalogue is None:

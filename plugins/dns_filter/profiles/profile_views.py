@@ -12,6 +12,7 @@ from aiohttp import web
 
 from appliance.api import Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render, stamp
 
+from ..lists.forms import fed
 from ..lists.shipped import BYPASS
 from .forms import reason_and_end
 from .model import CHOICES, UNSAFE_SEARCH, Choices, Profile
@@ -69,8 +70,7 @@ class ProfileViews:
         )
 
     def _empty_categories(self) -> frozenset[str]:
-        choices = self._publishing.choices
-        return frozenset(one.key for one in choices.categories) - {one.category for one in choices.lists}
+        return frozenset(fed({one.category for one in self._publishing.choices.lists}))
 
     async def one(self, request: web.Request) -> web.Response:
         """One profile."""
@@ -235,8 +235,11 @@ def said(switch: str, value: str) -> str:
 def in_plain_words(profile: Profile, choices: Choices) -> dict[str, Any]:
     """What a profile does, for a table of all of them."""
     names = [one.title or one.name for one in choices.lists if switched_on(profile, one.name, one.category)]
+    hungry = fed({one.category for one in choices.lists})
+    chosen = [one for one in choices.categories if one.key in profile.categories]
     return {
-        "categories": [one.title for one in choices.categories if one.key in profile.categories],
+        "categories": [one.title for one in chosen if one.key not in hungry],
+        "hungry": [one.title for one in chosen if one.key in hungry],
         "services": [one.title for one in choices.services if one.key in profile.services],
         "lists": names,
         "youtube": DO_THIS["youtube"][profile.youtube],

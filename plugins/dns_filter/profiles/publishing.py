@@ -12,6 +12,7 @@ from typing import Any
 
 from appliance.api import Appliance, ApplianceError, DnsClient, now, stamp
 
+from ..answerer.rules import judge
 from ..answerer.table import Table, TableError
 from ..answerer.wire import to_wire
 from ..answerer.world import World, WorldError
@@ -232,6 +233,14 @@ class Publishing:
             except WorldError as error:
                 raise ApplianceError(f"What applies cannot be read: {error}") from error
         return self._world
+
+    def would_stop(self, key: str, name: str) -> bool:
+        """Whether a policy blocks a name, or would if it were no trial run; no if that cannot be known here."""
+        try:
+            policy = self.world().policies.get(key)
+        except ApplianceError:
+            return False
+        return policy is not None and judge(to_wire(name), policy)[0].verdict == policy.stop
 
     def table(self) -> Table | None:
         """The names of all lists, as the worker has them; ``None``: there is no list. Raises ``ApplianceError``."""

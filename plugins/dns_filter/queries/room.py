@@ -71,7 +71,7 @@ class Queries(Room):
         self.reports = Reports(appliance, settings, self.store, self.views, lambda: self._health)
         choices = ChoiceStore(appliance)
         self.telling = Telling(appliance, choices, shipped.categories())
-        self._told = ToldViews(self.telling, choices)
+        self.told = ToldViews(self.telling, choices)
         self.checks = CheckStore(appliance)
         self.self_test = SelfTest(appliance, settings, self.checks)
         self._check_views = CheckViews(appliance, settings, self.checks, self.self_test)
@@ -91,8 +91,8 @@ class Queries(Room):
             Page("staff", "GET", "/dns_filter/device", reports.device, see),
             Page("staff", "GET", "/dns_filter/person", reports.person, see),
             Page("staff", "GET", "/dns_filter/upstreams", reports.upstreams, see),
-            Page("staff", "GET", "/dns_filter/told", self._told.index, switch),
-            Page("staff", "POST", "/dns_filter/told", self._told.choose, switch),
+            Page("staff", "GET", "/dns_filter/told", self.told.index, switch),
+            Page("staff", "POST", "/dns_filter/told", self.told.choose, switch),
             Page("staff", "GET", "/dns_filter/checks", checks.index, see),
             Page("staff", "POST", "/dns_filter/checks", checks.add, see),
             Page("staff", "POST", "/dns_filter/checks/run", checks.run, see),

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SAFE = "192.0.2.120"
 TITLES = {"adult": "Adult content", "terrorism": "Terrorist material", "gambling": "Gambling"}
-CONCERNS = ("adult", "terrorism")
+PROFILES = {"pupil": ("Pupils", {"adult", "terrorism"})}
 HELPLINE = "help.example"
 
 
@@ -102,7 +102,7 @@ def snapshot(mode: str = "block", **policy: Any) -> dict[str, Any]:
 
 
 def plan_of(mode: str = "block", at: float = 2000.0, **policy: Any) -> Plan:
-    (plan,) = plans(snapshot(mode, **policy), TITLES, CONCERNS, HELPLINE, at)
+    (plan,) = plans(snapshot(mode, **policy), TITLES, PROFILES, HELPLINE, at)
     return plan
 
 
@@ -126,7 +126,7 @@ async def test_each_profile_has_an_address_of_this_machine_that_nobody_else_has(
 
 async def test_what_is_asked_follows_from_what_the_profile_promises() -> None:
     plan = plan_of()
-    assert (plan.address, plan.profile, plan.mode, plan.empty) == ("127.83.0.1", "pupil", "block", ())
+    assert (plan.address, plan.profile, plan.mode, plan.empty) == ("127.83.0.1", "Pupils", "block", ())
     assert [(case.kind, case.name) for case in plan.cases] == [
         ("blocked", "adult.filter-test.invalid"),
         ("blocked", "terrorism.filter-test.invalid"),  # a locked list counts always
@@ -167,7 +167,7 @@ async def test_a_filter_that_does_what_it_promises(fake: FakeFilter) -> None:
     fake.addresses["google.com"] = {SAFE}
     found = await found_by(fake, plan_of())
     assert (found.result, found.profile, found.who, found.place) == (
-        Result.PASSED, "pupil", "the appliance", "Example School",
+        Result.PASSED, "Pupils", "the appliance", "Example School",
     )  # fmt: skip
     assert found.words == "8 of 8 as they should be."
     assert {source for source, _ in fake.asked} == {"127.83.0.1"}
@@ -225,8 +225,42 @@ async def test_nothing_listens_there() -> None:
 
 async def test_what_cannot_be_blocked_for_want_of_a_list_is_named(fake: FakeFilter) -> None:
     found = await found_by(fake, plan_of(lists=[], bypass=False, rewrites={}))
-    assert "Nothing to block by: Adult content." in found.words
-    assert found.result is Result.PASSED  # what it promises, it does: the page of the lists is red for the rest
+    assert "Chosen, but not blocked, because no list says what belongs to it: Adult content." in found.words
+    assert found.result is Result.OPEN  # a category that nothing blocks is not as it should be
+
+
+async def test_a_category_that_nobody_chose_is_not_missed(fake: FakeFilter) -> None:
+    fake.addresses["google.com"] = {SAFE}
+    (plan,) = plans(snapshot(lists=["casinos"]), TITLES, {"pupil": ("Pupils", {"gambling"})}, HELPLINE, 2000.0)
+    assert plan.empty == ()
+    assert (await found_by(fake, plan)).result is Result.PASSED
+
+
+async def test_a_search_engine_that_would_be_blocked_is_no_failure_of_a_trial_run(fake: FakeFilter) -> None:
+    """It is asked for from outside as it is: a trial run neither blocks it nor makes it safe."""
+    fake.blocked, fake.missing = set(), set()
+    fake.addresses["google.com"] = {"192.0.2.9"}
+
+    def would_stop(key: str, name: str) -> bool:
+        return (key, name) == ("pupil", "google.com")
+
+    (plan,) = plans(snapshot("watch"), TITLES, PROFILES, HELPLINE, 2000.0, would_stop)
+    found = await found_by(fake, plan)
+    assert (found.result, "Not as it should be" in found.words) == (Result.WATCHING, False)
+    assert (await found_by(fake, plan_of("watch"))).result is Result.FAILED, "one that is not is still one"
+
+
+async def test_what_a_profile_would_stop_is_known_from_what_was_published(shared: Any) -> None:
+    house, _ = shared
+    publishing, store = house.plugin.profiles.publishing, house.plugin.profiles.store
+    entry = await store.add_entry("Jo", "block", "www.youtube.com", "guest", "A test", None)
+    await publishing.publish()
+    assert publishing.written["policies"]["guest"]["mode"] == "watch"
+    assert publishing.would_stop("guest", "www.youtube.com")
+    assert not publishing.would_stop("pupil", "www.youtube.com")
+    assert not publishing.would_stop("nobody", "www.youtube.com")
+    await store.undo_entry("Jo", entry)
+    await publishing.publish()
 
 
 # In the running plugin
@@ -280,15 +314,16 @@ async def test_the_job_fills_the_record_and_the_status_page_says_how_it_was(box:
     await box.queries.self_test.every_day()
     (row,) = await box.queries.checks.newest(10)
     assert (row["kind"], row["who"], row["profile"], row["result"], row["account_id"]) == (
-        "own", "the appliance", "pupil", "passed", "",
+        "own", "the appliance", "Pupils", "open", "",
     )  # fmt: skip
     check = (await box.checks())["Test of the web filter"]
-    assert (check.state, check.alarm) == (State.GOOD, True)
+    assert (check.state, check.alarm) == (State.WARNING, True)
+    assert "Not everything could be tested, or is blocked, for Pupils" in check.words  # nearly nothing has a list here
     box.fake.blocked.discard(probe_name("terrorism"))
     await box.queries.self_test.every_day()
     check = (await box.checks())["Test of the web filter"]
     assert (check.state, check.alarm) == (State.BROKEN, True)
-    assert "pupil" in check.words
+    assert "Pupils" in check.words
     assert len(await box.queries.checks.newest(10)) == 2  # nothing is changed afterwards
 
 
@@ -314,7 +349,7 @@ async def test_without_a_snapshot_or_an_address_there_is_nothing_to_test(box: Bo
 async def test_what_the_test_asks_reaches_the_real_snapshot(shared: Any) -> None:
     """The snapshot that the profiles publish gives each profile an address for the test."""
     house, _ = shared
-    found = plans(house.snapshot(), TITLES, (), "", now().timestamp())
+    found = plans(house.snapshot(), TITLES, {}, "", now().timestamp())
     names = {one.name for one in house.plugin.queries._settings.profiles}
     assert {plan.profile for plan in found} == names
 

@@ -481,3 +481,14 @@ async def test_the_lead_chooses_of_what_she_is_told(log: Log) -> None:
     assert [tuple(row) for row in rows] == [("adult", "Lea Lead"), ("drugs", "Lea Lead")]  # what was changed
     page = await log.page(log.lead, "/dns_filter/told")
     assert "Chosen by Lea Lead" in page
+    await log.page(log.lead, "/dns_filter")  # takes the word about the change
+    assert (await log.lead.post("/dns_filter/told", {"adult": "alert"})).status == 303
+    assert "Nothing was changed" in await log.page(log.lead, "/dns_filter/told")
+
+
+async def test_of_what_no_list_is_about_she_reads_that_it_is_never_noticed(log: Log) -> None:
+    page = await log.page(log.lead, "/dns_filter/told")
+    assert "you are told nothing, whatever you choose: no list says which websites belong to them" in page
+    assert re.search(r'id="child_abuse-hint">Not noticed yet: no list is about it', page)
+    log.queries.told.hungry = tuple
+    assert "Not noticed yet" not in await log.page(log.lead, "/dns_filter/told")

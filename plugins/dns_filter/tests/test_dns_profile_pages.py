@@ -46,6 +46,17 @@ async def test_profiles_stand_side_by_side_in_plain_words(running: Running) -> N
     for words in ("Pupils", "Staff", "Guests", "Exam", "Trial run: blocks nothing", "ChatGPT", "safe results only"):
         assert words in page
     assert "still block nothing, because no list is about them" in page
+    pupils = page.split('id="profile-pupil"')[1].split("</section>")[0]
+    blocked, hungry = pupils.split("Chosen, but no list says what belongs to it")
+    assert "Child abuse images" not in blocked
+    assert "Ways around the filter" in blocked.split("Blocked categories")[1], "our own list is about these"
+    assert "Blocks nothing yet" in hungry
+    assert "Child abuse images" in hungry
+    missing = re.search(r"(\d+) categories still block nothing", page)
+    lists = re.search(r"(\d+) categories without a list", (await running.get("/dns_filter/lists")).text)
+    assert missing is not None
+    assert lists is not None
+    assert missing[1] == lists[1]
 
 
 async def test_home_says_that_it_is_a_trial_run_and_for_how_long(running: Running) -> None:

@@ -6,9 +6,10 @@ leave a filter out, the search engines, and one help-seeking site. It never asks
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any, Literal
 
 from ...answerer.rules import CANARY_NAMES
@@ -19,6 +20,8 @@ from .store import THE_APPLIANCE, Found, Result
 
 Ask = Callable[[str, str], Awaitable[Answer | None]]
 """Source address and name -> the answer."""
+WouldStop = Callable[[str, str], bool]
+"""Key of a policy and name -> whether the policy would block it if it were no trial run."""
 Kind = Literal["blocked", "canary", "safe search", "open"]
 MOST_NAMED = 6
 """Failures that are told by name in one line."""
@@ -26,17 +29,24 @@ MOST_NAMED = 6
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One question. ``title``: what it is about, in words; ``target``: for safe search, where the name is to lead."""
+    """One question. ``title``: what it is about, in words; ``target``: for safe search, where the name is to lead.
+
+    ``would_stop``: the school blocks the search engine, which a trial run only notes.
+    """
 
     kind: Kind
     title: str
     name: str
     target: str = ""
+    would_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be tested for one profile, and from which address. ``empty``: categories with no list to block by."""
+    """What is to be tested for one profile, and from which address.
+
+    ``profile``: its title; ``empty``: categories that were chosen for it, with no list to block by.
+    """
 
     address: str
     profile: str
@@ -46,11 +56,17 @@ class Plan:
 
 
 def plans(
-    snapshot: Mapping[str, Any], titles: Mapping[str, str], concerns: Sequence[str], exempt: str, now: float
+    snapshot: Mapping[str, Any],
+    titles: Mapping[str, str],
+    profiles: Mapping[str, tuple[str, Collection[str]]],
+    exempt: str,
+    now: float,
+    would_stop: WouldStop = lambda key, name: False,  # noqa: ARG005 - the school blocks no search engine
 ) -> list[Plan]:
     """What is to be tested by a snapshot.
 
-    ``titles``: of the categories; ``concerns``: those that concern safeguarding; ``exempt``: a help-seeking site.
+    ``titles``: of the categories; ``profiles``: name -> title, and the categories that were chosen for it;
+    ``exempt``: a help-seeking site; ``would_stop``: whether a policy would block a name if it were no trial run.
     """
     found = []
     for address, chain in snapshot.get("clients", {}).items():
@@ -59,7 +75,7 @@ def plans(
         key = next((key for key, until in chain if until is None or until > now), "")
         policy = snapshot["policies"].get(key)
         if policy is not None:
-            found.append(_plan(address, policy, snapshot["lists"], titles, concerns, exempt))
+            found.append(_plan(address, policy, snapshot["lists"], titles, profiles, exempt, partial(would_stop, key)))
     return sorted(found, key=lambda plan: plan.profile)
 
 
@@ -68,8 +84,9 @@ def _plan(
     policy: Mapping[str, Any],
     lists: Mapping[str, Mapping[str, Any]],
     titles: Mapping[str, str],
-    concerns: Sequence[str],
+    profiles: Mapping[str, tuple[str, Collection[str]]],
     exempt: str,
+    would_stop: Callable[[str], bool],
 ) -> Plan:
     chosen = set(policy["lists"])
     on = {one["category"] for name, one in lists.items() if one["locked"] or name in chosen} - {BYPASS}
@@ -79,11 +96,17 @@ def _plan(
     if policy["bypass"]:
         cases += [Case("canary", f"ways around ({name})", name) for name in CANARY_NAMES]
     if not policy["only"]:  # where only named sites are open, search engines are not
-        cases += [Case("safe search", f"safe search of {name}", name, target) for name, target in _engines(policy)]
+        cases += [
+            Case("safe search", f"safe search of {name}", name, target, policy["mode"] == "watch" and would_stop(name))
+            for name, target in _engines(policy)
+        ]
     if exempt:
         cases.append(Case("open", f"help-seeking site {exempt} is open", exempt))
-    empty = tuple(titles[key] for key in concerns if key not in on and key in titles)
-    return Plan(address, policy["profile"], policy["mode"], tuple(cases), empty)
+    title, categories = profiles.get(policy["profile"], (policy["profile"], ()))
+    empty = (
+        () if policy["only"] else tuple(words for key, words in titles.items() if key in categories and key not in on)
+    )
+    return Plan(address, title, policy["mode"], tuple(cases), empty)
 
 
 def _engines(policy: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -133,6 +156,8 @@ async def _safe(plan: Plan, case: Case, answer: Answer, ask: Ask) -> Result:
     """Whether the engine's name has the addresses of its safe one, which nobody but its keeper knows."""
     if answer.blocked:
         return Result.PASSED  # the school has blocked it, which is safe too
+    if case.would_stop:
+        return Result.WATCHING  # it is to be blocked, not made safe, and a trial run does neither
     wanted = await ask(plan.address, case.target)
     if wanted is None or not wanted.addresses:
         return Result.OPEN
@@ -146,7 +171,7 @@ def _worst(results: Sequence[Result], plan: Plan) -> Result:
         return Result.FAILED
     if plan.mode != "block":
         return Result.WATCHING
-    if Result.OPEN in results or not results:
+    if Result.OPEN in results or not results or plan.empty:  # what nothing blocks is not as it should be
         return Result.OPEN
     return Result.PASSED
 
@@ -175,5 +200,5 @@ def _words(outcomes: Sequence[tuple[Case, Result]], plan: Plan) -> str:
     if plan.mode == "off":
         parts.append("The profile is switched off or paused: only locked lists block.")
     if plan.empty:
-        parts.append(f"Nothing to block by: {', '.join(plan.empty)}.")
+        parts.append(f"Chosen, but not blocked, because no list says what belongs to it: {', '.join(plan.empty)}.")
     return " ".join(parts)

@@ -29,7 +29,7 @@ class Result(StrEnum):
         return {
             Result.PASSED: "As it should be",
             Result.FAILED: "Not as it should be",
-            Result.OPEN: "Could not be tested",
+            Result.OPEN: "Could not all be tested",
             Result.WATCHING: "Trial run: nothing is blocked",
         }[self]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 from appliance.api import Appliance, Check, Refused, State, now, parse
 
 from ...lists import shipped
+from ...profiles.model import Profile
 from ...settings import Settings
 from . import asking
-from .selftest import plans, run
+from .selftest import WouldStop, plans, run
 from .store import CheckStore, Result
 
 WORKER = "dns_filter.dns"
@@ -33,6 +34,9 @@ class SelfTest:
         self._store = store
         self._zone = ZoneInfo(appliance.config.settings.school.timezone)
         self._running = asyncio.Lock()
+        self.profiles: Callable[[], Sequence[Profile]] = tuple
+        """The profiles as they are now."""
+        self.would_stop: WouldStop = lambda key, name: False  # noqa: ARG005 - set by whoever knows the policies
 
     def today(self) -> date:
         """The day at the school."""
@@ -55,11 +59,10 @@ class SelfTest:
             host = asking.to_ask(self._settings.listen)
             if not host:
                 raise Refused("The filter listens to no IPv4 address, so it cannot be asked.", "Look at `listen`.")
-            categories = shipped.categories()
-            titles = {key: each.title for key, each in categories.items()}
-            concerns = [key for key, each in categories.items() if each.safeguarding]
+            titles = {key: each.title for key, each in shipped.categories().items()}
+            profiles = {one.name: (one.title, one.categories) for one in self.profiles()}
             exempt = next(iter(self._appliance.exempt.hosts()), "")
-            wanted = plans(snapshot, titles, concerns, exempt, now().timestamp())
+            wanted = plans(snapshot, titles, profiles, exempt, now().timestamp(), self.would_stop)
             if not wanted:
                 raise Refused("The filter has no profile that can be tested yet.", "Wait until it runs.")
 
@@ -102,6 +105,10 @@ class SelfTest:
             return Check(
                 OWN, State.WARNING, f"The last test was {day}.", "Test it now: Web filter, Checks.", alarm=True
             )
+        untested = [row["profile"] for row in rows if row["result"] == Result.OPEN]
+        if untested:
+            words = f"Not everything could be tested, or is blocked, for {', '.join(untested)} ({day})."
+            return Check(OWN, State.WARNING, words, "Open Web filter, Checks: it says what and why.", alarm=True)
         watching = [row["profile"] for row in rows if row["result"] == Result.WATCHING]
         words = f"Every profile does what it promises ({day})."
         if watching:

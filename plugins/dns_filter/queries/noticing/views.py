@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 from aiohttp import web
 
 from appliance.api import actor, flash, read_form, redirect, render
@@ -16,6 +18,8 @@ class ToldViews:
     def __init__(self, telling: Telling, store: ChoiceStore) -> None:
         self._telling = telling
         self._store = store
+        self.hungry: Callable[[], Collection[str]] = tuple
+        """Categories that no list feeds, so that nothing of them is ever told."""
 
     async def index(self, request: web.Request) -> web.Response:
         """Each kind of site that concerns safeguarding, with what becomes of it."""
@@ -27,6 +31,7 @@ class ToldViews:
                 (each, telling.told(each.key), telling.choices.get(each.key)) for each in telling.categories.values()
             ],
             choices=[(one.value, one.words) for one in Told],
+            hungry=set(self.hungry()) & set(telling.categories),
         )
 
     async def choose(self, request: web.Request) -> web.StreamResponse:
@@ -41,4 +46,6 @@ class ToldViews:
             await self._store.choose(actor(request), wanted)
             await telling.start()
             flash(request, "It is kept. It counts from now on.")
+        else:
+            flash(request, "Nothing was changed: everything stays as it was.")
         return redirect("/dns_filter/told")

@@ -37,8 +37,8 @@ IN_A_PAUSE_TOO = (
 )
 HEADINGS: Mapping[str, tuple[str, str]] = {
     "allowed": ("good", "Open"),
-    "blocked": ("severe", "Blocked"),
-    "would block": ("moderate", "Open now; blocked once the trial run is over"),
+    "blocked": ("moderate", "Blocked"),
+    "would block": ("minor", "Open now; blocked once the trial run is over"),
     "rewritten": ("good", "Open, with safe results"),
     "local": ("good", "Answered by this box"),
     "exempt": ("good", "Never touched"),
@@ -47,12 +47,21 @@ HEADINGS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """For whom it is explained: words for it, the profile, and where that comes from in words."""
+    """For whom it is explained: words for it, the profile, and where that comes from in words.
+
+    ``words``: empty if it was asked for the profile itself.
+    """
 
     words: str
     profile: str
-    origin: str
+    origin: str = ""
     extra: tuple[str, ...] = ()
+
+    def step(self) -> str:
+        """The first step of the answer."""
+        if not self.words:
+            return f"This is for whoever has the profile {self.profile}."
+        return f"{self.words} has the profile {self.profile}: {self.origin}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,11 @@ class Explanation:
     kind: str
     heading: str
     steps: tuple[str, ...]
+
+    @property
+    def is_for_all(self) -> bool:
+        """Whether every device gets the same: a place where pupils look for help."""
+        return self.steps == (NEVER,)
 
     def text(self) -> str:
         """For the command line."""
@@ -102,8 +116,7 @@ def explain(
     kind, heading = HEADINGS[verdict]
     if decision.verdict == "exempt":
         return Explanation(name, kind, heading, (NEVER,))
-    steps = [f"{asker.words} has the profile {asker.profile}: {asker.origin}."]
-    steps += asker.extra
+    steps = [asker.step(), *asker.extra]
     pause = in_force.pause_of(policy.profile, at)
     if pause is not None and policy.mode == "off":
         steps.append(f"{pause.author} paused this profile until {local(pause.until)}: {pause.reason}")

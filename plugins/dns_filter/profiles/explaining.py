@@ -34,6 +34,7 @@ async def _to_nothing(_name: str, _profile: str, _since: str) -> LedAway | None:
 COMMAND_LINE = Actor("the command line", frozenset({Permission.MANAGE_PEOPLE}))
 AskTheLog = Callable[[str, str, str], Awaitable["LedAway | None"]]
 """Name, profile, since when (UTC stamp) -> why the name was stopped for what it led to."""
+NOBODY = "People are not asked for by name, because it would stand in the address of the page: ask for their profile."
 WHOM = "Give the address of a device, its name in the directory, a group, or a profile."
 
 
@@ -55,7 +56,7 @@ class Explaining:
             raise Refused(wrong)
         await self._publishing.publish()
         world = self._publishing.world()
-        asker, policy = await self._find(actor, client.strip() or self._settings.default_profile, world)
+        asker, policy = await self._find(actor, client.strip(), world)
         decision = decide(to_wire(domain), A, policy, world)
         force, choices = self._publishing.store.in_force, self._publishing.choices
         led = await self.led(domain, policy, world) if decision.verdict == "allowed" else None
@@ -92,9 +93,12 @@ class Explaining:
         except ValueError:
             pass
         profiles = {one.name: one.title for one in self._publishing.profiles()}
+        if not client:
+            name = self._settings.default_profile
+            return Asker("A device that is in no group", profiles[name], "the default"), self._policy(name, world)
         for name, title in profiles.items():
             if client.casefold() in (name.casefold(), title.casefold()):
-                return Asker("Whoever has this profile", title, "you asked for it"), self._policy(name, world)
+                return Asker("", title), self._policy(name, world)
         target, words = await self._target(actor, client)
         address = self._address_of(target)
         if address:
@@ -132,8 +136,11 @@ class Explaining:
         devices = await self._appliance.directory.devices.called(actor, client)
         if len(devices) == 1:
             return Target(TargetKind.DEVICE, next(iter(devices))), f"The device {client}"
+        by_id = await self._appliance.directory.devices.names(actor, [client])
+        if client in by_id:  # pages of devices ask so: several may have the same name
+            return Target(TargetKind.DEVICE, client), f"The device {by_id[client]}"
         why = f"Several devices are called {client!r}." if devices else f"Nothing here is called {client!r}."
-        raise Refused(why, WHOM)
+        raise Refused(why, f"{WHOM} {NOBODY}")
 
     def _address_of(self, target: Target) -> str:
         """Where a device is now: its room, and who is signed in there, count too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
@@ -68,13 +69,17 @@ class Reports:
             raise web.HTTPNotFound
         names = await self._appliance.directory.devices.names(actor(request), [of])
         about = await self._about(request, Filters(device=of))
+        sites = await self._store.sites(SITES_SHOWN, device=of)
+        if of not in names and not about["rows"] and not sites and not _is_address(of):
+            raise web.HTTPNotFound
         return render(
             request,
             "dns_filter/device.html",
             title=names.get(of, of),
+            why_for=of,
             device_page=f"/devices/{of}" if of in names else "",
             person_page="",
-            sites=await self._store.sites(SITES_SHOWN, device=of),
+            sites=sites,
             **about,
         )
 
@@ -94,6 +99,7 @@ class Reports:
             request,
             "dns_filter/device.html",
             title=name,
+            why_for=next((row["profile"] for row in about["rows"]), ""),  # nobody's name stands in an address
             device_page="",
             person_page=f"/people/{person}",
             sites=await self._store.sites(SITES_SHOWN, person=person),
@@ -125,3 +131,11 @@ class Reports:
             health=self._health(),
             connected=self._appliance.workers.connected("dns_filter.dns"),
         )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -77,7 +77,7 @@ async def test_a_service_a_pause_and_a_trial_run_are_said(house: Any) -> None:
 async def test_safe_search_and_canaries_are_said(house: Any) -> None:
     assert await explained(house, "www.google.com", "guest") == (
         "Open, with safe results",
-        "Whoever has this profile has the profile Guests: you asked for it. This profile is on a trial run: it blocks "
+        "This is for whoever has the profile Guests. This profile is on a trial run: it blocks "
         "nothing and notes what it would have blocked. It is answered by forcesafesearch.google.com, so that results "
         "are safe.",
     )
@@ -114,8 +114,13 @@ async def test_a_device_and_a_group_are_found_by_their_names_and_people_are_not(
         await assignments.assign("Jo", KIND, Target(kind, target), "exam", "Mock exams", until)
     for name in ("Laptop 1", "7a"):
         assert "has the profile Exam: set by Jo: Mock exams." in (await explained(house, "fine.example", name))[1]
-    with pytest.raises(Refused, match="Nothing here is called 'Bea Pupil'"):
+    assert "The device Laptop 1 has the profile Exam" in (await explained(house, "fine.example", device))[1]
+    with pytest.raises(Refused, match=r"Nothing here is called 'Bea Pupil'\. .*ask for their profile"):
         await explained(house, "fine.example", "Bea Pupil")
+    assert (
+        "A device that is in no group has the profile Pupils: the default."
+        in (await explained(house, "fine.example"))[1]
+    )
     house.plugin.profiles.clients.sightings = lambda: {"10.7.0.9": device}
     await directory.devices.give(KEEPER, device, pupil)
     await assignments.undo(

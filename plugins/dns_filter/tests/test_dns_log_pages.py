@@ -377,6 +377,22 @@ async def test_an_empty_page_says_what_to_do(log: Log) -> None:
     assert "Nothing was blocked in this time" in await log.page(log.it, "/dns_filter/top")
     assert "Nothing was asked for" in await log.page(log.it, "/dns_filter/device?of=10.9.9.9")
     await log.page(log.it, "/dns_filter/device", 404)
+    await log.page(log.it, "/dns_filter/device?of=nosuch", 404)
+
+
+async def test_why_is_asked_for_the_device_that_it_was_and_names_nobody(log: Log) -> None:
+    await log.receive(record(), record("b.example", client="10.9.0.9"))
+    page = await log.page(log.it, f"/dns_filter/device?of={log.laptop}")
+    assert f'href="/dns_filter/explain?name=ads.example&amp;client={log.laptop}"' in page
+    explained = await log.page(log.it, f"/dns_filter/explain?name=ads.example&client={log.laptop}")
+    assert "The device Laptop 7" in explained
+    assert 'name="client" value="Laptop 7"' in explained
+    page = await log.page(log.it, "/dns_filter/device?of=10.9.0.9")
+    assert 'href="/dns_filter/explain?name=b.example&amp;client=10.9.0.9"' in page
+    await log.house.appliance.looks.look(log.lead.actor, log.ada, Reason.WORRIED)
+    page = await log.page(log.lead, f"/dns_filter/person?id={log.ada}")
+    assert "explain?name=ads.example&amp;client=pupil" in page
+    assert "client=Ada" not in page
 
 
 async def test_queries_are_filtered(log: Log) -> None:

@@ -158,12 +158,27 @@ async def test_an_entry_needs_a_reason_and_a_broad_one_a_second_look(running: Ru
 
 async def test_explain_answers_on_its_page(running: Running) -> None:
     page = (await running.get("/dns_filter/explain?name=www.tiktok.com&client=pupil")).text
-    assert "Whoever has this profile has the profile Pupils" in page
+    assert "This is for whoever has the profile Pupils." in page
     assert '<a href="/dns_filter/entries?domain=www.tiktok.com">' in page
     page = (await running.get("/dns_filter/explain?name=help.example")).text
     assert "Never touched" in page
     assert "/dns_filter/entries?domain=" not in page
-    assert (await running.get("/dns_filter/explain?name=uk")).status == 422
+    assert page.count("Never touched") == 1, "it is the same for everybody"
+    page = (await running.get("/dns_filter/explain?name=www.tiktok.com")).text
+    for title in ("Pupils", "Staff", "Guests", "Exam"):
+        assert f"<h3>{title}</h3>" in page, "nobody was named, so every profile answers"
+    assert "you asked for it" not in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [("name=uk", "name"), ("name=uk&client=nobody-such", "name"), ("name=fine.example&client=nobody-such", "client")],
+)
+async def test_what_explain_cannot_answer_is_told_beside_its_field(running: Running, asked: str, field: str) -> None:
+    answer = await running.get(f"/dns_filter/explain?{asked}")
+    assert answer.status == 422
+    assert re.findall(r'<a href="#(name|client)">', answer.text) == [field]
+    assert re.findall(r'id="(\w+)-error"', answer.text) == [field]
 
 
 async def test_the_lead_decides_too_and_a_head_does_not(running: Running) -> None:

@@ -105,7 +105,8 @@ def _why_not(name: str) -> str:  # noqa: PLR0911 - a table with conditions
     if not name:
         return "is empty"
     if odd := _ODD_CHARACTER.search(name):
-        return f"holds {odd.group()!r}, which no domain name has"
+        what = "a space" if odd.group() == " " else repr(odd.group())
+        return f"holds {what}, which no domain name has"
     if "" in labels:
         return "has an empty part between two dots"
     if len(name) > LONGEST_NAME:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ..domains import SHARED_ENDINGS, NotADomain, normalise, with_parents
+from .model import ServiceChoice
 
 BROAD = frozenset({
     "google.com", "google.co.uk", "googleapis.com", "gstatic.com", "googleusercontent.com", "microsoft.com",
@@ -68,6 +69,31 @@ def refusal(action: str, domain: str, exempt: Collection[str]) -> str:
     if place:
         return f"{place} is a place where pupils look for help. It is open for everybody already."
     return ""
+
+
+def whole_site(domain: str) -> str:
+    """The domain of the whole site to which a name belongs, itself if it is that, or one that many sites share."""
+    parents = list(with_parents(domain))
+    top = next((place for place, name in enumerate(parents) if name in SHARED_ENDINGS or "." not in name), 0)
+    site = parents[max(top - 1, 0)]
+    return domain if site in BROAD else site
+
+
+def advice(action: str, domain: str, services: Iterable[ServiceChoice]) -> list[str]:
+    """What stays open although somebody who blocks this name may think that it is blocked."""
+    if action != "block":
+        return []
+    site, found = whole_site(domain), []
+    if site != domain:
+        found.append(f"This blocks {domain} alone: {site} and other names below it stay open.")
+    for service in services:
+        others = [one for one in service.domains if one != site]
+        if others and any(one in service.domains for one in with_parents(domain)):
+            found.append(
+                f"{service.title} is reached by other names too, such as {others[0]}. To block all of it, switch on "
+                f"“{service.title}” under “Blocked services” of a profile."
+            )
+    return found
 
 
 def warnings(action: str, domain: str, locked: Iterable[str], exempt: Collection[str]) -> list[str]:

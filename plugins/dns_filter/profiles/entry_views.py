@@ -10,9 +10,12 @@ from aiohttp import web
 
 from appliance.api import Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render, stamp
 
-from .entries import read_domain, refusal, warnings
-from .forms import EntryForm, reason_and_end
+from .entries import advice, read_domain, refusal, warnings, whole_site
+from .forms import EntryForm, in_order, reason_and_end
 from .publishing import Publishing
+
+FIELDS = ("domain", "profile", "reason", "last_day")
+"""In the order of the form."""
 
 
 class EntryViews:
@@ -39,9 +42,11 @@ class EntryViews:
             errors["domain"] = refused
         if form.profile and form.profile not in {one.name for one in self._publishing.profiles()}:
             errors["profile"] = "There is no such profile any more. Choose another one."
-        told = tuple(self.warnings(form.action, domain)) if domain and "domain" not in errors else ()
+        told = tuple(self._told(form, domain)) if domain and "domain" not in errors else ()
         if told and not form.sure and not errors:
-            return await self._page(request, replace(form, warnings=told), status=422)
+            site = whole_site(domain) if form.action == "block" else domain
+            form = replace(form, warnings=told, whole=site if site != domain else "")
+            return await self._page(request, form, status=422)
         if not errors:
             try:
                 who = actor(request).name
@@ -49,7 +54,8 @@ class EntryViews:
             except Refused as refused_:
                 errors["form"] = str(refused_)
         if errors:
-            return await self._page(request, replace(form, errors=errors, warnings=told), status=422)
+            form = replace(form, errors=in_order(errors, FIELDS), warnings=told, whole="")
+            return await self._page(request, form, status=422)
         await self._publish()
         flash(request, f"{domain} is now {'allowed' if form.action == 'allow' else 'blocked'}.")
         return redirect("/dns_filter/entries")
@@ -64,6 +70,10 @@ class EntryViews:
         await self._publish()
         flash(request, f"The entry for {row['domain']} was undone.")
         return redirect("/dns_filter/entries")
+
+    def _told(self, form: EntryForm, domain: str) -> list[str]:
+        services = () if form.whole else self._publishing.choices.services  # whoever chose the whole site has read it
+        return [*advice(form.action, domain, services), *self.warnings(form.action, domain)]
 
     def warnings(self, action: str, domain: str) -> list[str]:
         """What somebody should know before this entry is made."""

@@ -41,7 +41,7 @@ class GroupForm:
 
 @dataclass(frozen=True, slots=True)
 class EntryForm:
-    """A site to allow or block. ``sure``: the warnings were read."""
+    """A site to allow or block. ``sure``: the warnings were read; ``whole``: the site that is meant after all."""
 
     domain: str = ""
     action: str = "allow"
@@ -49,16 +49,17 @@ class EntryForm:
     reason: str = ""
     last_day: str = ""
     sure: bool = False
+    whole: str = ""
     errors: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> EntryForm:
         """From the fields of a form or of an address."""
-        domain, action, profile, reason, last_day = (
-            fields.get(key, "").strip() for key in ("domain", "action", "profile", "reason", "last_day")
+        domain, action, profile, reason, last_day, whole = (
+            fields.get(key, "").strip() for key in ("domain", "action", "profile", "reason", "last_day", "whole")
         )
-        return cls(domain, action or "allow", profile, reason, last_day, fields.get("sure") == "yes")
+        return cls(whole or domain, action or "allow", profile, reason, last_day, fields.get("sure") == "yes", whole)
 
 
 def in_order(errors: Mapping[str, str], fields: Sequence[str]) -> dict[str, str]:

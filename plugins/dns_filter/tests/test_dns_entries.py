@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from appliance.api import Refused
-from appliance_plugins.dns_filter.profiles.entries import read_domain, refusal, warnings
+from appliance_plugins.dns_filter.profiles.choices import shipped
+from appliance_plugins.dns_filter.profiles.entries import advice, read_domain, refusal, warnings, whole_site
 
 HELP = ("help.example", "talk.nhs.uk")
 
@@ -38,7 +39,8 @@ def test_what_people_paste_is_read(typed: str, domain: str) -> None:
         ("https://SCH.uk/", "very many sites share. Type the whole domain, such as example.sch.uk."),
         ("*.com.br", "very many sites share. Type the whole domain, such as example.com.br."),
         ("10.0.0.1", "number or an address"),
-        ("two words.org", "which no domain name has"),
+        ("two words.org", "This holds a space, which no domain name has."),
+        ("so!.org", "This holds '!', which no domain name has."),
         ("https://", "is empty"),
     ],
 )
@@ -65,6 +67,30 @@ def test_broad_domains_and_locked_lists_are_warned_of() -> None:
     (told,) = warnings("allow", "bad.example", ("Police list",), ())
     assert told == "The locked list Police list blocks it. No entry opens what a locked list blocks."
     assert warnings("block", "bad.example", ("Police list",), ()) == []
+
+
+@pytest.mark.parametrize(
+    ("domain", "site"),
+    [
+        ("www.youtube.com", "youtube.com"),
+        ("youtube.com", "youtube.com"),
+        ("a.b.shop.co.uk", "shop.co.uk"),
+        ("greenfield.kent.sch.uk", "kent.sch.uk"),
+        ("somebody.github.io", "somebody.github.io"),
+    ],
+)
+def test_the_whole_site_of_a_name(domain: str, site: str) -> None:
+    assert whole_site(domain) == site
+
+
+def test_what_stays_open_beside_a_blocked_name_is_said() -> None:
+    services = shipped().services
+    narrow, service = advice("block", "www.youtube.com", services)
+    assert narrow == "This blocks www.youtube.com alone: youtube.com and other names below it stay open."
+    assert service.startswith("YouTube is reached by other names too, such as youtu.be. To block all of it, switch on")
+    assert advice("block", "youtube.com", services) == [service]
+    assert advice("block", "bad.example", services) == []
+    assert advice("allow", "www.youtube.com", services) == []
 
 
 async def test_the_same_entry_is_not_made_twice_and_undoing_makes_room(house: Any) -> None:

@@ -135,7 +135,7 @@ async def test_an_entry_needs_a_reason_and_a_broad_one_a_second_look(running: Ru
     assert 'value="bad.example"' in (await running.get(f"{path}?domain=bad.example&action=block")).text
     typed = {"domain": "https://www.bad.example/page", "action": "block", "profile": "pupil", "reason": ""}
     assert "Say why" in (await running.post(path, typed)).text
-    await running.post(path, {**typed, "reason": "Bullying"})
+    await running.post(path, {**typed, "reason": "Bullying", "sure": "yes"})
     (entry,) = store.in_force.entries
     assert (entry.domain, entry.profile, entry.author) == ("www.bad.example", "pupil", running.actor.name)
     assert "Bullying" in (await running.get(path)).text
@@ -154,6 +154,22 @@ async def test_an_entry_needs_a_reason_and_a_broad_one_a_second_look(running: Ru
     await running.post(f"{path}/undo", {"id": entry.id})
     assert [one.domain for one in store.in_force.entries] == ["google.com"]
     assert "Undone or over (1)" in (await running.get(path)).text
+
+
+async def test_whoever_blocks_the_address_of_a_page_is_offered_the_whole_site(running: Running) -> None:
+    store, path = filter_of(running).profiles.store, "/dns_filter/entries"
+    typed = {"domain": "https://www.youtube.com/watch?v=1", "action": "block", "reason": "A test"}
+    answer = await running.post(path, typed)
+    assert answer.status == 422
+    assert "This blocks www.youtube.com alone: youtube.com and other names below it stay open." in answer.text
+    assert 'name="whole" value="youtube.com">Block all of youtube.com instead</button>' in answer.text
+    assert "YouTube is reached by other names too" in answer.text
+    await running.post(path, {**typed, "whole": "youtube.com"})
+    (entry,) = [one for one in store.in_force.entries if one.domain.endswith("youtube.com")]
+    assert entry.domain == "youtube.com"
+    await running.post(f"{path}/undo", {"id": entry.id})
+    answer = await running.post(path, {**typed, "domain": "", "reason": ""})
+    assert re.findall(r'<a href="#(domain|reason)">', answer.text) == ["domain", "reason"]
 
 
 async def test_explain_answers_on_its_page(running: Running) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from appliance.api import Appliance, Refused, actor, flash, read_form, redirect, render
+from appliance.api import Appliance, Permission, Refused, actor, flash, read_form, redirect, render
 
 HTTPS = "/dns_filter/https"
 LONGEST_REASON = 300
@@ -18,7 +18,7 @@ class HttpsViews:
         self._authority = appliance.second_authority
 
     async def show(self, request: web.Request) -> web.Response:
-        """Whether it is on, and what that means."""
+        """Whether it is on, and what that means: also for the safeguarding lead, who is told of each change."""
         return self._page(request)
 
     async def switch(self, request: web.Request) -> web.Response:
@@ -60,5 +60,6 @@ class HttpsViews:
             excluded=self._authority.excluded if on else (),
             errors={"reason": error} if error else {},
             reason=reason,
+            may_change=actor(request).may(Permission.OPERATE),
             longest=LONGEST_REASON,
         )

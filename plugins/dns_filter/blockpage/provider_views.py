@@ -15,6 +15,7 @@ from aiohttp import web
 
 from appliance.api import Appliance, actor, flash, now, read_form, redirect, render
 
+from ..days import day_words
 from .store import Store
 
 PROVIDER = "/dns_filter/provider"
@@ -114,6 +115,7 @@ class ProviderViews:
             current=history[0] if history else None,
             history=history[1:],
             answers=ANSWERS,
+            day_words=day_words,
             form=form,
             today=f"{now().astimezone(self._zone):%Y-%m-%d}",
             longest=LONGEST,

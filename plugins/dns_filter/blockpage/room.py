@@ -48,7 +48,7 @@ class BlockPage(Room):
             Page("staff", "POST", f"{REQUESTS}/{{id}}", staff.decide, choose),
             Page("staff", "GET", PROVIDER, provider.show, choose),
             Page("staff", "POST", PROVIDER, provider.write, choose),
-            Page("staff", "GET", HTTPS, https.show, operate),
+            Page("staff", "GET", HTTPS, https.show, Permission.SEE_ACTIVITY),
             Page("staff", "POST", HTTPS, https.switch, operate),
             Page("staff", "GET", f"{HTTPS}/certificate.crt", https.certificate, operate),
         ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from aiohttp import web
 
-from appliance.api import Appliance, Page, Permission, now, render, stamp
+from appliance.api import Appliance, HomeCard, Page, Permission, now, render, stamp
 
 from ..network.room import Network as Listening
 from ..profiles.room import Profiles
@@ -17,7 +18,7 @@ from ..room import Room
 from ..settings import Settings
 from .judging import Day, Devices, Line, Network, Place, of_devices, of_place, within
 
-COVERAGE = "/dns_filter/coverage"
+COVERAGE, LIMITS = "/dns_filter/coverage", "/dns_filter/limits"
 THIS_BOX = frozenset({"127.0.0.1", "::1"})
 """The box's own questions are no device's."""
 
@@ -36,6 +37,14 @@ class Coverage(Room):
 
     def pages(self) -> Sequence[Page]:
         return [Page("staff", "GET", COVERAGE, self.page, Permission.USE)]
+
+    def panels(self) -> Sequence[HomeCard]:
+        """For whoever looks after the filtering and has no place for it in the rail, such as a governor."""
+        return [HomeCard("Review of the web filter", "dns_filter/review_card.html", self.card, Permission.READ_AUDIT)]
+
+    async def card(self) -> Mapping[str, Any]:
+        """Links alone."""
+        return {"coverage": COVERAGE, "limits": LIMITS}
 
     async def page(self, request: web.Request) -> web.Response:
         """Both tables. They have numbers and networks, and nobody's name."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
 from appliance.api import Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render, stamp
 
+from ..days import end_words
 from .entries import advice, read_domain, refusal, warnings, whole_site
 from .forms import EntryForm, in_order, reason_and_end
 from .publishing import Publishing
@@ -92,5 +94,6 @@ class EntryViews:
             titles={one.name: one.title for one in self._publishing.profiles()},
             may_change=actor(request).may(Permission.CHOOSE_SITES),
             form=form,
+            end_words=partial(end_words, zone=self._zone),
             today=f"{now().astimezone(self._zone):%Y-%m-%d}",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ from aiohttp import web
 
 from appliance.api import Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render, stamp
 
+from ..days import end_words
 from ..lists.forms import fed
 from ..lists.shipped import BYPASS
 from .forms import reason_and_end
@@ -177,6 +179,7 @@ class ProfileViews:
             typed=fields or {},
             minutes=PAUSES,
             errors=errors or {},
+            end_words=partial(end_words, zone=self._zone),
             today=f"{now().astimezone(self._zone):%Y-%m-%d}",
         )
 

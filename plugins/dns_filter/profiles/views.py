@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
 from appliance.api import Appliance, Permission, Refused, Target, actor, flash, now, read_form, redirect, render
 
+from ..days import end_words
 from .forms import GroupForm, in_order, reason_and_end
 from .groups import KIND, Groups
 from .model import Profile
@@ -112,6 +114,7 @@ class Views:
             profiles=self._profiles(),
             may_change=actor(request).may(Permission.CHOOSE_SITES),
             form=form,
+            end_words=partial(end_words, zone=self._zone),
             today=f"{now().astimezone(self._zone):%Y-%m-%d}",
         )
 

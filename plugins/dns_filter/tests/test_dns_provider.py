@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -59,7 +60,7 @@ async def test_the_home_page_asks_until_it_is_answered_and_the_history_stays(run
     assert TASK not in left
     assert TASK in done
     page = (await lead.get("/dns_filter/provider")).text
-    for words in ("Riverside Broadband", "CleanNet", "Letter of 3 March", "2026-03-09", "by Ida Technician"):
+    for words in ("Riverside Broadband", "CleanNet", "Letter of 3 March", "Mon 9 Mar 2026", "by Ida Technician"):
         assert words in page
     assert "What was written down before" not in page
 
@@ -103,6 +104,29 @@ async def test_who_does_not_choose_sites_is_not_asked(running: Running) -> None:
         assert (await somebody.post("/dns_filter/provider", GOOD)).status == 403
 
 
+async def test_a_governor_finds_the_pages_that_are_for_governors(running: Running) -> None:
+    governor = await running.as_role(Role.GOVERNOR)
+    home = (await governor.get("/")).text
+    for path in ("/dns_filter/coverage", "/dns_filter/limits"):
+        assert f'href="{path}"' in home
+        assert (await governor.get(path)).status == 200
+
+
+async def test_the_lead_is_led_to_no_page_that_she_may_not_open(running: Running) -> None:
+    lead = await running.as_role(Role.LEAD)
+    for page in (
+        "/dns_filter",
+        "/dns_filter/checks",
+        "/dns_filter/upstreams",
+        "/dns_filter/network",
+        "/dns_filter/told",
+    ):
+        links = set(re.findall(r'href="(/[^"#?]*)"', (await lead.get(page)).text))
+        assert "/status" not in links
+        for path in sorted(link for link in links if link.startswith("/dns_filter")):
+            assert (await lead.get(path)).status != 403, (page, path)
+
+
 async def test_the_second_authority_is_switched_on_its_page_with_its_power_in_words(running: Running) -> None:
     page = (await running.get("/dns_filter/https")).text
     assert "can pretend to be almost any website" in page
@@ -111,6 +135,11 @@ async def test_the_second_authority_is_switched_on_its_page_with_its_power_in_wo
     assert (refused.status, running.appliance.second_authority.is_on) == (422, False)
 
     lead = await running.as_role(Role.LEAD)
+    page = (await lead.get("/dns_filter/https")).text  # the notice leads her there
+    assert "Only IT can switch it on or off" in page
+    assert '<form method="post" action="/dns_filter/https"' not in page
+    assert (await lead.get("/dns_filter/https/certificate.crt")).status == 403
+    assert (await (await running.as_role(Role.GOVERNOR)).get("/dns_filter/https")).status == 403
     assert (await lead.post("/dns_filter/https", {"to": "on", "reason": "please"})).status == 403
     assert (await running.post("/dns_filter/https", {"to": "on", "reason": "school laptops"})).status == 303
     certificate = await running.get("/dns_filter/https/certificate.crt")

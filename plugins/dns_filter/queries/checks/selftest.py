@@ -132,7 +132,7 @@ async def run(plan: Plan, ask: Ask, day: date, place: str) -> Found:
         what=_what(plan),
         result=result,
         words=_words(outcomes, plan),
-        action="IT and the safeguarding lead are told on the status page" if result is Result.FAILED else "",
+        action="IT reads it on the status page; in school hours an alert is opened" if result is Result.FAILED else "",
     )
 
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from appliance.api import Appliance, Check, Refused, State, now, parse
 
+from ...days import day_words
 from ...lists import shipped
 from ...profiles.model import Profile
 from ...settings import Settings
@@ -121,6 +122,6 @@ class SelfTest:
         if last is None:
             return Check(MANUAL, State.WARNING, "Nobody has checked the filter on a device yet.", todo)
         if (self.today() - last).days > days:
-            words = f"The last check by a person was on {last:%d %b %Y}, more than {days} days ago."
+            words = f"The last check by a person was on {day_words(last)}, more than {days} days ago."
             return Check(MANUAL, State.WARNING, words, todo)
-        return Check(MANUAL, State.GOOD, f"Somebody last checked it on a device on {last:%d %b %Y}.")
+        return Check(MANUAL, State.GOOD, f"Somebody last checked it on a device on {day_words(last)}.")

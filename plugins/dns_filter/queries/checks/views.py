@@ -10,6 +10,7 @@ from aiohttp import web
 
 from appliance.api import Appliance, Refused, actor, flash, read_form, redirect, render
 
+from ...days import day_words
 from ...settings import Settings
 from .csv_file import csv_of
 from .store import MANUAL, CheckStore, Found, Result
@@ -58,6 +59,7 @@ class CheckViews:
             official=OFFICIAL,
             last=await self._store.last_manual_day(),
             remind=self._settings.remind_check_days,
+            day_words=day_words,
         )
 
     async def add(self, request: web.Request) -> web.StreamResponse:

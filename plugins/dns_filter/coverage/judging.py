@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -91,7 +91,8 @@ class Devices:
     """Devices since yesterday, by what is known of them. The first three are of the directory.
 
     ``asked`` includes those with the extension; ``strangers`` asked this box and nobody knows them; ``silent`` were
-    noticed on the network, are not known and did not ask. ``lenient``: profiles that block nothing now.
+    noticed on the network, are not known and did not ask. ``lenient``: of profiles that block nothing now, how many of
+    the devices with the extension that asked have it.
     """
 
     all: frozenset[str]
@@ -100,7 +101,7 @@ class Devices:
     strangers: int
     silent: int
     around: int
-    lenient: tuple[str, ...] = ()
+    lenient: Mapping[str, int] = field(default_factory=dict)
 
 
 def of_devices(found: Devices, day: Day) -> list[Line]:
@@ -108,7 +109,8 @@ def of_devices(found: Devices, day: Day) -> list[Line]:
     both, names = found.extension & found.asked, found.asked - found.extension
     away, missing = found.extension - found.asked, found.all - found.extension - found.asked
     kept = day.askers is not None
-    lenient = f"Nothing but locked lists is blocked for: {', '.join(found.lenient)}." if found.lenient else ""
+    parts = [f"{_many(number, 'device')} with the profile {title}" for title, number in found.lenient.items()]
+    lenient = f"Nothing but locked lists is blocked for {' and '.join(parts)}." if parts else ""
     lines = [
         Line("Known, with the browser extension, asking this box", "The filter by name, and what is typed and shown",
              State.PARTLY if lenient else State.COVERED,

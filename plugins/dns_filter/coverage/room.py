@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -106,15 +107,29 @@ class Coverage(Room):
         asked = await self._queries.store.askers("device", since)
         unknown = [one for one in await listening.store.devices(since) if listening.device_of(one.mac) is None]
         askers = day.askers or ()
+        extension = await listening.store.with_extension(since) & known
         return Devices(
             all=known,
-            extension=await listening.store.with_extension(since) & known,
+            extension=extension,
             asked=asked & known,
             strangers=len(asked - known - THIS_BOX),
             silent=sum(1 for one in unknown if not set(one.addresses) & set(askers)),
             around=len({one.who for one in await listening.store.attempts(since)}),
-            lenient=tuple(one.title for one in self._profiles.publishing.profiles() if one.mode != "block"),
+            lenient=self._lenient(extension & asked),
         )
+
+    def _lenient(self, devices: frozenset[str]) -> dict[str, int]:
+        """How many of these devices have which profile that blocks nothing now."""
+        having, clients = self._profiles.publishing.having, self._profiles.clients
+        holder, at = self._appliance.endpoints.connections.holder, now()
+        found = {one: having.profile_of(holder(one), one, None, at).value for one in devices}
+        for address, behind in clients.known().items():  # where it is now, its room and who is signed in count too
+            for who in behind:
+                if who.device in found:
+                    found[who.device] = having.profile_of(who.person, who.device, address, at).value
+        counted = Counter(found.values())
+        lenient = [one for one in self._profiles.publishing.profiles() if one.mode != "block"]
+        return {one.title: counted[one.name] for one in lenient if counted[one.name]}
 
 
 def _parsed(texts: Sequence[str]) -> tuple[Network, ...]:

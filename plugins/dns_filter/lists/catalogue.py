@@ -44,12 +44,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """A source as it stands: what is kept of it, why there is nothing newer, and what is being done."""
+    """A source as it stands: what is kept of it, why there is nothing newer, and what is being done.
+
+    ``failed_at``: when it was last tried without success since the start.
+    """
 
     spec: Spec
     kept: Kept
     trouble: ApplianceError | None = None
     progress: Progress | None = None
+    failed_at: datetime | None = None
 
     @property
     def shrank(self) -> str:
@@ -104,7 +108,13 @@ class Catalogue:
     def states(self) -> tuple[SourceState, ...]:
         """Every source as it stands."""
         return tuple(
-            SourceState(spec, self._kept(name), self._troubles.get(name) or spec.trouble, self._progress.get(name))
+            SourceState(
+                spec,
+                self._kept(name),
+                self._troubles.get(name) or spec.trouble,
+                self._progress.get(name),
+                self._failed_at.get(name),
+            )
             for name, spec in self._specs.items()
         )
 

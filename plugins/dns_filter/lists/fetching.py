@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Callable, Collection
@@ -29,7 +30,7 @@ WHOLE_SECONDS = 1200.0
 QUIET_SECONDS = 60.0
 _PIECE = 1 << 16
 _REDIRECTS = (301, 302, 303, 307, 308)
-_LATER = "The last good copy stays in force; it is tried again within the hour."
+_LATER = "It is tried again within the hour."
 
 
 class Unreachable(ListUnreadable):
@@ -95,7 +96,7 @@ class Fetcher:
             cause = error.__cause__ if isinstance(error.__cause__, _NotPublic) else None
             if cause is not None:
                 raise Unreachable(str(cause), "If that is right, name the host under `lists_private_hosts`.") from error
-            raise Unreachable(f"The list cannot be fetched from {host}: {error}.", _LATER) from error
+            raise Unreachable(_not_fetched(host, error), _LATER) from error
         except OSError as error:
             raise Unreachable(f"What {host} gave cannot be written: {error.strerror}.", "Look at the disk.") from error
 
@@ -151,6 +152,19 @@ class Fetcher:
         if total and octets < total:
             raise Unreachable(f"Only {octets} of {total} bytes of the list came.", _LATER)
         return sha256.hexdigest()
+
+
+def _not_fetched(host: str, error: Exception) -> str:
+    """Why nothing came, as somebody at a school can act on it."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"The name {host} was not found: either it is wrong, or this box does not reach the internet."
+        case aiohttp.ClientConnectorError():
+            why = os.strerror(error.errno).lower() if error.errno else "none of its addresses answers"
+            return f"{host} cannot be reached: {why}."
+        case aiohttp.ServerDisconnectedError():
+            return f"{host} ended the connection before the list came."
+    return f"The list cannot be fetched from {host}: {error}."
 
 
 class _NotPublic(OSError):

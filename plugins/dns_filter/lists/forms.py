@@ -58,21 +58,24 @@ class ListForm:
 
     def look_through(self, taken: Collection[str]) -> ListForm:
         """The form with all that is wrong with it. ``taken``: names that there are already."""
-        errors = {}
+        errors = {}  # in the order of the form
+        if not self.url:
+            errors["url"] = "Type the address of the list. It starts with https://."
+        else:
+            try:
+                https_url(self.url)
+            except ValueError as error:
+                errors["url"] = f"This is not an address to fetch from: {error}."
         if not _NAME.fullmatch(self.name):
             errors["name"] = "Give a name of small letters, digits and -, such as gambling-2."
         elif self.name in taken or self.name == BYPASS or self.name.startswith(LOCKED):
             errors["name"] = (
                 "There is a list of this name already, or the name is kept for another use. Choose another."
             )
-        try:
-            https_url(self.url)
-        except ValueError as error:
-            errors["url"] = f"This is not an address to fetch from: {error}."
-        if self.format not in get_args(Format):
-            errors["format"] = "Choose how the list is written."
         if self.category not in categories():
             errors["category"] = "Choose what the list is about. Profiles switch on categories."
+        if self.format not in get_args(Format):
+            errors["format"] = "Choose how the list is written."
         if not _DIGEST.fullmatch(self.sha256):
             errors["sha256"] = "A SHA-256 has 64 digits and letters from a to f. Leave it empty if you have none."
         errors |= wrong_reason(self.reason)

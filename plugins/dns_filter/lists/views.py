@@ -98,7 +98,7 @@ class Views:
             await self._room.take_up()
             return f"The list {state.spec.name} was taken out. It blocks nothing any more."
 
-        return await self._decide(request, state, do, PATH)
+        return await self._decide(request, state, do, PATH, "remove")
 
     async def restore(self, request: web.Request) -> web.Response:
         """Undo that a list was taken out."""
@@ -114,11 +114,13 @@ class Views:
 
     async def accept(self, request: web.Request) -> web.Response:
         """Take the copy that shrank after all."""
-        return await self._copy(request, "accepted a smaller web filter list", Catalogue.accept, "is in force now")
+        action = "accepted a smaller web filter list"
+        return await self._copy(request, "accept", action, Catalogue.accept, "is in force now")
 
     async def back(self, request: web.Request) -> web.Response:
         """Go back to the copy before."""
-        return await self._copy(request, "went back to the web filter list from before", Catalogue.go_back, "is back")
+        action = "went back to the web filter list from before"
+        return await self._copy(request, "back", action, Catalogue.go_back, "is back")
 
     async def look(self, request: web.Request) -> web.Response:
         """Read it again now."""
@@ -129,7 +131,7 @@ class Views:
         return redirect(f"{PATH}/{state.spec.name}")
 
     async def _copy(
-        self, request: web.Request, action: str, change: Callable[[Catalogue, str], Kept], done: str
+        self, request: web.Request, form: str, action: str, change: Callable[[Catalogue, str], Kept], done: str
     ) -> web.Response:
         state = self._state(request.match_info["name"])
 
@@ -141,14 +143,19 @@ class Views:
             await self._room.decided()
             return f"The copy of {state.spec.name} with {now:,} names {done}."
 
-        return await self._decide(request, state, do, f"{PATH}/{state.spec.name}")
+        return await self._decide(request, state, do, f"{PATH}/{state.spec.name}", form)
 
     async def _decide(
-        self, request: web.Request, state: SourceState, do: Callable[[Actor, str], Awaitable[str]], then: str
+        self,
+        request: web.Request,
+        state: SourceState,
+        do: Callable[[Actor, str], Awaitable[str]],
+        then: str,
+        form: str,
     ) -> web.Response:
-        """Whatever needs a reason: look for it, do it, and say what was done."""
+        """Whatever needs a reason: look for it, do it, and say what was done. ``form``: which of the forms it was."""
         reason = (await read_form(request)).get("reason", "").strip()
-        errors = wrong_reason(reason)
+        errors = {f"{form}-{field}": words for field, words in wrong_reason(reason).items()}
         if not errors:
             try:
                 flash(request, await do(actor(request), reason))

@@ -125,6 +125,7 @@ async def test_a_blocked_site_says_so_with_the_reason_and_help(box: Box) -> None
     assert "Somebody at your school has blocked it." in page.text
     assert 'href="https://childline.org.uk/"' in page.text
     assert "Your school filters and monitors" in page.text  # FM-19
+    assert "not everyone has the same sites blocked" in page.text  # profiles may be for a class, a device or a person
     assert "Ask for this page" in page.text
     assert "secret" not in page.text
 

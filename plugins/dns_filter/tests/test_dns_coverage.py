@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from appliance.access import Actor, Permission
+from appliance.api import Target, TargetKind
 from appliance.clock import stamp
+from appliance.people.devices import DeviceDetails
 from appliance_plugins.dns_filter.coverage.judging import Day, Devices, Line, Place, State, of_devices, of_place, within
+from appliance_plugins.dns_filter.profiles.having import KIND
 
+KEEPER = Actor("Ida", frozenset({Permission.MANAGE_PEOPLE}))
 ALLOWED = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")]
 QUIET = Day(askers=frozenset({"10.1.0.7", "10.2.0.9", "not an address"}), around=(), seen=(), listens=True)
 
@@ -70,10 +75,23 @@ def test_nothing_is_claimed_of_what_nobody_looks_at() -> None:
 
 
 def test_a_trial_run_is_no_full_cover_of_any_device() -> None:
-    trial = Devices(DEVICES.all, DEVICES.extension, DEVICES.asked, 0, 0, 0, lenient=("Staff",))
+    trial = Devices(DEVICES.all, DEVICES.extension, DEVICES.asked, 0, 0, 0, lenient={"Staff": 2})
     line = of_devices(trial, QUIET)[0]
     assert line.state is State.PARTLY
-    assert line.why[0].endswith("blocked for: Staff.")
+    assert line.why[0] == "Nothing but locked lists is blocked for 2 devices with the profile Staff."
+
+
+async def test_a_lenient_profile_counts_for_the_devices_that_have_it_alone(house: Any) -> None:
+    coverage = house.plugin._rooms[-1]
+    devices = house.appliance.directory.devices
+    first, second = [await devices.add(KEEPER, DeviceDetails(name)) for name in ("Laptop 1", "Laptop 2")]
+    assert coverage._lenient(frozenset({first, second})) == {}, "both have the pupils' profile, which blocks"
+    await house.appliance.assignments.assign(
+        "Jo", KIND, Target(TargetKind.DEVICE, first), "guest", "A visitor has it", None
+    )
+    assert coverage._lenient(frozenset({first, second})) == {"Guests": 1}
+    house.plugin.profiles.clients.sightings = lambda: {"10.9.0.7": second}
+    assert coverage._lenient(frozenset({first, second})) == {"Guests": 1, "Staff": 1}, "it is in the office now"
 
 
 async def test_the_page_says_what_was_seen_and_names_nobody(house: Any, pages: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -96,6 +97,19 @@ async def test_what_has_not_changed_is_not_sent_again(keeper: Keeper, tmp_path: 
     assert keeper.asked[1].headers["If-Modified-Since"] == got.modified
 
 
+async def test_what_cannot_be_reached_is_said_in_words_that_promise_no_copy(keeper: Keeper, tmp_path: Path) -> None:
+    with pytest.raises(Unreachable) as caught:
+        await fetch(keeper.fetcher(), "https://nobody.invalid/a", tmp_path)
+    assert caught.value.what == (
+        "The name nobody.invalid was not found: either it is wrong, or this box does not reach the internet."
+    )
+    assert caught.value.todo == "It is tried again within the hour."
+    with socket.socket() as held:  # a port at which nobody listens
+        held.bind(("127.0.0.1", 0))
+        fetcher, url = keeper.fetcher(private=("127.0.0.1",)), f"https://127.0.0.1:{held.getsockname()[1]}/a"
+        assert await refused(fetcher, url, tmp_path) == "127.0.0.1 cannot be reached: connection refused."
+
+
 async def test_progress_is_told(keeper: Keeper, tmp_path: Path) -> None:
     heard: list[tuple[int, int]] = []
     keeper.content = b"a.example\n" * 500
@@ -177,7 +191,7 @@ async def test_other_answers_and_broken_connections_are_said_in_words(keeper: Ke
     keeper.answer = gone
     assert "answers 404 Not Found." in await refused(keeper.fetcher(), keeper.base, tmp_path)
     assert "cannot be fetched" in await refused(keeper.fetcher(), f"{keeper.base}/cut", tmp_path)
-    assert "cannot be fetched" in await refused(keeper.fetcher(), "https://localhost:1/", tmp_path)
+    assert "localhost cannot be reached" in await refused(keeper.fetcher(), "https://localhost:1/", tmp_path)
 
 
 async def test_a_proxy_is_used(keeper: Keeper, tmp_path: Path) -> None:

@@ -171,6 +171,30 @@ async def test_what_is_typed_stays_until_it_is_right(it: Running) -> None:
         assert 'value="Lessons"' in answer.text or field == "reason"
 
 
+async def test_mistakes_of_the_form_are_told_in_its_order_and_in_words(it: Running) -> None:
+    answer = await it.post("/dns_filter/add_list", {"format": "nonsense"})
+    told = re.findall(r'<a href="#(\w+)">', answer.text)
+    assert [one for one in told if one != "main"] == ["url", "name", "category", "format", "reason"]
+    assert "Type the address of the list. It starts with https://." in words(answer.text)
+    assert "&#39;&#39;" not in answer.text
+
+
+async def test_a_list_without_a_reason_is_told_beside_the_field_of_its_form(it: Running, lists: Lists) -> None:
+    assert lists.catalogue is not None
+    for form in ("remove", "back", "accept"):
+        answer = await it.post(f"{LISTS}/ads/{form}", {"reason": " "})
+        assert answer.status == 422
+        assert f'<a href="#{form}-reason">' in answer.text
+        assert '<a href="#reason">' not in answer.text
+
+
+async def test_the_number_of_websites_is_that_of_the_table(it: Running, lists: Lists) -> None:
+    assert lists.catalogue is not None
+    assert lists.catalogue.names == sum(each.names for each in lists.facts().values())
+    page = await get(it, LISTS)
+    assert f"All lists together name {lists.catalogue.names:,} websites." in page
+
+
 async def test_a_list_that_shrank_is_an_alarm_until_somebody_accepts_it(
     it: Running, lists: Lists, shelf: Shelf
 ) -> None:
@@ -199,7 +223,10 @@ async def test_a_list_that_shrank_is_an_alarm_until_somebody_accepts_it(
 async def test_an_address_that_does_not_answer_is_said_on_the_page(it: Running, lists: Lists, shelf: Shelf) -> None:
     await post(it, "/dns_filter/add_list", name="away", url=URL, format="auto", category="dating", reason="Lessons")
     await settled(lists)
-    assert "lists.example answers 404 Not Found." in await get(it, f"{LISTS}/away")
+    page = await get(it, f"{LISTS}/away")
+    assert "lists.example answers 404 Not Found." in page
+    assert "Looked at never with success; tried in vain" in page
+    assert "last good copy" not in page, "there is none"
     assert "Dating Sites and apps for meeting partners. Blocks nothing yet" in await get(it, LISTS)
     await get(it, f"{LISTS}/nothing", status=404)
 

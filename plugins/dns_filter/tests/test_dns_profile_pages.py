@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
@@ -13,8 +15,11 @@ from barriers import barriers
 from playwright.async_api import Page, async_playwright
 
 from appliance.access import Role
+from appliance.api import Target, TargetKind
 from appliance.testing import Home, Running, free_port, start_in_process
+from appliance_plugins.dns_filter.profiles.having import KIND
 
+END = datetime(2099, 12, 19, tzinfo=ZoneInfo("Europe/London"))
 HELP = "places: [{host: help.example, name: Somebody, why: Children find help there.}]\n"
 
 
@@ -207,9 +212,16 @@ async def test_the_lead_decides_too_and_a_head_does_not(running: Running) -> Non
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 
 
+FALLS_APART = """() => [...document.querySelectorAll(".stack tbody [data-label]")].filter(
+    cell => [...cell.childNodes].filter(one => one.nodeType === 1 || one.textContent.trim()).length > 1
+).map(cell => cell.textContent.trim())"""
+"""Cells of a table with words beside an element, or several elements: on a phone each would be a cell of a grid."""
+
+
 async def look(page: Page, path: str) -> None:
-    """No barrier that axe can find on a phone, and nothing wider than it."""
+    """No barrier that axe can find on a phone, nothing wider than it, and no cell in two columns."""
     assert not await barriers(page)
+    assert await page.evaluate(FALLS_APART) == [], path
     assert await page.evaluate("document.documentElement.scrollWidth") <= 375, path
 
 
@@ -232,7 +244,13 @@ async def test_the_pages_are_clicked_and_have_no_barriers(running: Running) -> N
         await page.get_by_label("Why").fill("A test")
         await page.get_by_role("button", name="Save").click()
         await look(page, "a warning")
-        for path in ("profiles", "profiles/pupil", "entries", "groups", "explain?name=www.tiktok.com&client=pupil"):
+        await filter_of(running).profiles.store.add_entry("Jo", "block", "bad.example", "", "A test", END)
+        await running.appliance.assignments.assign(
+            "Jo", KIND, Target(TargetKind.NETWORKS, "lab"), "guest", "A test", END
+        )
+        for path in ("profiles", "profiles/pupil", "entries", "groups", "lists", "explain?name=www.tiktok.com"):
             await page.goto(f"{base}/dns_filter/{path}")
             await look(page, path)
+            if path in ("entries", "groups"):
+                assert "until the end of Fri 18 Dec 2099" in await page.locator("main").inner_text()
         await browser.close()

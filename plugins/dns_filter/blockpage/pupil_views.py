@@ -66,6 +66,7 @@ class PupilViews:
             found=found,
             is_over=self._desk.is_over(found),
             code=code if found is not None else "",
+            typed=code,
             missing=bool(code) and found is None,
             address=self._pupil_site(ASKED),
             lost=request.query.get("lost") == "yes",

@@ -158,12 +158,13 @@ class Views:
         if mac not in {one.mac for one in await store.devices()}:
             return await self._page(request, {"form": "This device is not in the list any more. Nothing was changed."})
         details = DeviceDetails(name)
+        field = f"name-{mac.replace(':', '')}"
         for words in details.faults().values():
-            return await self._page(request, {"form": words})
+            return await self._page(request, {field: words}, typed=name)
         known = [row["id"] for row in await store.directory() if row["name"].casefold() == name.casefold()]
         if len(known) > 1:
             words = f"Several devices of the directory are called {name}. Give one of them another name first."
-            return await self._page(request, {"form": words})
+            return await self._page(request, {field: words}, typed=name)
         device = known[0] if known else await directory.add(actor(request), details)
         async with store.records.transaction() as tx:
             await store.match(tx, mac, device, "IT")
@@ -174,7 +175,7 @@ class Views:
         return redirect(HERE)
 
     async def _page(
-        self, request: web.Request, errors: Mapping[str, str] | None = None, reason: str = ""
+        self, request: web.Request, errors: Mapping[str, str] | None = None, reason: str = "", typed: str = ""
     ) -> web.Response:
         room, moment = self._room, now()
         since = stamp(moment - SHOWN_FOR)
@@ -186,6 +187,7 @@ class Views:
             422 if errors else 200,
             errors=errors or {},
             reason=reason,
+            typed=typed,
             switch=room.switch,
             connected=self._appliance.workers.connected("dns_filter.sniffer"),
             heard=room.heard,

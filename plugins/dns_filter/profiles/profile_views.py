@@ -26,6 +26,8 @@ PAUSES = (5, 15, 60)
 DO_THIS: Mapping[str, Mapping[str, str]] = {
     "mode": {"watch": "Trial run: block nothing, note what would be blocked", "block": "Block", "off": "Block nothing"},
     "youtube": {"off": "Everything", "moderate": "Moderate", "strict": "Strict"},
+    "only": {"on": "On: everything else is blocked", "off": "Off: lists, categories and services decide"},
+    "bypass": {"on": "Blocked", "off": "Open"},
     "answer": {
         "page": "A page that says why",
         "nxdomain": "There is no such site",

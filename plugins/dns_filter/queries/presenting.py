@@ -132,5 +132,7 @@ def why_words(row: QueryRow) -> str:
 
 
 def _answered(row: QueryRow) -> str:
-    by = {"cache": ", known already", "": ""}.get(row.upstream, f", answered by {row.upstream}")
-    return f"{row.type}{by}, {row.slowest_ms:.0f} ms" if by else row.type
+    """The type of address that was asked for, and who answered: this box from memory, or a name server."""
+    if row.upstream == "cache":
+        return f"{row.type}, answered from memory"
+    return f"{row.type}, answered by {row.upstream} in {row.slowest_ms:.0f} ms" if row.upstream else row.type

@@ -508,3 +508,10 @@ async def test_of_what_no_list_is_about_she_reads_that_it_is_never_noticed(log: 
     assert re.search(r'id="child_abuse-hint">Not noticed yet: no list is about it', page)
     log.queries.told.hungry = tuple
     assert "Not noticed yet" not in await log.page(log.lead, "/dns_filter/told")
+
+
+async def test_who_answered_is_said_in_words(log: Log) -> None:
+    await log.receive(record(upstream="cache"), record("b.example", upstream="10.0.0.1", ms=12.0))
+    page = await log.page(log.it, "/dns_filter")
+    assert "A, answered from memory" in page
+    assert "A, answered by 10.0.0.1 in 12 ms" in page

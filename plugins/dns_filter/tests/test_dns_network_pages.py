@@ -355,7 +355,11 @@ async def test_unknown_devices_on_a_managed_network_are_a_warning_until_they_are
     page = await box.page()
     assert "On a managed network" in page
     assert "Toms-Phone" in page
-    assert (await box.running.post(f"{HERE}/add", {"mac": MAC, "name": " "})).status == 422
+    answer = await box.running.post(f"{HERE}/add", {"mac": MAC, "name": " "})
+    assert answer.status == 422
+    field = f"name-{MAC.replace(':', '')}"
+    assert f'<a href="#{field}">' in answer.text
+    assert f'id="{field}-error"' in answer.text
     assert (await box.running.post(f"{HERE}/add", {"mac": "70:00:00:00:00:00", "name": "x"})).status == 422
     assert (await box.running.post(f"{HERE}/add", {"mac": MAC, "name": "Phone of the office"})).status == 303
     assert await box.room.health() == []

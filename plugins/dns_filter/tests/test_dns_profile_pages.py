@@ -78,6 +78,8 @@ async def test_a_switch_is_changed_with_a_reason_and_undone(running: Running) ->
     path = "/dns_filter/profiles/pupil"
     page = (await running.get(path)).text
     assert "To let some of them in, untick those" in page
+    for words in ("Off: lists, categories and services decide", "On: everything else is blocked", ">Blocked</option>"):
+        assert words in page
     shown = {"shown": "service:tiktok service:chatgpt", "service:chatgpt": "on", "service:tiktok": "on"}
     answer = await running.post(path, {**shown, "mode": "block", "reason": ""})
     assert answer.status == 422

@@ -253,7 +253,9 @@ async def test_pressing_again_is_one_request_with_a_new_receipt(box: Box) -> Non
     assert (request["times"], asking["purpose"]) == (1, "mistake")
     assert second not in asking["code"]  # only its hash is kept
     assert (await box.pupil(f"/dns_filter/asked?code={second.lower().replace('-', ' ')}")).status == 200
-    assert (await box.pupil(f"/dns_filter/asked?code={first}")).status == 404
+    gone = await box.pupil(f"/dns_filter/asked?code={first}")
+    assert gone.status == 404
+    assert f'name="code" value="{first}"' in gone.text, "it stands there to be looked at letter by letter"
 
 
 async def test_one_device_cannot_flood_the_queue(box: Box) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from appliance.api import Actor, Appliance, Effective, Permission, Refused, Row, Target, TargetKind, now
 
 from ..settings import Settings
-from .having import KIND, Having
+from .having import KIND, Having, Milder
 from .model import Profile
 
 __all__ = ["KIND", "Chosen", "GroupRow", "Groups", "networks"]
@@ -151,8 +151,8 @@ class Groups:
 
     def warnings(self, target: Target, profile: Profile) -> list[str]:
         """What somebody should know before this choice: how many would be less protected, and what that means."""
-        found = self._having.milder_for(target, profile.name, now())
-        parts = [_many(number, what) for number, what in ((found.pupils, "pupil"), (found.guests, "guest")) if number]
+        found = self._having.milder_for(target, Effective(profile.name, "would be", target), now())
+        parts = _people(found)
         told = [f"{' and '.join(parts)} would have a milder profile than now."] if parts else []
         if found.devices:
             whose = "whoever uses it" if found.devices == 1 else "whoever uses them"
@@ -164,11 +164,26 @@ class Groups:
             )
         return [*told, _WHAT_IT_DOES[profile.mode].format(profile.title)] if told else []
 
+    def news(self, actor: str, target: Target, given: Effective | None) -> str:
+        """What the leads are told of a choice, or of the end of one: by whom and for how many; empty if for nobody. It
+        names no group, which may be that of a single child."""
+        found = self._having.milder_for(target, given, now())
+        whom = [*_people(found), *([_many(found.devices, "device")] if found.devices else [])]
+        whom += ["every device of a network on which nobody is signed in"] if found.nobodys else []
+        if not whom:
+            return ""
+        return f"{actor} made a choice by which a milder profile of the web filter counts for {' and '.join(whom)}."
+
+    def without(self, row_id: str) -> tuple[Target, Effective | None] | None:
+        """For whom a choice on a page is in force, and what would be set for them if it were undone."""
+        target = next((one for one, row in self._assignments.in_force(KIND) if row["id"] == row_id), None)
+        return None if target is None else (target, self._assignments.own(KIND, target, without=row_id))
+
     async def refuse_undo_to_one_for_all(self, row_id: str) -> None:
         """Raise ``Refused`` if everybody had one profile without this change."""
-        target = next((one for one, row in self._assignments.in_force(KIND) if row["id"] == row_id), None)
-        if target is not None:
-            self._having.refuse_one_for_all(now(), {target: self._assignments.own(KIND, target, without=row_id)})
+        found = self.without(row_id)
+        if found is not None:
+            self._having.refuse_one_for_all(now(), dict([found]))
 
     def _row(
         self, name: str, title: str, addresses: tuple[str, ...], change: Row | None, modes: dict[str, str]
@@ -199,6 +214,10 @@ class Groups:
                 if around is not None:
                     return around.value, "the wider group around it"
         return self._settings.default_profile, "the default"
+
+
+def _people(found: Milder) -> list[str]:
+    return [_many(number, what) for number, what in ((found.pupils, "pupil"), (found.guests, "guest")) if number]
 
 
 def _many(number: int, what: str) -> str:

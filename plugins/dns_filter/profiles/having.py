@@ -104,9 +104,30 @@ class Having:
                 break
         return found
 
-    def milder_for(self, target: Target, profile: str, at: datetime) -> Milder:
-        """Whom a profile would give less protection than now, if it were given to this target."""
-        supposing: dict[Target, Effective | None] = {target: Effective(profile, "would be", target)}
+    def of_pupils(self, at: datetime) -> frozenset[str]:
+        """Profiles that pupils and guests have, and devices of which nothing is known."""
+        found = {self._settings.profile_of_person(kind) for kind in _KEEP_THE_STRICTER}
+        found.add(self.profile_of(None, None, None, at).value)
+        kinds = self._directory.kinds_of_people()
+        found.update(self.profile_of(one, None, None, at).value for one in kinds if kinds[one] in _KEEP_THE_STRICTER)
+        return frozenset(found)
+
+    def reaching_pupils(self, at: datetime) -> frozenset[str]:
+        """Those of ``of_pupils``, of every network, and of every device that nobody of the staff holds: a pupil who is
+        not signed in has what the network or the device has."""
+        networks = (str(network.network_address) for network, _ in self._assignments.networks())
+        found = {self.profile_of(None, None, address, at).value for address in networks}
+        _, devices = self._directory.memberships()
+        chosen = {target.id for target, _ in self._assignments.in_force(KIND) if target.kind is TargetKind.DEVICE}
+        for device in {*devices, *chosen}:
+            holder = self._connections.holder(device)
+            if holder is None or self._directory.kind_of_person(holder) in {None, *_KEEP_THE_STRICTER}:
+                found.add(self.profile_of(holder, device, None, at).value)
+        return self.of_pupils(at) | found
+
+    def milder_for(self, target: Target, given: Effective | None, at: datetime) -> Milder:
+        """Whom a choice for this target (``None``: that there is none any more) would give less protection than now."""
+        supposing = {target: given}
 
         def is_milder(person: str | None, device: str | None, address: str | None = None) -> bool:
             before = self.profile_of(person, device, address, at).value

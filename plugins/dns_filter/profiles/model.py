@@ -189,7 +189,7 @@ def profile_of(written: ProfileSettings, changes: Sequence[Change], choices: Cho
     """What a profile says. ``changes``: those in force, the oldest first; the settings file wins over all of them."""
     found = as_it_comes(written.name, choices)
     for change in changes:
-        found = _changed(found, change.switch, change.value)
+        found = with_switch(found, change.switch, change.value)
     found = _fixed(found, written)
     is_said = "services" in found.fixed or any(change.switch == f"service:{UNSAFE_SEARCH}" for change in changes)
     return found if is_said else _with_safe_search(found, choices)
@@ -202,7 +202,18 @@ def _with_safe_search(profile: Profile, choices: Choices) -> Profile:
     return replace(profile, services=profile.services | {UNSAFE_SEARCH})
 
 
-def _changed(profile: Profile, switch: str, value: str) -> Profile:
+def made_milder(profile: Profile, switches: Mapping[str, str]) -> list[str]:
+    """Those of the switches through which more would be let through than now; none if all together open nothing."""
+    after = profile
+    for switch, value in switches.items():
+        after = with_switch(after, switch, value)
+    if not after.opens_beyond(profile):
+        return []
+    return [one for one, value in switches.items() if with_switch(profile, one, value).opens_beyond(profile)]
+
+
+def with_switch(profile: Profile, switch: str, value: str) -> Profile:
+    """The profile with one switch set."""
     kind, _, key = switch.partition(":")
     held = {"category": profile.categories, "service": profile.services, "list": profile.lists}.get(kind)
     if held is not None:

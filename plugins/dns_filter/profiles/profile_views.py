@@ -11,18 +11,21 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from appliance.api import Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render, stamp
+from appliance.api import Actor, Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render, stamp
 
 from ..days import end_words
 from ..lists.forms import fed
 from ..lists.shipped import BYPASS
 from .forms import reason_and_end
-from .model import CHOICES, UNSAFE_SEARCH, Choices, Profile
+from .model import CHOICES, UNSAFE_SEARCH, Choices, Profile, made_milder
 from .policies import switched_on
 from .publishing import Publishing
+from .store import News
 
 PAUSES = (5, 15, 60)
 """Minutes that somebody may pause a profile."""
+MOST_TOLD = 5
+"""Switches that a notice names."""
 DO_THIS: Mapping[str, Mapping[str, str]] = {
     "mode": {"watch": "Trial run: block nothing, note what would be blocked", "block": "Block", "off": "Block nothing"},
     "youtube": {"off": "Everything", "moderate": "Moderate", "strict": "Strict"},
@@ -90,8 +93,8 @@ class ProfileViews:
             errors = {"form": "Nothing was changed: every switch is as it was."}
         if not errors:
             try:
-                store = self._publishing.store
-                await store.change(actor(request).name, profile.name, wanted, reason, until)
+                news = self._news(actor(request), profile, wanted)
+                await self._publishing.store.change(actor(request).name, profile.name, wanted, reason, until, news)
             except Refused as refused:
                 errors = {"form": str(refused)}
         if errors:
@@ -100,11 +103,36 @@ class ProfileViews:
         flash(request, f"{profile.title}: changed. It is in force.")
         return redirect(f"/dns_filter/profiles/{profile.name}")
 
+    def _news(self, who: Actor, profile: Profile, wanted: Mapping[str, str]) -> News | None:
+        """What the leads are told, if pupils could open more with these switches than now."""
+        milder = made_milder(profile, wanted)
+        if not milder or profile.name not in self._publishing.having.reaching_pupils(now()):
+            return None
+        choices = self._publishing.choices
+        each = [f"{choices.title(one)}: {said(one, wanted[one])}" for one in milder[:MOST_TOLD]]
+        more = f"; and {len(milder) - MOST_TOLD} more" if len(milder) > MOST_TOLD else ""
+        words = f"{who.name} changed the web filter profile {profile.title}, which lets through more now"
+        return News(f"{words}: {'; '.join(each)}{more}.", f"/dns_filter/profiles/{profile.name}", who.account)
+
+    def _news_of_undoing(self, who: Actor, profile: Profile, change_id: str) -> News | None:
+        after = self._publishing.profile_without(profile.name, change_id)
+        reaches = profile.name in self._publishing.having.reaching_pupils(now())
+        if not reaches or not after.opens_beyond(profile):
+            return None
+        words = f"{who.name} undid a change of the web filter profile {profile.title}, which lets through more now."
+        return News(words, f"/dns_filter/profiles/{profile.name}", who.account)
+
     async def undo(self, request: web.Request) -> web.Response:
         """Take one change back."""
-        profile, fields = self._profile(request), await read_form(request)
+        profile, fields, who = self._profile(request), await read_form(request), actor(request)
+        change_id = fields.get("id", "")
         try:
-            await self._publishing.store.undo_change(actor(request).name, fields.get("id", ""))
+            if not any(
+                one.id == change_id for one in self._publishing.store.in_force.changes_of(profile.name, stamp())
+            ):
+                raise Refused("This was undone already, or is over.", "Load the page again.")
+            news = self._news_of_undoing(who, profile, change_id)
+            await self._publishing.store.undo_change(who.name, change_id, news)
         except Refused as refused:
             return await self._page(request, profile, {"form": str(refused)}, status=422)
         await self._publish()

@@ -23,7 +23,7 @@ from .choices import choices_of
 from .clients import Clients, Who
 from .having import Having
 from .here import first_of_each, own_addresses, own_records
-from .model import Choices, Profile
+from .model import Choices, Profile, profile_of
 from .overlays import Overlays, checked
 from .policies import Basis
 from .snapshot import School, build
@@ -88,6 +88,12 @@ class Publishing:
         """Every profile as it is now, in the order of the settings."""
         basis, moment = self.basis(), stamp()
         return [basis.profile(one.name, moment) for one in self._settings.profiles]
+
+    def profile_without(self, name: str, change_id: str) -> Profile:
+        """A profile as it would be if one change of it were undone."""
+        written = next(one for one in self._settings.profiles if one.name == name)
+        changes = [one for one in self.store.in_force.changes_of(name, stamp()) if one.id != change_id]
+        return profile_of(written, changes, self.choices)
 
     def school(self) -> School:
         """Everything that the snapshot is made of."""

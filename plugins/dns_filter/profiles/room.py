@@ -23,6 +23,7 @@ from appliance.api import (
     StoreError,
     Task,
     Transaction,
+    now,
 )
 
 from ..lists.room import Lists
@@ -48,7 +49,7 @@ class Profiles(Room):
         self.store = Store(appliance)
         self.publishing = Publishing(appliance, settings, lists, self.store)
         self.groups = Groups(appliance, settings, self.publishing.having, self.modes)
-        self._views = Views(appliance, self.groups, self.publishing.profiles, self.publish)
+        self._views = Views(appliance, self.groups, self.store, self.publishing.profiles, self.publish)
         self._profile_views = ProfileViews(appliance, self.publishing, self.publish)
         self._entry_views = EntryViews(appliance, self.publishing, self.publish)
         self.explaining = Explaining(appliance, settings, self.publishing)
@@ -119,8 +120,8 @@ class Profiles(Room):
         await self.publishing.stop()
 
     async def health(self) -> Sequence[Check]:
-        """Whether the worker has what applies, and what stands against locked lists."""
-        return [*self._waiting(), *self._against_locked_lists()]
+        """Whether the worker has what applies, and what pupils have that blocks less than it should."""
+        return [*self._waiting(), *self._switched_off(), *self._against_locked_lists()]
 
     def _waiting(self) -> Sequence[Check]:
         if not self.publishing.trouble:
@@ -128,6 +129,17 @@ class Profiles(Room):
         words = f"What applies now cannot be handed to the web filter: {self.publishing.trouble}. The rules from before"
         todo = "Look at the disk. It is tried again all the while."
         return [Check("Rules of the web filter", State.BROKEN, f"{words} stay in force.", todo, alarm=True)]
+
+    def _switched_off(self) -> Sequence[Check]:
+        """A pause ends by itself; a profile that was switched off stays so until somebody sees it here."""
+        off = [one for one in self.publishing.profiles() if one.mode == "off"]
+        theirs = self.publishing.having.of_pupils(now()) if off else frozenset()
+        titles = [one.title for one in off if one.name in theirs]
+        if not titles:
+            return []
+        words = f"Pupils, guests or unknown devices have a profile that is switched off: {', '.join(titles)}. Nothing"
+        todo = "Let it block again: Web filter, Profiles. For some minutes, pause it instead."
+        return [Check("Profiles of pupils", State.WARNING, f"{words} but locked lists is blocked for them.", todo)]
 
     def _against_locked_lists(self) -> Sequence[Check]:
         """Places of help win over everything, locked lists included: whoever wrote one down there opens it."""

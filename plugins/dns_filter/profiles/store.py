@@ -40,6 +40,15 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class News:
+    """What the leads are told of a change. ``link``: where it stands; ``account``: who made it and need not be told."""
+
+    words: str
+    link: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
 class InForce:
     """What was set and is neither undone nor over; each thing carries its end, the oldest comes first."""
 
@@ -117,7 +126,13 @@ class Store:
     # Switches of profiles
 
     async def change(
-        self, actor: str, profile: str, switches: Mapping[str, str], reason: str, until: datetime | None
+        self,
+        actor: str,
+        profile: str,
+        switches: Mapping[str, str],
+        reason: str,
+        until: datetime | None,
+        news: News | None = None,
     ) -> None:
         """Set switches of a profile, all with one reason."""
         _must_say_why(reason)
@@ -131,9 +146,17 @@ class Store:
             )
             detail = {**switches, "until": ends, "reason": reason}
             await self._audit.record(tx, actor, "changed a web filter profile", f"profile {profile}", detail)
+            await self.tell_within(tx, news)
             await self._take_after_commit(tx)
 
-    async def undo_change(self, actor: str, change_id: str) -> Row:
+    async def tell_within(self, tx: Transaction, news: News | None) -> None:
+        """Tell the leads, if there is something to tell, as a part of what it is about: both are kept or neither is."""
+        if news is not None:
+            await self._notices.tell(
+                tx, words=news.words, kind="web filter", link=news.link, roles=_LEADS, without=(news.account,)
+            )
+
+    async def undo_change(self, actor: str, change_id: str, news: News | None = None) -> Row:
         """Take one switch back: what was set before it, or what the profile came with, applies again."""
         async with self._records.transaction() as tx:
             row = await _open(tx, CHANGES, change_id)
@@ -145,6 +168,7 @@ class Store:
             await self._audit.record(
                 tx, actor, "undid a change of a web filter profile", f"profile {row['profile']}", detail
             )
+            await self.tell_within(tx, news)
             await self._take_after_commit(tx)
         return row
 
@@ -242,9 +266,7 @@ class Store:
             detail = {"minutes": minutes, "reason": reason}
             await self._audit.record(tx, actor, "paused a web filter profile", f"profile {profile}", detail)
             words = f"{actor} paused the web filter for {title} for {minutes} minutes. Locked lists go on."
-            await self._notices.tell(
-                tx, words=words, kind="web filter", link="/dns_filter/profiles", roles=_LEADS, without=(account,)
-            )
+            await self.tell_within(tx, News(words, "/dns_filter/profiles", account))
             await self._take_after_commit(tx)
         return pause
 

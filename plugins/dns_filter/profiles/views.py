@@ -10,12 +10,26 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from appliance.api import Appliance, Permission, Refused, Target, actor, flash, now, read_form, redirect, render
+from appliance.api import (
+    Actor,
+    Appliance,
+    Effective,
+    Permission,
+    Refused,
+    Target,
+    actor,
+    flash,
+    now,
+    read_form,
+    redirect,
+    render,
+)
 
 from ..days import end_words
 from .forms import GroupForm, in_order, reason_and_end
 from .groups import KIND, Groups
 from .model import Profile
+from .store import News, Store
 
 __all__ = ["GroupForm", "Views", "look_through"]
 
@@ -30,11 +44,13 @@ class Views:
         self,
         appliance: Appliance,
         groups: Groups,
+        store: Store,
         profiles: Callable[[], list[Profile]],
         publish: Callable[[], Awaitable[None]],
     ) -> None:
         self._appliance = appliance
         self._groups = groups
+        self._store = store
         self._profiles = profiles
         self._publish = publish
         self._zone = ZoneInfo(appliance.config.settings.school.timezone)
@@ -55,7 +71,7 @@ class Views:
         if profile is not None and target is not None:
             told = tuple(self._groups.warnings(target, profile))
             if not errors and (form.is_sure or not told):
-                errors = await self._assign(actor(request).name, target, form, until)
+                errors = await self._assign(actor(request), target, form, until)
         if errors or (told and not form.is_sure):
             form = replace(form, errors=in_order(errors, FIELDS), warnings=told)
             return await self._groups_page(request, form, status=422)
@@ -71,13 +87,21 @@ class Views:
             errors["name" if form.name else "group"] = str(refused)
             return None
 
-    async def _assign(self, who: str, target: Target, form: GroupForm, until: datetime | None) -> dict[str, str]:
+    async def _assign(self, who: Actor, target: Target, form: GroupForm, until: datetime | None) -> dict[str, str]:
+        given = Effective(form.profile, "would be", target)
         try:
             await self._groups.refuse_one_for_all(target, form.profile)
-            await self._appliance.assignments.assign(who, KIND, target, form.profile, form.reason, until)
+            news, assignments = self._news(who, target, given), self._appliance.assignments
+            async with self._appliance.records.transaction() as tx:
+                await assignments.assign_within(tx, who.name, KIND, target, form.profile, form.reason, until)
+                await self._store.tell_within(tx, news)
         except Refused as refused:
             return {"form": str(refused)}
         return {}
+
+    def _news(self, who: Actor, target: Target, given: Effective | None) -> News | None:
+        words = self._groups.news(who.name, target, given)
+        return News(words, "/dns_filter/groups", who.account) if words else None
 
     async def _whom(self, request: web.Request, form: GroupForm) -> str:
         if form.name:
@@ -88,10 +112,15 @@ class Views:
 
     async def undo(self, request: web.Request) -> web.Response:
         """Take back a change that was made on the page."""
-        fields = await read_form(request)
+        fields, who = await read_form(request), actor(request)
+        row_id = fields.get("id", "")
         try:
-            await self._groups.refuse_undo_to_one_for_all(fields.get("id", ""))
-            await self._appliance.assignments.undo(actor(request).name, KIND, fields.get("id", ""))
+            await self._groups.refuse_undo_to_one_for_all(row_id)
+            found = self._groups.without(row_id)
+            news = self._news(who, *found) if found is not None else None
+            async with self._appliance.records.transaction() as tx:
+                await self._appliance.assignments.undo_within(tx, who.name, KIND, row_id)
+                await self._store.tell_within(tx, news)
         except Refused as refused:
             return await self._groups_page(request, GroupForm(errors={"form": str(refused)}), status=422)
         await self._publish()

@@ -1,0 +1,112 @@
+"""Whoever lets pupils open more is seen: the leads are told, and the status page says what does not end by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from appliance.access import Actor, Permission
+from appliance.api import State
+from appliance.people.devices import DeviceDetails
+from appliance.people.directory import Details
+from appliance_plugins.dns_filter.profiles.groups import KIND
+
+KEEPER = Actor("Ida", frozenset({Permission.MANAGE_PEOPLE}))
+
+
+async def told(pages: Any) -> str:
+    return (await pages.lead.get("/notices")).text  # type: ignore[no-any-return]
+
+
+async def lines(house: Any, name: str) -> list[Any]:
+    return [one for one in await house.plugin.health() if one.name == name]
+
+
+async def test_the_lead_is_told_of_a_profile_of_pupils_that_lets_through_more(house: Any, pages: Any) -> None:
+    path = "/dns_filter/profiles/pupil"
+    answer = await pages.it.post(path, {"bypass": "off", "safe_search": "off", "answer": "refused", "reason": "A slip"})
+    assert answer.status == 303
+    page = await told(pages)
+    assert "Ida Technician changed the web filter profile Pupils, which lets through more now" in page
+    assert "Ways around the filter: Off" in page
+    assert "Safe results of search engines: Off" in page
+    assert "What a device hears" not in page, "that lets nothing through"
+    assert "A slip" not in page, "a reason may name a pupil"
+    assert f'href="{path}"' in page
+
+
+async def test_nobody_is_told_of_what_is_stricter_or_of_staff_alone(house: Any, pages: Any) -> None:
+    await pages.it.post("/dns_filter/profiles/pupil", {"youtube": "strict", "reason": "Stricter"})
+    await pages.it.post("/dns_filter/profiles/exam", {"bypass": "off", "reason": "Nobody has it"})
+    assert "lets through more" not in await told(pages)
+    await pages.lead.post("/dns_filter/profiles/pupil", {"youtube": "off", "reason": "Her own choice"})
+    assert "lets through more" not in await told(pages), "who did it knows of it"
+
+
+async def test_a_change_is_undone_on_the_page_of_its_profile_and_the_lead_hears_what_it_opens(
+    house: Any, pages: Any
+) -> None:
+    await pages.it.post("/dns_filter/profiles/pupil", {"youtube": "strict", "reason": "Stricter"})
+    (change,) = house.plugin.profiles.store.in_force.changes
+    assert (await pages.it.post("/dns_filter/profiles/exam/undo", {"id": change.id})).status == 422
+    assert (await pages.it.post("/dns_filter/profiles/pupil/undo", {"id": change.id})).status == 303
+    assert "undid a change of the web filter profile Pupils, which lets through more now" in await told(pages)
+
+
+async def test_the_lead_is_told_of_a_milder_profile_for_pupils_a_device_or_a_room(house: Any, pages: Any) -> None:
+    directory = house.appliance.directory
+    pupil = await directory.add(KEEPER, Details("pupil", "Bea Pupil"))
+    form = await directory.groups.make(KEEPER, "list", "Bea alone")
+    await directory.groups.add_people(KEEPER, form, [pupil])
+    await directory.devices.add(KEEPER, DeviceDetails("Laptop 1"))
+    for group, name, words in (
+        (f"group:{form}", "", "counts for 1 pupil."),
+        ("year7", "", "counts for every device of a network on which nobody is signed in."),
+        ("year7", "Laptop 1", "counts for 1 device."),
+    ):
+        typed = {"group": group, "name": name, "profile": "staff", "reason": "A slip", "last_day": ""}
+        assert (
+            await pages.it.post("/dns_filter/groups", {**typed, "sure": f"staff for {name or group}"})
+        ).status == 303
+        assert words in await told(pages)
+    assert "Bea" not in await told(pages), "a notice names no pupil, and no group of one"
+
+
+async def test_the_lead_is_told_when_what_was_undone_was_stricter(house: Any, pages: Any) -> None:
+    await house.appliance.directory.add(KEEPER, Details("pupil", "Bea Pupil"))
+    waiting, account = house.appliance.notices.waiting, pages.lead.actor.account
+    typed = {"group": "year7", "name": "Bea Pupil", "reason": "Exams", "last_day": ""}
+    await pages.it.post("/dns_filter/groups", {**typed, "profile": "staff", "sure": "staff for Bea Pupil"})
+    assert waiting(account) == 1
+    await pages.it.post("/dns_filter/groups", {**typed, "profile": "pupil"})
+    assert waiting(account) == 1, "that was stricter"
+    ((_, row),) = house.appliance.assignments.in_force(KIND)
+    await pages.it.post("/dns_filter/groups/undo", {"id": row["id"]})
+    assert waiting(account) == 2
+
+
+async def test_a_profile_of_pupils_that_is_switched_off_stands_on_the_status_page(house: Any, pages: Any) -> None:
+    assert not await lines(house, "Profiles of pupils")
+    await pages.it.post("/dns_filter/profiles/exam", {"mode": "off", "reason": "Fixed by the file"})
+    await pages.it.post("/dns_filter/profiles/staff", {"mode": "off", "reason": "Adults"})
+    assert not await lines(house, "Profiles of pupils"), "no pupil has it"
+    await pages.it.post("/dns_filter/profiles/guest", {"mode": "off", "reason": "A slip"})
+    (line,) = await lines(house, "Profiles of pupils")
+    assert line.state is State.WARNING
+    assert "switched off: Guests." in line.words
+    assert "What it does: Block nothing" in await told(pages)
+
+
+@pytest.mark.parametrize("device", ["", "held"])
+async def test_a_profile_of_a_device_counts_as_that_of_pupils_unless_staff_hold_it(
+    house: Any, pages: Any, device: str
+) -> None:
+    directory = house.appliance.directory
+    laptop = await directory.devices.add(KEEPER, DeviceDetails("Laptop 1"))
+    if device == "held":
+        await directory.devices.give(KEEPER, laptop, await directory.add(KEEPER, Details("staff", "Ada Teacher")))
+    typed = {"group": "year7", "name": "Laptop 1", "profile": "exam", "reason": "Exams", "last_day": ""}
+    await pages.it.post("/dns_filter/groups", {**typed, "sure": "exam for Laptop 1"})
+    await pages.it.post("/dns_filter/profiles/exam", {"bypass": "off", "reason": "A slip"})
+    assert ("web filter profile Exam, which lets through more" in await told(pages)) == (device == "")

@@ -91,6 +91,12 @@ class Having:
                 "Let pupils and staff have different ones.",
             )
 
+    def one_for_all(self, at: datetime) -> str:
+        """The profile that everybody has, pupils and staff alike; empty if there are several. No page lets that happen;
+        settings can, together with what pages have set, because they are checked before anybody is known."""
+        names = self._in_use(at, {})
+        return next(iter(names)) if len(names) == 1 else ""
+
     def _in_use(self, at: datetime, supposing: dict[Target, Effective | None]) -> set[str]:
         """Profiles that somebody has: unknown devices, every network, every person, and kinds of people to come."""
         kinds = self._directory.kinds_of_people()

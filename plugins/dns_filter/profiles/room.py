@@ -121,7 +121,7 @@ class Profiles(Room):
 
     async def health(self) -> Sequence[Check]:
         """Whether the worker has what applies, and what pupils have that blocks less than it should."""
-        return [*self._waiting(), *self._switched_off(), *self._against_locked_lists()]
+        return [*self._waiting(), *self._one_for_all(), *self._switched_off(), *self._against_locked_lists()]
 
     def _waiting(self) -> Sequence[Check]:
         if not self.publishing.trouble:
@@ -129,6 +129,15 @@ class Profiles(Room):
         words = f"What applies now cannot be handed to the web filter: {self.publishing.trouble}. The rules from before"
         todo = "Look at the disk. It is tried again all the while."
         return [Check("Rules of the web filter", State.BROKEN, f"{words} stay in force.", todo, alarm=True)]
+
+    def _one_for_all(self) -> Sequence[Check]:
+        name = self.publishing.having.one_for_all(now())
+        title = next((one.title for one in self.publishing.profiles() if one.name == name), "")
+        if not title:
+            return []
+        words = f"Everybody has the profile {title}, pupils and staff alike. One profile for all is not allowed."
+        todo = "Give pupils another one: Web filter, Who has which profile; or in the settings, default_profile."
+        return [Check("Profiles of pupils and staff", State.BROKEN, words, todo, alarm=True)]
 
     def _switched_off(self) -> Sequence[Check]:
         """A pause ends by itself; a profile that was switched off stays so until somebody sees it here."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from appliance.access import Actor, Permission
-from appliance.api import State
+from appliance.api import State, Target, TargetKind
 from appliance.people.devices import DeviceDetails
 from appliance.people.directory import Details
-from appliance_plugins.dns_filter.profiles.groups import KIND
+from appliance_plugins.dns_filter.profiles.groups import KIND, networks
+from appliance_plugins.dns_filter.tests.conftest import YAML
 
 KEEPER = Actor("Ida", frozenset({Permission.MANAGE_PEOPLE}))
 
@@ -110,3 +113,24 @@ async def test_a_profile_of_a_device_counts_as_that_of_pupils_unless_staff_hold_
     await pages.it.post("/dns_filter/groups", {**typed, "sure": "exam for Laptop 1"})
     await pages.it.post("/dns_filter/profiles/exam", {"bypass": "off", "reason": "A slip"})
     assert ("web filter profile Exam, which lets through more" in await told(pages)) == (device == "")
+
+
+async def test_settings_that_leave_one_profile_for_all_are_a_broken_line(
+    settings_file: Callable[..., Path], run_house: Any
+) -> None:
+    """The way around the page: each group by itself, then the default, which no page of the filter can refuse."""
+    yaml = YAML.replace("    profile_of: {office: staff}\n", "")
+    async with run_house(settings_file(yaml)) as house:
+        directory, assignments = house.appliance.directory, house.appliance.assignments
+        everybody = await directory.groups.make(KEEPER, "list", "Everybody")
+        people = [await directory.add(KEEPER, Details(kind, f"A {kind}")) for kind in ("pupil", "staff")]
+        await directory.groups.add_people(KEEPER, everybody, people)
+        given = [Target(TargetKind.GROUP, everybody), *(networks(one) for one in ("year7", "lab", "office"))]
+        for target in given:
+            await assignments.assign("Ida", KIND, target, "staff", "A slip", None)
+        assert not await lines(house, "Profiles of pupils and staff"), "unknown devices have the pupils' one still"
+    async with run_house(settings_file(f"{yaml}    default_profile: staff\n")) as house:
+        await house.appliance.directory.start()
+        (line,) = await lines(house, "Profiles of pupils and staff")
+        assert line.state is State.BROKEN
+        assert "Everybody has the profile Staff, pupils and staff alike." in line.words

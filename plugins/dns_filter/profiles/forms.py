@@ -67,6 +67,11 @@ def in_order(errors: Mapping[str, str], fields: Sequence[str]) -> dict[str, str]
     return dict(sorted(errors.items(), key=lambda one: fields.index(one[0]) if one[0] in fields else -1))
 
 
+def end_of(day: date, zone: ZoneInfo) -> datetime:
+    """The midnight after a day, as the school's clocks show it."""
+    return datetime.combine(day + timedelta(days=1), time(0), zone)
+
+
 def reason_and_end(reason: str, last_day: str, zone: ZoneInfo, at: datetime) -> tuple[dict[str, str], datetime | None]:
     """What is wrong with reason and last day, by field, and the moment at which a change ends (``None``: never)."""
     errors = {}
@@ -75,7 +80,7 @@ def reason_and_end(reason: str, last_day: str, zone: ZoneInfo, at: datetime) -> 
     until = None
     if last_day:
         try:
-            until = datetime.combine(date.fromisoformat(last_day) + timedelta(days=1), time(0), zone)
+            until = end_of(date.fromisoformat(last_day), zone)
         except (ValueError, OverflowError):
             errors["last_day"] = "Give the last day as year, month and day, such as 2026-11-27, or leave it empty."
         else:

@@ -89,6 +89,8 @@ class ProfileViews:
         reason, last_day = fields.get("reason", "").strip(), fields.get("last_day", "").strip()
         errors, until = reason_and_end(reason, last_day, self._zone, now())
         wanted = wanted_switches(fields, profile, self._publishing.choices)
+        if not wanted and last_day and fields.get("mode") == profile.mode == "watch" and not profile.fixes("mode"):
+            wanted = {"mode": "watch"}  # nothing else was changed: the last day is meant for the trial run
         if not wanted:
             errors = {"form": "Nothing was changed: every switch is as it was."}
         if not errors:
@@ -105,14 +107,18 @@ class ProfileViews:
 
     def _news(self, who: Actor, profile: Profile, wanted: Mapping[str, str]) -> News | None:
         """What the leads are told, if pupils could open more with these switches than now."""
-        milder = made_milder(profile, wanted)
-        if not milder or profile.name not in self._publishing.having.reaching_pupils(now()):
+        milder, link = made_milder(profile, wanted), f"/dns_filter/profiles/{profile.name}"
+        is_longer = wanted.get("mode") == profile.mode == "watch"
+        if not (milder or is_longer) or profile.name not in self._publishing.having.reaching_pupils(now()):
             return None
+        if is_longer:
+            words = f"{who.name} gave another last day to the trial run of the web filter profile {profile.title}."
+            return News(f"{words} It blocks nothing until then.", link, who.account)
         choices = self._publishing.choices
         each = [f"{choices.title(one)}: {said(one, wanted[one])}" for one in milder[:MOST_TOLD]]
         more = f"; and {len(milder) - MOST_TOLD} more" if len(milder) > MOST_TOLD else ""
         words = f"{who.name} changed the web filter profile {profile.title}, which lets through more now"
-        return News(f"{words}: {'; '.join(each)}{more}.", f"/dns_filter/profiles/{profile.name}", who.account)
+        return News(f"{words}: {'; '.join(each)}{more}.", link, who.account)
 
     def _news_of_undoing(self, who: Actor, profile: Profile, change_id: str) -> News | None:
         after = self._publishing.profile_without(profile.name, change_id)

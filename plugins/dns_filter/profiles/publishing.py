@@ -90,10 +90,11 @@ class Publishing:
         return [basis.profile(one.name, moment) for one in self._settings.profiles]
 
     def profile_without(self, name: str, change_id: str) -> Profile:
-        """A profile as it would be if one change of it were undone."""
+        """A profile as it would be if one change of it were undone, with all that is undone with it."""
         written = next(one for one in self._settings.profiles if one.name == name)
-        changes = [one for one in self.store.in_force.changes_of(name, stamp()) if one.id != change_id]
-        return profile_of(written, changes, self.choices)
+        changes = self.store.in_force.changes_of(name, stamp())
+        undone = {(one.switch, one.set_at) for one in changes if one.id == change_id}
+        return profile_of(written, [one for one in changes if (one.switch, one.set_at) not in undone], self.choices)
 
     def school(self) -> School:
         """Everything that the snapshot is made of."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, time
 
 from appliance.api import (
     Appliance,
@@ -11,10 +11,12 @@ from appliance.api import (
     AssignmentChanged,
     Check,
     Command,
+    Daily,
     Data,
     DirectoryChanged,
     Event,
     HomeCard,
+    Job,
     NotReady,
     Page,
     Panel,
@@ -102,6 +104,9 @@ class Profiles(Room):
     def commands(self) -> Sequence[Command]:
         return [self._explain_views.command()]
 
+    def jobs(self) -> Sequence[Job]:
+        return [Job("end of the trial run", Daily(time(7, 0)), self._trial.remind)]
+
     def listeners(self) -> Mapping[type[Event], Listener]:
         return {AssignmentChanged: self.on_assignment_changed, DirectoryChanged: self.on_directory_changed}
 
@@ -121,7 +126,8 @@ class Profiles(Room):
 
     async def health(self) -> Sequence[Check]:
         """Whether the worker has what applies, and what pupils have that blocks less than it should."""
-        return [*self._waiting(), *self._one_for_all(), *self._switched_off(), *self._against_locked_lists()]
+        pupils = [*self._one_for_all(), *self._switched_off(), *await self._trial.health()]
+        return [*self._waiting(), *pupils, *self._against_locked_lists()]
 
     def _waiting(self) -> Sequence[Check]:
         if not self.publishing.trouble:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from appliance.api import Appliance, Data, Refused, Role, Row, Transaction, new_id, now, stamp
 
 from .entries import Entry
+from .forms import end_of
 from .model import Change
 
 _LEADS = (Role.LEAD, Role.DEPUTY)
 CHANGES, ENTRIES, PAUSES = "dns_filter_profile_changes", "dns_filter_entries", "dns_filter_pauses"
+TRIAL = "trial run of the web filter"
+"""The kind of the notice that the suggested week is over."""
+SUGGESTED = timedelta(days=7)
+"""How long a trial run is suggested to be, and is where nobody says until when."""
 _OPEN_CHANGES = (
     "SELECT id, profile, switch, value, author, reason, set_at, until FROM dns_filter_profile_changes"
     " WHERE undone_at IS NULL AND (until IS NULL OR until > ?) ORDER BY set_at, id"
@@ -84,6 +90,7 @@ class Store:
         self._records = appliance.records
         self._audit = appliance.audit
         self._notices = appliance.notices
+        self._zone = ZoneInfo(appliance.config.settings.school.timezone)
         self.in_force = InForce()
 
     @staticmethod
@@ -123,6 +130,19 @@ class Store:
         )
         return str(row["began"] or "") if row else ""
 
+    async def remind_of_trial(self, titles: Sequence[str]) -> None:
+        """Tell IT and the leads once that the suggested week is over (again when notices that old are forgotten)."""
+        async with self._records.transaction() as tx:
+            if await tx.fetch_one("SELECT 1 FROM notices WHERE kind = ?", (TRIAL,)) is None:
+                words = "The suggested week of the web filter’s trial run is over, and it blocks nothing yet for: "
+                await self._notices.tell(
+                    tx,
+                    words=f"{words}{', '.join(titles)}.",
+                    kind=TRIAL,
+                    link="/dns_filter/profiles",
+                    roles=(*_LEADS, Role.IT),
+                )
+
     # Switches of profiles
 
     async def change(
@@ -134,20 +154,27 @@ class Store:
         until: datetime | None,
         news: News | None = None,
     ) -> None:
-        """Set switches of a profile, all with one reason."""
+        """Set switches of a profile, all with one reason. A trial run always ends, and the profile blocks then."""
         _must_say_why(reason)
         _must_lie_ahead(until)
         ends, moment = stamp(until) if until else None, stamp()
+        rows = [(switch, value, ends) for switch, value in switches.items()]
+        if switches.get("mode") == "watch":
+            rows.remove(("mode", "watch", ends))
+            rows += [("mode", "block", None), ("mode", "watch", ends or self._end_of_trial())]
         async with self._records.transaction() as tx:
             await tx.executemany(
                 "INSERT INTO dns_filter_profile_changes (id, profile, switch, value, author, reason, set_at, until)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [(new_id(), profile, switch, value, actor, reason, moment, ends) for switch, value in switches.items()],
+                [(new_id(), profile, switch, value, actor, reason, moment, end) for switch, value, end in rows],
             )
             detail = {**switches, "until": ends, "reason": reason}
             await self._audit.record(tx, actor, "changed a web filter profile", f"profile {profile}", detail)
             await self.tell_within(tx, news)
             await self._take_after_commit(tx)
+
+    def _end_of_trial(self) -> str:
+        return stamp(end_of(now().astimezone(self._zone).date() + SUGGESTED, self._zone))
 
     async def tell_within(self, tx: Transaction, news: News | None) -> None:
         """Tell the leads, if there is something to tell, as a part of what it is about: both are kept or neither is."""
@@ -157,12 +184,14 @@ class Store:
             )
 
     async def undo_change(self, actor: str, change_id: str, news: News | None = None) -> Row:
-        """Take one switch back: what was set before it, or what the profile came with, applies again."""
+        """Take one switch back: what was set before it, or what the profile came with, applies again. What was set in
+        the same moment for the end of a trial run goes with it."""
         async with self._records.transaction() as tx:
             row = await _open(tx, CHANGES, change_id)
             await tx.execute(
-                "UPDATE dns_filter_profile_changes SET undone_at = ?, undone_by = ? WHERE id = ?",
-                (stamp(), actor, change_id),
+                "UPDATE dns_filter_profile_changes SET undone_at = ?, undone_by = ?"
+                " WHERE profile = ? AND switch = ? AND set_at = ? AND undone_at IS NULL",
+                (stamp(), actor, row["profile"], row["switch"], row["set_at"]),
             )
             detail = {row["switch"]: row["value"]}
             await self._audit.record(

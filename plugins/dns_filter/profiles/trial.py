@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
-from appliance.api import now, parse
+from appliance.api import Check, State, now, parse, stamp
 
 from .model import Profile
 from .publishing import Publishing
-from .store import Store
-
-SUGGESTED = timedelta(days=7)
+from .store import SUGGESTED, Store
 
 
 class Trial:
@@ -31,6 +28,38 @@ class Trial:
         began = await self._store.began_at()
         left = (parse(began) + SUGGESTED - now()).days + 1 if began else SUGGESTED.days
         return {"watching": self.watching(), "days": max(0, min(left, SUGGESTED.days)), "since": began}
+
+    async def overdue(self) -> Sequence[Profile]:
+        """Profiles of pupils and guests that block nothing still after the suggested week, with no end in sight."""
+        began, moment = await self._store.began_at(), now()
+        if not began or parse(began) + SUGGESTED > moment:
+            return ()
+        endless = [one for one in self.watching() if not self._ends(one.name)]
+        theirs = self._publishing.having.of_pupils(moment) if endless else frozenset()
+        return [one for one in endless if one.name in theirs]
+
+    def _ends(self, profile: str) -> bool:
+        """Whether a page has set a last day for the trial run that goes on now."""
+        changes = self._store.in_force.changes_of(profile, stamp())
+        return [one.until for one in changes if one.switch == "mode"][-1:] not in ([], [None])
+
+    async def health(self) -> Sequence[Check]:
+        """For the status page."""
+        titles = ", ".join(one.title for one in await self.overdue())
+        if not titles:
+            return ()
+        words = f"The suggested week is over, and nothing but locked lists is blocked yet for: {titles}."
+        todo = (
+            "Look through what would have been blocked, then let the profile block: Web filter, Profiles. Or give the "
+            "trial run a last day there, and say why."
+        )
+        return [Check("Trial run of the web filter", State.WARNING, words, todo)]
+
+    async def remind(self) -> None:
+        """Tell IT and the leads once (a daily job)."""
+        overdue = await self.overdue()
+        if overdue:
+            await self._store.remind_of_trial([one.title for one in overdue])
 
     async def is_over(self) -> bool:
         """Whether pupils have a profile that blocks."""

@@ -21,6 +21,7 @@ from appliance_plugins.dns_filter.lists import formats, shipped
 from appliance_plugins.dns_filter.lists.dialects import SPARED, WITH_BELOW, dialects
 from appliance_plugins.dns_filter.lists.formats import EXAMPLES_KEPT, LONGEST_LINE, Format, ListReader, Rejected
 from appliance_plugins.dns_filter.lists.unpacking import Unreadable, parts
+from appliance_plugins.dns_filter.network.known import supplied
 
 MANY = 10_000_000
 
@@ -458,6 +459,17 @@ def test_ways_around_never_name_a_search_engine_or_a_helpline() -> None:
     assert not around & wide
     for service in shipped.services():
         assert not set(service.domains) & wide, service.key
+
+
+def test_what_the_listening_knows_to_be_a_way_around_is_blocked_too() -> None:
+    around = set(shipped.bypass().domains)
+    missing = [
+        host
+        for host in supplied().services
+        if not any(host == domain or host.endswith(f".{domain}") for domain in around)
+    ]
+    assert missing == []
+    assert {"vpn.mozilla.org", "blitz.ahadns.com", "dns.bitdefender.net", "dns4all.eu", "yewtu.be"} <= around
 
 
 def test_services_have_one_switch_each() -> None:

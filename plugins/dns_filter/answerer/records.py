@@ -176,7 +176,7 @@ def _addresses(data: bytes, start: int, answers: int, limits: Limits) -> Entry |
             return None
         if step == _STEP4:
             private = private or is_private4(data[at + 12], data[at + 13])
-        elif not private and not 0x20 <= data[at + 12] < 0x40:
+        elif not private and not 0x20 < data[at + 12] < 0x40:
             private = is_private6(data[at + 12 : at + step])
         parts.append(data[at + 10 : at + step] + opening if left else data[at + 10 : at + step])
         at += step
@@ -238,12 +238,14 @@ def expand(data: bytes, at: int) -> bytes:
 
 
 def is_private4(first: int, second: int) -> bool:
-    """Whether an IPv4 address with these octets leads into a private network, to the device itself or nowhere."""
+    """Whether an IPv4 address with these octets leads into a private network, to the device itself or nowhere. So does
+    100.64.0.0/10, which a provider shares among its own (RFC 6598) and some schools use within."""
     return (
         first in (0, 10, 127)
         or (first == 192 and second == 168)
         or (first == 172 and second & 0xF0 == 16)
         or (first == 169 and second == 254)
+        or (first == 100 and second & 0xC0 == 64)
     )
 
 
@@ -251,6 +253,8 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"
 _NAT64: Final = b"\0\x64\xff\x9b" + bytes(8)
 _LOCAL_NAT64: Final = b"\0\x64\xff\x9b\0\1"
 """64:ff9b:1::/48, which a network uses as it likes (RFC 8215)."""
+_6TO4: Final = b"\x20\x02"
+"""2002::/16, whose next four octets are the IPv4 address to which a packet goes (RFC 3056)."""
 _COMPATIBLE: Final = bytes(12)
 
 
@@ -258,7 +262,7 @@ def is_private6(address: bytes) -> bool:
     """Whether an IPv6 address is unique local, link local, site local, loopback or nothing, or hides such an IPv4."""
     first = address[0]
     if 0x20 <= first < 0x40:
-        return False  # global unicast
+        return address[:2] == _6TO4 and is_private4(address[2], address[3])  # else global unicast
     if first & 0xFE == 0xFC or (first == 0xFE and address[1] >= 0x80):
         return True
     if address[:12] in (_MAPPED, _NAT64, _COMPATIBLE):

@@ -254,11 +254,15 @@ def single_switches(profile: Profile) -> list[tuple[Switch, list[tuple[str, str]
 
 
 def wanted_switches(fields: Mapping[str, str], profile: Profile, choices: Choices) -> dict[str, str]:
-    """What a form sets to something else than it is. A box that is not ticked is not sent: ``shown`` names them all."""
+    """What a form sets to something else than it is. A box that is not ticked is not sent: ``shown`` names them all.
+
+    A name that nobody knows, or knows no more since the page was loaded, says nothing."""
+    boxes = [one for one in fields.get("shown", "").split() if ":" in one]
+    values = {one: "on" if fields.get(one) == "on" else "off" for one in boxes}
+    values |= {one: fields[one] for one in CHOICES if one in fields}
     wanted = {}
-    for name in [*fields.get("shown", "").split(), *(one for one in CHOICES if one in fields)]:
-        value = ("on" if fields.get(name) == "on" else "off") if ":" in name else fields[name]
-        if value != profile.has(name) and not profile.fixes(name) and choices.knows(name, value):
+    for name, value in values.items():
+        if choices.knows(name, value) and value != profile.has(name) and not profile.fixes(name):
             wanted[name] = value
     return wanted
 

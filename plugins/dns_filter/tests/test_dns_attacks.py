@@ -48,6 +48,9 @@ def test_long_answers_that_somebody_publishes_do_not_fill_the_memory() -> None:
         ("::", True),
         ("::1", True),
         ("2001:db8::1", False),
+        ("2002:a00:1::1", True),
+        ("2002:6440:1::1", True),
+        ("2002:c000:201::1", False),
     ],
 )
 def test_private_addresses_in_another_dress_are_seen(address: str, private: bool) -> None:

@@ -101,6 +101,14 @@ async def test_a_switch_is_changed_with_a_reason_and_undone(running: Running) ->
     assert (await running.get("/dns_filter/profiles/nobody")).status == 404
 
 
+@pytest.mark.parametrize("shown", ["nothing", "mode", "nobody:knows", "service:nothing", "mode:block"])
+async def test_a_form_with_a_switch_that_is_not_there_changes_nothing(running: Running, shown: str) -> None:
+    answer = await running.post("/dns_filter/profiles/exam", {"shown": shown, "reason": "An older page"})
+    assert answer.status == 422
+    assert "every switch is as it was" in answer.text
+    assert await filter_of(running).profiles.store.history("exam") == []
+
+
 async def test_a_search_engine_without_a_safe_mode_is_blocked_or_said_to_be_open(running: Running) -> None:
     profiles = filter_of(running).profiles
     path = "/dns_filter/profiles/guest"

@@ -417,9 +417,9 @@ def test_the_schools_own_records() -> None:
     "text",
     [
         *(f"a.example. 60 IN A {address}" for address in ("10.1.2.3", "127.0.0.1", "192.168.1.1", "172.31.0.1",
-                                                          "169.254.1.1", "0.0.0.0")),
+                                                          "169.254.1.1", "0.0.0.0", "100.64.0.1", "100.127.9.9")),
         *(f"a.example. 60 IN AAAA {address}" for address in ("::1", "::", "fe80::1", "fd00::1", "fec0::1",
-                                                             "::ffff:a00:1", "64:ff9b::a00:1")),
+                                                             "::ffff:a00:1", "64:ff9b::a00:1", "2002:a00:1::1")),
         "a.example. 60 IN CNAME b.example.\nb.example. 60 IN A 10.0.0.1",
         "a.example. 60 IN A 192.0.2.1\na.example. 60 IN A 10.0.0.1",
     ],
@@ -433,6 +433,13 @@ def test_a_public_name_never_leads_into_the_school(text: str) -> None:
         assert asker.ask("a.example", qtype).rr
         asker.use(policy=policy(mode="watch"))
         assert asker.ask("a.example", qtype).rr
+
+
+@pytest.mark.parametrize("address", ["100.63.255.255", "100.128.0.1", "2002:808:808::1", "2001:db8::1"])
+def test_what_lies_beside_a_private_network_is_answered(address: str) -> None:
+    qtype = "AAAA" if ":" in address else "A"
+    with device(zone(f"a.example. 60 IN {qtype} {address}")) as asker:
+        assert [str(rr.rdata) for rr in asker.ask("a.example", qtype).rr] == [address]
 
 
 @pytest.mark.parametrize("hint", [b"\0\4\0\4\x0a\0\0\1", b"\0\6\0\x10\xfd" + bytes(15)])

@@ -25,7 +25,8 @@ INDEX = "index.json"
 NAMES = ".names"
 
 FEW = 100
-"""A list of fewer names than this may shrink as it likes: somebody edits it by hand. Not so a locked one."""
+"""A list of fewer names than this may shrink as it likes, but not to nothing: somebody edits it by hand. Not so a
+locked one."""
 
 
 class ListUnreadable(ApplianceError):
@@ -163,6 +164,7 @@ def shrunk(old: Copy | None, new: Copy, locked: bool) -> str:
     now = {each.name: each.names for each in new.lists}
     for before in old.lists:
         left = now.get(before.name, 0)
-        if left * 2 <= before.names and (before.names >= FEW or locked):
+        is_empty = before.names > 0 and left == 0
+        if is_empty or (left * 2 <= before.names and (before.names >= FEW or locked)):
             return f"{before.name} would have {left:,} names instead of {before.names:,}."
     return ""

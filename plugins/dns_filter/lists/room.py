@@ -136,8 +136,8 @@ class Lists(Room):
         return self.catalogue.facts() if self.catalogue is not None else {}
 
     def hungry(self) -> list[str]:
-        """Categories that no list feeds: whatever is chosen for them, nothing of them is blocked or noticed."""
-        return fed({each.category for each in self.facts().values()})
+        """Categories of which no list names anything: whatever is chosen, nothing of them is blocked or noticed."""
+        return fed({each.category for each in self.facts().values() if each.names})
 
     async def _refresh(self, only: set[str] | None, *, anyway: bool) -> None:
         if self.catalogue is None:
@@ -193,4 +193,7 @@ def _check(state: SourceState) -> Check:
         return Check(name, State.BROKEN, f"{state.trouble.what} {kept}", state.trouble.todo)
     if state.kept.current is None:
         return Check(name, State.WARNING, "It is being read for the first time.", "Wait a minute.")
+    if not state.kept.current.names:
+        todo = f"Look at {PATH}/{state.spec.name}, and ask whoever keeps the list."
+        return Check(name, State.WARNING, "It is in force and names nothing, so nothing is blocked by it.", todo)
     return Check(name, State.GOOD, f"{state.kept.current.names:,} names.")

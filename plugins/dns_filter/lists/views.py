@@ -12,7 +12,7 @@ from appliance.api import Actor, Permission, Refused, actor, flash, read_form, r
 
 from .catalogue import Catalogue, SourceState
 from .copies import Kept
-from .forms import FORMATS, ListForm, fed, wrong_reason
+from .forms import FORMATS, ListForm, wrong_reason
 from .shipped import BYPASS, OTHER, bypass, categories, sources
 from .store import Store
 
@@ -25,6 +25,9 @@ class Changing(Protocol):
     @property
     def catalogue(self) -> Catalogue | None:
         """The lists, once the room has started."""
+
+    def hungry(self) -> list[str]:
+        """Categories of which no list names anything."""
 
     async def take_up(self) -> None:
         """Sources were added or taken out: put that in force, and fetch what is new in the background."""
@@ -57,7 +60,7 @@ class Views:
             ours=facts[BYPASS],
             groups=bypass().groups,
             categories=categories(),
-            hungry=[(categories()[key], known[key]) for key in fed({each.category for each in facts.values()})],
+            hungry=[(categories()[key], known[key]) for key in self._room.hungry()],
             whole=next((each for each in sources() if each.format == "ut1" and each.category == OTHER), None),
             removed=[dict(row) for row in await self._store.removed()],
             may_change=actor(request).may(Permission.OPERATE),

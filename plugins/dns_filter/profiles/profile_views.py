@@ -77,7 +77,7 @@ class ProfileViews:
         )
 
     def _empty_categories(self) -> frozenset[str]:
-        return frozenset(fed({one.category for one in self._publishing.choices.lists}))
+        return frozenset(hungry(self._publishing.choices))
 
     async def one(self, request: web.Request) -> web.Response:
         """One profile."""
@@ -278,17 +278,22 @@ def said(switch: str, value: str) -> str:
 def in_plain_words(profile: Profile, choices: Choices) -> dict[str, Any]:
     """What a profile does, for a table of all of them."""
     names = [one.title or one.name for one in choices.lists if switched_on(profile, one.name, one.category)]
-    hungry = fed({one.category for one in choices.lists})
+    without = hungry(choices)
     chosen = [one for one in choices.categories if one.key in profile.categories]
     return {
-        "categories": [one.title for one in chosen if one.key not in hungry],
-        "hungry": [one.title for one in chosen if one.key in hungry],
+        "categories": [one.title for one in chosen if one.key not in without],
+        "hungry": [one.title for one in chosen if one.key in without],
         "services": [one.title for one in choices.services if one.key in profile.services],
         "lists": names,
         "youtube": DO_THIS["youtube"][profile.youtube],
         "answer": DO_THIS["answer"][profile.answer],
         "unsafe_search_open": unsafe_search_open(profile),
     }
+
+
+def hungry(choices: Choices) -> list[str]:
+    """Categories of which no list names anything yet."""
+    return fed({one.category for one in choices.lists if one.names})
 
 
 def unsafe_search_open(profile: Profile) -> bool:

@@ -154,6 +154,15 @@ async def test_a_short_list_may_be_edited_by_hand(kept: Kept) -> None:
     assert kept.names("n1.example") == []
 
 
+async def test_a_list_that_comes_to_be_empty_is_held_back_however_short_it_was(kept: Kept) -> None:
+    path = kept.write("ads.txt", "a.example", "b.example")
+    await kept.use(spec(path))
+    kept.write("ads.txt", "# nothing any more")
+    await kept.catalogue.refresh()
+    assert kept.state("ads").shrank == "ads would have 0 names instead of 2."
+    assert kept.names("a.example") == [("ads", WITH_BELOW)]
+
+
 async def test_somebody_goes_back_to_the_copy_before(kept: Kept) -> None:
     path = kept.write("ads.txt", "a.example")
     await kept.use(spec(path))

@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 
 from appliance.access import Actor, Permission
-from appliance.api import Refused, Target, TargetKind, now
+from appliance.api import Refused, State, Target, TargetKind, now
 from appliance.people.devices import DeviceDetails
 from appliance.people.directory import Details
 from appliance_plugins.dns_filter.profiles import model
 from appliance_plugins.dns_filter.profiles.choices import shipped
 from appliance_plugins.dns_filter.profiles.having import KIND
 from appliance_plugins.dns_filter.profiles.model import AI_GROUP, Change, as_it_comes, mildest_first, profile_of
+from appliance_plugins.dns_filter.profiles.profile_views import in_plain_words
+from appliance_plugins.dns_filter.queries.checks.addresses import probe_name
 from appliance_plugins.dns_filter.settings import BUILT_IN, ProfileSettings, Settings
+from appliance_plugins.dns_filter.tests.conftest import YAML
 
 KEEPER = Actor("Ida", frozenset({Permission.MANAGE_PEOPLE}))
 CHOICES = shipped()
@@ -196,6 +199,26 @@ async def test_a_pause_is_on_the_record_and_another_one_takes_its_place(house: A
         await store.resume("Jo", "pupil")
     actions = [row["action"] for row in await house.appliance.audit.rows(None, 10)]
     assert actions[:3] == ["resumed a web filter profile", "paused a web filter profile", "paused a web filter profile"]
+
+
+async def test_a_category_whose_only_list_is_empty_blocks_nothing_and_is_said_to(
+    settings_file: Any, run_house: Any
+) -> None:
+    yaml = YAML.replace(
+        "    profiles:\n", "      - {name: empty, file: lists/empty.txt, category: dating}\n    profiles:\n", 1
+    )
+    path = settings_file(yaml)
+    (path.parent / "lists" / "empty.txt").write_text("# nothing yet\n")
+    async with run_house(path) as house:
+        publishing = house.plugin.profiles.publishing
+        (pupil,) = [one for one in publishing.profiles() if one.name == "pupil"]
+        assert "Dating" in in_plain_words(pupil, publishing.choices)["hungry"]
+        assert "dating" in house.plugin.lists.hungry()
+        assert house.verdict(probe_name("dating"), "10.7.0.1") == "allowed", "the daily test is not taken in either"
+        (line,) = [one for one in await house.plugin.health() if one.name == "Web filter list empty"]
+        assert (line.state, line.words) == (
+            State.WARNING, "It is in force and names nothing, so nothing is blocked by it.",
+        )  # fmt: skip
 
 
 async def test_a_change_reaches_the_worker_by_itself(house: Any) -> None:

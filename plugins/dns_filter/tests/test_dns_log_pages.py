@@ -489,12 +489,18 @@ async def test_the_lead_chooses_of_what_she_is_told(log: Log) -> None:
     await log.page(log.it, "/dns_filter/told", 403)
     page = await log.page(log.lead, "/dns_filter/told")
     assert re.search(r'name="adult".*?value="capture" selected', page, re.DOTALL)
+    for key in ("bypass", "gambling", "hacking", "alcohol_tobacco", "ai_chat"):
+        assert re.search(rf'name="{key}".*?</select>', page, re.DOTALL)[0].count('value="nothing" selected') == 1
     form = {"adult": "alert", "drugs": "nothing", "weapons": "capture", "gambling": "alert", "dating": "nonsense"}
     assert (await log.lead.post("/dns_filter/told", form)).status == 303
-    told = {key: log.queries.telling.told(key).value for key in ("adult", "drugs", "weapons", "dating")}
-    assert told == {"adult": "alert", "drugs": "nothing", "weapons": "capture", "dating": "capture"}
+    kinds = ("adult", "drugs", "weapons", "dating", "gambling", "bypass")
+    told = {key: log.queries.telling.told(key).value for key in kinds}
+    assert told == {
+        "adult": "alert", "drugs": "nothing", "weapons": "capture", "dating": "capture", "gambling": "alert",
+        "bypass": "nothing",
+    }  # fmt: skip
     rows = await log.house.appliance.records.fetch("SELECT category, set_by FROM dns_filter_told ORDER BY category")
-    assert [tuple(row) for row in rows] == [("adult", "Lea Lead"), ("drugs", "Lea Lead")]  # what was changed
+    assert [tuple(row) for row in rows] == [(key, "Lea Lead") for key in ("adult", "drugs", "gambling")]  # the changes
     page = await log.page(log.lead, "/dns_filter/told")
     assert "Chosen by Lea Lead" in page
     await log.page(log.lead, "/dns_filter")  # takes the word about the change

@@ -63,7 +63,7 @@ def test_what_would_have_been_blocked_counts_and_says_so(telling: Telling) -> No
     ("parts", "why"),
     [
         ({"verdict": "allowed"}, "it was open"),
-        ({"category": "gambling"}, "a kind that concerns nobody"),
+        ({"category": "gambling"}, "a kind that concerns nobody who has not chosen to hear of it"),
         ({"category": ""}, "the school's own entry"),
         ({"category": "unheard-of"}, "a kind that is not known"),
     ],
@@ -103,6 +103,28 @@ def test_the_lead_s_choice_counts(
         telling.choices = {category: Choice(told, "2026-11-24T09:00:00.000Z", "Lea Lead")}
     (asked,) = telling.asked([row(category=category)])
     assert (asked.finding is not None, asked.alert) == (finding, alert)
+
+
+@pytest.mark.parametrize(
+    ("category", "parts", "found"),
+    [
+        ("gambling", {}, "is on the list adult-one"),
+        ("bypass", {}, "is on the list adult-one"),
+        ("hacking", {}, "is on the list adult-one"),
+        ("ai_chat", {"category": "", "why": "service", "rule": "chatgpt", "list": ""}, "belongs to a service"),
+    ],
+)
+def test_she_may_choose_to_hear_of_kinds_that_are_no_sign_of_harm(
+    telling: Telling, category: str, parts: dict[str, Any], found: str
+) -> None:
+    site = row(**{"category": category, **parts})
+    assert [one.finding for one in telling.asked([site])] == [None]
+    telling.choices = {category: Choice(Told.ALERT, "2026-11-24T09:00:00.000Z", "Lea Lead")}
+    (asked,) = telling.asked([site])
+    assert asked.alert
+    assert asked.finding is not None
+    assert (asked.finding.category, asked.finding.term) == ("blocked_site", f"category/{category}")
+    assert found in asked.finding.found
 
 
 async def test_what_the_worker_reports_reaches_the_captures(house: Any, pages: Any) -> None:

@@ -12,12 +12,16 @@ from dataclasses import replace
 
 from appliance.api import Appliance, Finding, NameAsked, Severity
 
-from ...lists.shipped import Category
+from ...lists.shipped import Category, services
+from ...profiles.model import AI_GROUP
 from ..records import QueryRow
 from .store import Choice, ChoiceStore, Told
 
 SOURCE = "dns_filter"
 POLICY = "Web filter"
+AI_CHAT = "ai_chat"
+BLOCKED_SITE = "blocked_site"
+"""The category of captures of kinds of sites that are no sign of harm by themselves."""
 
 
 class Telling:
@@ -26,7 +30,8 @@ class Telling:
     def __init__(self, appliance: Appliance, store: ChoiceStore, categories: Mapping[str, Category]) -> None:
         self._appliance = appliance
         self._store = store
-        self.categories = {key: each for key, each in categories.items() if each.safeguarding}
+        self.categories = categories
+        self._talking = frozenset(each.key for each in services() if each.group == AI_GROUP)
         self.choices: Mapping[str, Choice] = {}
 
     async def start(self) -> None:
@@ -38,6 +43,8 @@ class Telling:
         chosen = self.choices.get(category)
         if chosen is not None:
             return chosen.told
+        if not self.categories[category].safeguarding:
+            return Told.NOTHING
         return Told.ALERT if self.categories[category].alert else Told.CAPTURE
 
     def take(self, rows: Iterable[QueryRow]) -> None:
@@ -52,7 +59,8 @@ class Telling:
             if row.is_rest or not (row.device or row.person):
                 continue
             told = self._told_of(row)
-            key = (row.device, row.person, f"category {row.category}" if told is not Told.NOTHING else row.name)
+            kind = self._category_of(row)
+            key = (row.device, row.person, f"category {kind}" if told is not Told.NOTHING else row.name)
             known = found.get(key)
             if known is None:
                 found[key] = self._handed_in(row, told)
@@ -62,9 +70,14 @@ class Telling:
 
     def _told_of(self, row: QueryRow) -> Told:
         """Nothing for a site that was not stopped, or is of no such kind: then only its name may say something."""
-        if not row.is_stopped or row.category not in self.categories:
+        category = self._category_of(row)
+        if not row.is_stopped or category not in self.categories:
             return Told.NOTHING
-        return self.told(row.category)
+        return self.told(category)
+
+    def _category_of(self, row: QueryRow) -> str:
+        """Programs that talk are blocked one by one, as services; on the page they are one kind."""
+        return AI_CHAT if row.why == "service" and row.rule in self._talking else row.category
 
     def _handed_in(self, row: QueryRow, told: Told) -> NameAsked:
         return NameAsked(
@@ -80,19 +93,20 @@ class Telling:
         )
 
     def _finding(self, row: QueryRow) -> Finding:
-        category = self.categories[row.category]
+        category = self.categories[self._category_of(row)]
+        where = f"is on the list {row.list} of the web filter" if row.list else "belongs to a service that is blocked"
         done = "blocked it" if row.verdict == "blocked" else "did not block it yet, because it is on a trial run"
         return Finding(
             policy=POLICY,
             version="1",
             term=f"category/{category.key}",
             phrase=category.title,
-            category=str(category.safeguarding),
+            category=category.safeguarding or BLOCKED_SITE,
             severity=Severity.MODERATE,
             definition=f"{category.about} The device asked for a site of this kind, and the filter {done}. That"
             " somebody opened it on purpose is likely and not certain: advertisements, links and programs ask for names"
             " too.",
             start=0,
             end=len(row.name),
-            found=f"the site is on the list {row.list} of the web filter",
+            found=f"the site {where}",
         )

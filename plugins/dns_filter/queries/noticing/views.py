@@ -9,7 +9,7 @@ from aiohttp import web
 from appliance.api import actor, flash, read_form, redirect, render
 
 from .store import ChoiceStore, Told
-from .telling import Telling
+from .telling import AI_CHAT, Telling
 
 
 class ToldViews:
@@ -22,7 +22,7 @@ class ToldViews:
         """Categories that no list feeds, so that nothing of them is ever told."""
 
     async def index(self, request: web.Request) -> web.Response:
-        """Each kind of site that concerns safeguarding, with what becomes of it."""
+        """Each kind of site, with what becomes of it: those that concern safeguarding come first."""
         telling = self._telling
         return render(
             request,
@@ -31,7 +31,7 @@ class ToldViews:
                 (each, telling.told(each.key), telling.choices.get(each.key)) for each in telling.categories.values()
             ],
             choices=[(one.value, one.words) for one in Told],
-            hungry=set(self.hungry()) & set(telling.categories),
+            hungry=set(self.hungry()) & set(telling.categories) - {AI_CHAT},  # its services are noticed without a list
         )
 
     async def choose(self, request: web.Request) -> web.StreamResponse:

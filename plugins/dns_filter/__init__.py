@@ -37,7 +37,8 @@ class Plugin:
         clients.sightings, clients.device_at = self.network.sightings, self.network.device_at
         self.network.when_changed = self.profiles.publishing.soon
         self.blockpage = BlockPage(appliance, settings, others_of(self.profiles))
-        coverage = Coverage(appliance, settings, self.profiles, self.queries, self.network)
+        providers = self.blockpage.store.providers
+        coverage = Coverage(appliance, settings, self.profiles, self.queries, self.network, providers)
         self._rooms: Sequence[Room] = (
             self.lists,
             self.profiles,

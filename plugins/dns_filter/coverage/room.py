@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
 
-from appliance.api import Appliance, HomeCard, Page, Permission, now, render, stamp
+from appliance.api import Appliance, HomeCard, Page, Permission, Row, now, render, stamp
 
+from ..blockpage.provider_views import ANSWERS
 from ..network.room import Network as Listening
 from ..profiles.room import Profiles
+from ..queries.checks.store import Result
 from ..queries.room import Queries
 from ..room import Room
 from ..settings import Settings
@@ -28,13 +30,20 @@ class Coverage(Room):
     """Reads what the other rooms know; keeps nothing."""
 
     def __init__(
-        self, appliance: Appliance, settings: Settings, profiles: Profiles, queries: Queries, listening: Listening
+        self,
+        appliance: Appliance,
+        settings: Settings,
+        profiles: Profiles,
+        queries: Queries,
+        listening: Listening,
+        providers: Callable[[], Awaitable[Sequence[Row]]],
     ) -> None:
         self._appliance = appliance
         self._settings = settings
         self._profiles = profiles
         self._queries = queries
         self._listening = listening
+        self._providers = providers
 
     def pages(self) -> Sequence[Page]:
         return [Page("staff", "GET", COVERAGE, self.page, Permission.USE)]
@@ -48,7 +57,7 @@ class Coverage(Room):
         return {"coverage": COVERAGE, "limits": LIMITS}
 
     async def page(self, request: web.Request) -> web.Response:
-        """Both tables. They have numbers and networks, and nobody's name."""
+        """Both tables and the evidence. They have numbers, networks and days, and nobody's name."""
         since = stamp(now() - timedelta(days=1))
         day = await self._day(since)
         return render(
@@ -58,7 +67,19 @@ class Coverage(Room):
             devices=of_devices(await self._devices(day, since), day),
             listens=day.listens,
             today=now(),
+            **await self._evidence(),
         )
+
+    async def _evidence(self) -> dict[str, Any]:
+        """What governors and heads must be shown and may not open elsewhere: days and results, and no person's name."""
+        checks = self._queries.checks
+        manual = await checks.last_manual()
+        return {
+            "provider": next(iter(await self._providers()), None),
+            "answers": ANSWERS,
+            "own": [(row["profile"], row["day"], Result(row["result"])) for row in await checks.last_own()],
+            "manual": (manual["day"], Result(manual["result"]), manual["profile"]) if manual is not None else None,
+        }
 
     async def _day(self, since: str) -> Day:
         store, listening = self._queries.store, self._listening

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import date
 from typing import Any
 
 import pytest
 
-from appliance.access import Actor, Permission
+from appliance.access import Actor, Permission, Role
 from appliance.api import Target, TargetKind
 from appliance.clock import stamp
 from appliance.people.devices import DeviceDetails
+from appliance.testing import sign_in_as
 from appliance_plugins.dns_filter.coverage.judging import Day, Devices, Line, Place, State, of_devices, of_place, within
 from appliance_plugins.dns_filter.profiles.having import KIND
+from appliance_plugins.dns_filter.queries.checks.store import THE_APPLIANCE, Found, Result
 
 KEEPER = Actor("Ida", frozenset({Permission.MANAGE_PEOPLE}))
 ALLOWED = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")]
@@ -105,3 +108,25 @@ async def test_the_page_says_what_was_seen_and_names_nobody(house: Any, pages: A
     assert "the listening on the network is off" in page
     assert "secret-name" not in page
     assert "10.7.0.1<" not in page
+
+
+async def test_head_and_governor_read_the_evidence_and_nobody_s_name(house: Any, pages: Any) -> None:
+    readers = [await sign_in_as(house.appliance, pages.port, role, name=role) for role in (Role.HEAD, Role.GOVERNOR)]
+    for reader in readers:
+        assert (await reader.get("/dns_filter/checks")).status == 403
+        page = (await reader.get("/dns_filter/coverage")).text
+        assert page.count("None yet") == 2
+        assert "Nobody has written down who it is" in page
+    provider = {"name": "Acme Filters", "iwf": "yes", "ctiru": "unknown", "evidence": "A letter"}
+    assert (await pages.it.post("/dns_filter/provider", {**provider, "seen_on": "2026-01-09"})).status == 303
+    checks = house.plugin.queries.checks
+    own = Found(date(2026, 3, 2), THE_APPLIANCE, "", "", "Pupils", "its own test", Result.PASSED, "")
+    await checks.keep_own([own])
+    made = Found(date(2026, 2, 3), "Ida Technician", "iPad 4", "Room 2", "Year 7", "a page", Result.FAILED, "")
+    await checks.keep_manual(pages.it.actor, made)
+    for reader in readers:
+        page = (await reader.get("/dns_filter/coverage")).text
+        for words in ("Acme Filters", "A letter, looked at on 2026-01-09", "Pupils, 2026-03-02", "Year 7, 2026-02-03",
+                      "Not as it should be", "Not known yet"):  # fmt: skip
+            assert words in page
+        assert "Ida Technician" not in page

@@ -95,6 +95,12 @@ class CheckStore:
             " (SELECT max(at) FROM dns_filter_checks WHERE kind = 'own') ORDER BY profile"
         )
 
+    async def last_manual(self) -> Row | None:
+        """The newest check that a person has made."""
+        return await self._records.fetch_one(
+            "SELECT * FROM dns_filter_checks WHERE kind = 'manual' ORDER BY day DESC, at DESC, id DESC LIMIT 1"
+        )
+
     async def last_manual_day(self) -> date | None:
         """When a person has checked last."""
         row = await self._records.fetch_one("SELECT max(day) AS day FROM dns_filter_checks WHERE kind = 'manual'")

@@ -16,7 +16,14 @@ WHY = "she is not well and searches for ways to hurt herself"
 
 async def test_why_a_child_has_a_profile_of_her_own_is_not_for_it(house: Any, pages: Any) -> None:
     await house.appliance.directory.add(pages.lead.actor, Details("pupil", "Ada Okafor"))
-    form = {"group": "", "name": "Ada Okafor", "profile": "exam", "reason": WHY, "last_day": ""}
+    form = {
+        "group": "",
+        "name": "Ada Okafor",
+        "profile": "exam",
+        "reason": WHY,
+        "last_day": "",
+        "sure": "exam for Ada Okafor",
+    }
     assert (await pages.lead.post("/dns_filter/groups", form)).status == 303
     assert WHY in (await pages.lead.get("/dns_filter/groups")).text
     for path in ("/dns_filter/groups", "/audit", "/dns_filter/explain?name=ads.example&client=10.7.0.1"):

@@ -73,9 +73,14 @@ class School:
 
     async def apply(self, page: str) -> str:
         """Apply a bundle once its page shows what it changes."""
-        while "being worked out" in await self.get(page):  # each look waits for it a while
-            pass
+        await self.seen(page)
         return await self.post(f"{page}/apply")
+
+    async def seen(self, page: str) -> str:
+        """The page of a bundle once it shows what it changes."""
+        while "being worked out" in (text := await self.get(page)):  # each look waits for it a while
+            pass
+        return text
 
     def terms(self, name: str = "fish") -> list[str]:
         """The terms of a policy that runs."""
@@ -131,7 +136,7 @@ async def test_a_bundle_comes_is_looked_at_applied_and_taken_back(school: School
     assert re.fullmatch(r"In force: the policies that came with the appliance, \d+ days? old\.", await school.age())
     page = await school.received()
     assert school.terms() == ["cod", "eel"]
-    text = await school.get(page)
+    text = await school.seen(page)
     assert "New words." in text
     for told in ("stinging ray", "slippery eel", "severity: severe instead of moderate", "1 term new", "1 term gone"):
         assert told in text
@@ -328,7 +333,7 @@ async def test_what_the_school_has_switched_off_is_marked_and_would_not_be_found
     """The test bench has a sentence “why are you even alive you waste of space”."""
     found = policy("fish", term("cod", "waste of space"), term("ray", "stinging ray"))
     page = await school.received(1, found)
-    before = await school.get(page)
+    before = await school.seen(page)
     assert "would be found by Fish: “waste of space”" in before
     assert "Bullying" in before.partition("Sentences in which it makes a difference")[2]
     assert "Your decision" not in before
@@ -338,7 +343,7 @@ async def test_what_the_school_has_switched_off_is_marked_and_would_not_be_found
     assert asked.status == 303
     (request,) = await school.box.appliance.records.fetch("SELECT id FROM keyword_requests")
     await school.lead.post(f"/keyword/requests/{request['id']}", {"do": "grant", "reason": "x"})
-    after = await school.get(page)
+    after = await school.seen(page)
     assert "Fish: “waste of space”" not in after
     assert "Your decision switched off at your school, and stays off" in after
 
@@ -348,7 +353,7 @@ async def test_hidden_policies_are_numbers_alone(school: School) -> None:
     school.offer("1.tar", school.publisher.bundle(1, {"secret": text}))
     await school.post(f"{PATH}/look")
     kept = (await school.room.desk.store.bundles())[0]
-    page = await school.get(f"{PATH}/{kept.id}")
+    page = await school.seen(f"{PATH}/{kept.id}")
     assert "newt" not in page
     assert "Secret A new policy hidden: its terms are not shown 1 0 0" in page
 

@@ -13,7 +13,7 @@ from appliance.api import Appliance, Permission, Refused, actor, flash, now, rea
 
 from ..days import end_words
 from .entries import advice, read_domain, refusal, warnings, whole_site
-from .forms import EntryForm, in_order, reason_and_end
+from .forms import SECOND_LOOK, EntryForm, in_order, reason_and_end
 from .publishing import Publishing
 
 FIELDS = ("domain", "profile", "reason", "last_day")
@@ -47,7 +47,7 @@ class EntryViews:
         told = tuple(self._told(form, domain)) if domain and "domain" not in errors else ()
         if told and not form.sure and not errors:
             site = whole_site(domain) if form.action == "block" else domain
-            form = replace(form, warnings=told, whole=site if site != domain else "")
+            form = replace(form, errors={"sure": SECOND_LOOK}, warnings=told, whole=site if site != domain else "")
             return await self._page(request, form, status=422)
         if not errors:
             try:

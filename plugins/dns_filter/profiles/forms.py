@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+SECOND_LOOK = "This was not done yet. Read the note in the form, and tick that you mean it."
+"""Stands at the top of the page, which may be long, when a form has warnings that nobody has confirmed."""
+
 
 @dataclass(frozen=True, slots=True)
 class GroupForm:

@@ -118,6 +118,7 @@ async def test_whoever_gives_pupils_a_milder_profile_is_asked_first(house: Any, 
     typed = {"group": f"group:{form}", "profile": "staff", "reason": "A slip", "last_day": ""}
     page = await browser.post("/dns_filter/groups", 422, **typed)
     assert "2 pupils and 1 guest would have a milder profile than now." in page
+    assert '<a href="#sure">' in page, "the form stands at the end of a long page"
     assert "Staff is on a trial run: it blocks nothing but what locked lists name." in page
     assert 'value="A slip"' in page
     assert house.appliance.assignments.in_force(KIND) == []

@@ -177,6 +177,7 @@ async def test_whoever_blocks_the_address_of_a_page_is_offered_the_whole_site(ru
     answer = await running.post(path, typed)
     assert answer.status == 422
     assert "This blocks www.youtube.com alone: youtube.com and other names below it stay open." in answer.text
+    assert '<a href="#sure">' in answer.text
     assert 'name="whole" value="youtube.com">Block all of youtube.com instead</button>' in answer.text
     assert "YouTube is reached by other names too" in answer.text
     await running.post(path, {**typed, "whole": "youtube.com"})

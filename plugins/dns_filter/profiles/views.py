@@ -71,15 +71,10 @@ class Views:
         if profile is not None and target is not None:
             told = tuple(self._groups.warnings(target, profile))
             if not errors and (form.is_sure or not told):
-<<<<<<< HEAD
                 errors = await self._assign(actor(request), target, form, until)
-        if errors or (told and not form.is_sure):
-=======
-                errors = await self._assign(actor(request).name, target, form, until)
         if told and not form.is_sure:
             errors["sure"] = SECOND_LOOK
         if errors:
->>>>>>> b7a78e0 (Lead whoever is asked for a second look to the note at once)
             form = replace(form, errors=in_order(errors, FIELDS), warnings=told)
             return await self._groups_page(request, form, status=422)
         await self._publish()

@@ -40,7 +40,7 @@ owner: An authority
 summary: Words that nobody is shown before they are found.
 hidden: true
 terms:
-  - {id: zebra, phrases: [purple zebra stripes], severity: severe, definition: A made-up thing that is hidden here.}
+  - {id: zebra, phrases: [purple zebra stripes, zebra in mauve], severity: severe, definition: A hidden made-up thing.}
   - {id: lion, phrases: [purple lion spots], severity: moderate, definition: Another hidden thing that is never found.}
 """
 OWN = """\
@@ -555,7 +555,9 @@ async def test_what_was_found_is_counted_and_found_hidden_words_are_shown_to_tho
     await capture(running, "secret_list/zebra", "purple zebra stripes")
     assert re.search(r'data-label="Found">Once<', (await lead.get("/keyword/policies/local")).text)
     hidden = "/keyword/policies/secret_list"
-    assert "purple zebra stripes" in (await lead.get(hidden)).text
+    page = (await lead.get(hidden)).text
+    assert "purple zebra stripes" in page
+    assert "mauve" not in page, "one that was found tells nothing of the others"
     assert "purple" not in (await deputy.get(hidden)).text  # she was not let in to what is sealed
     assert "purple" not in (await lead.get("/keyword?words=made-up")).text
     term = {

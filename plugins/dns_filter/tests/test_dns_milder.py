@@ -32,7 +32,7 @@ async def test_the_lead_is_told_of_a_profile_of_pupils_that_lets_through_more(ho
     assert answer.status == 303
     page = await told(pages)
     assert "Ida Technician changed the web filter profile Pupils, which lets through more now" in page
-    assert "Ways around the filter: Off" in page
+    assert "Ways around the filter: Open" in page
     assert "Safe results of search engines: Off" in page
     assert "What a device hears" not in page, "that lets nothing through"
     assert "A slip" not in page, "a reason may name a pupil"

@@ -152,7 +152,10 @@ class Compiled:
 
     def _written(self, around: Iterable[Sequence[str]]) -> set[str]:
         """The canonical words of neighbours."""
-        return set(" ".join([" ".join(neighbour_lines(one, self._table)) for one in set(around)]).split())
+        found: set[str] = set()
+        for one in set(around):  # one by one: all of them together are ten megabytes
+            found.update(" ".join(neighbour_lines(one, self._table)).split())
+        return found
 
     def may_follow(self, first: str, second: str) -> bool:
         """Whether two words may follow each other in a phrase that is looked for, also in one that is innocent."""

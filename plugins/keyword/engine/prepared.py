@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
+from typing import overload
 
 from .english import SMALL
 from .folding import Table, folded_lines
@@ -26,6 +27,52 @@ UNSPACED = re.compile("[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e
 """A letter of a script that is written without blanks."""
 
 
+class Texts(Sequence[str]):
+    """Texts without line ends, kept as one: a third of the room of a tuple of them, for what is seldom looked at.
+
+    ``joined``: all of them, each with a line end behind it. It equals any sequence of the same texts.
+    """
+
+    __slots__ = ("joined",)
+
+    def __init__(self, joined: str) -> None:
+        self.joined = joined
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Texts:
+        """Texts as one."""
+        return cls("".join([f"{text}\n" for text in texts]))
+
+    def _apart(self) -> list[str]:
+        return self.joined.split("\n")[:-1]
+
+    def __len__(self) -> int:
+        return self.joined.count("\n")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._apart())
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | Sequence[str]:
+        return self._apart()[place]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Texts):
+            return self.joined == other.joined
+        return isinstance(other, list | tuple) and self._apart() == list(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._apart()))
+
+    def __repr__(self) -> str:
+        return f"Texts.of({self._apart()})"
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """``lines``: the canonical words of each phrase; empty for one that has none, or the same as another.
@@ -35,25 +82,22 @@ class Prepared:
     has of each phrase the number of its anchor, of 32 bits, or ``NO_ANCHOR``.
     """
 
-    lines: tuple[str, ...]
+    lines: Sequence[str]
     words: tuple[str, ...]
     alone: tuple[str, ...]
     pairs: bytes
-    anchors: tuple[str, ...]
+    anchors: Sequence[str]
     anchored: bytes
 
 
-class Phrases(tuple[str, ...]):
+class Phrases(Texts):
     """Phrases that were prepared before. Nothing but that tells them from any others."""
 
-    prepared: Prepared
+    __slots__ = ("prepared",)
 
-    @classmethod
-    def of(cls, phrases: Iterable[str], prepared: Prepared) -> Phrases:
-        """Phrases with what was made of them."""
-        found = cls(phrases)
-        found.prepared = prepared
-        return found
+    def __init__(self, joined: str, prepared: Prepared) -> None:
+        super().__init__(joined)
+        self.prepared = prepared
 
 
 class Neighbours(tuple[str, ...]):
@@ -138,6 +182,6 @@ def _prepare(phrases: Sequence[str], table: Table) -> Prepared:
             if len(found) == 1:
                 alone.add(line)
     spaced = ["" if is_unspaced(line) else line for line in lines]
-    return Prepared(
-        tuple(lines), tuple(words), tuple(alone), array("I", sorted(pairs)).tobytes(), *anchors(spaced)
-    )  # fmt: skip
+    several, anchored = anchors(spaced)
+    hashes = array("I", sorted(pairs)).tobytes()
+    return Prepared(Texts.of(lines), tuple(words), tuple(alone), hashes, Texts.of(several), anchored)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -50,7 +50,7 @@ class Term:
     """
 
     id: str
-    phrases: tuple[str, ...]
+    phrases: Sequence[str]
     definition: str
     severity: Severity
     surfaces: frozenset[Surface]

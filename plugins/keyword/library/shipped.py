@@ -14,13 +14,13 @@ from typing import Any
 from appliance.api import Severity, Surface, load_shipped_yaml
 
 from ..engine.folding import Table
-from ..engine.prepared import Neighbours, Phrases, Prepared, neighbour_lines, prepared
+from ..engine.prepared import Neighbours, Phrases, Prepared, Texts, neighbour_lines, prepared
 from ..kept import kept
 from .files import SHIPPED, PolicyFile
 from .model import Matching, Policy, Term
 
 SUPPLIED = Path(__file__).parents[1] / "policies"
-FORM = 10
+FORM = 11
 """Of what is kept; another one is read anew."""
 AROUND = ("near", "unless")
 
@@ -40,9 +40,11 @@ def _packed(file: Path) -> dict[str, Any]:
     table = Table()
     ready = [prepared(term.phrases, table) for term in policy.terms]
     plain = as_json(policy)
+    for term in plain["terms"]:
+        term["phrases"] = Texts.of(term["phrases"]).joined
     return {
         "policy": plain,
-        "prepared": [[getattr(one, name) for name in _PREPARED] for one in ready],
+        "prepared": [[_as_plain(getattr(one, name)) for name in _PREPARED] for one in ready],
         "around": [neighbour_lines(phrases, table) for phrases in plain["around"]],
     }
 
@@ -50,9 +52,18 @@ def _packed(file: Path) -> dict[str, Any]:
 _PREPARED = tuple(field.name for field in fields(Prepared))
 
 
+def _as_plain(part: Any) -> Any:
+    return part.joined if isinstance(part, Texts) else part
+
+
+def _as_prepared(parts: Iterable[Any]) -> Prepared:
+    read: list[Any] = [Texts(part) if isinstance(part, str) else part for part in parts]
+    return Prepared(*read)
+
+
 def _unpacked(packed: Mapping[str, Any]) -> Policy:
     terms = zip(packed["policy"]["terms"], packed["prepared"], strict=True)
-    ready = [{**term, "phrases": Phrases.of(term["phrases"], Prepared(*parts))} for term, parts in terms]
+    ready = [{**term, "phrases": Phrases(term["phrases"], _as_prepared(parts))} for term, parts in terms]
     around = [Neighbours.of(*one) for one in zip(packed["policy"]["around"], packed["around"], strict=True)]
     return of_json({**packed["policy"], "terms": ready, "around": around})
 
@@ -65,6 +76,7 @@ def as_json(policy: Policy) -> dict[str, Any]:
     terms = [
         {
             **_fields(term),
+            "phrases": tuple(term.phrases),
             "severity": term.severity.value,
             "matching": term.matching.value,
             "surfaces": sorted(surface.value for surface in term.surfaces),
@@ -89,9 +101,9 @@ def of_json(data: Mapping[str, Any]) -> Policy:
     return Policy(**{**plain, "date": datetime.date.fromisoformat(data["date"]), "terms": terms})
 
 
-def _tuple(phrases: Iterable[str]) -> tuple[str, ...]:
+def _tuple(phrases: Iterable[str]) -> Any:
     """Phrases that were prepared stay so."""
-    return phrases if isinstance(phrases, tuple) else tuple(phrases)
+    return phrases if isinstance(phrases, tuple | Texts) else tuple(phrases)
 
 
 def _term(data: Mapping[str, Any], around: Sequence[tuple[str, ...]]) -> Term:

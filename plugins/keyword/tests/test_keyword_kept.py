@@ -18,7 +18,7 @@ from appliance_plugins.keyword.engine.engine import Engine
 from appliance_plugins.keyword.engine.english import _costs, _frequencies, costs, frequencies
 from appliance_plugins.keyword.engine.exclusions import DATA, Innocent, supplied
 from appliance_plugins.keyword.engine.folding import Table
-from appliance_plugins.keyword.engine.prepared import NO_ANCHOR, Phrases, Prepared, anchors, pair_hash, prepared
+from appliance_plugins.keyword.engine.prepared import NO_ANCHOR, Phrases, Prepared, Texts, anchors, pair_hash, prepared
 from appliance_plugins.keyword.kept import kept
 from appliance_plugins.keyword.library import shipped
 from appliance_plugins.keyword.library.model import Policy
@@ -106,7 +106,7 @@ def test_what_is_prepared() -> None:
     assert memoryview(found.pairs).cast("I").tolist() == sorted([pair_hash("kill", "yourself"), pair_hash("no", "one")])
     assert found.anchors == ("kill yourself", "kys", "no one", "end")
     assert memoryview(found.anchored).cast("I").tolist() == [0, NO_ANCHOR, 1, NO_ANCHOR, 2, NO_ANCHOR, 3]
-    assert prepared(Phrases.of(phrases, Prepared((), (), (), b"", (), b"")), Table()).lines == ()
+    assert prepared(Phrases(Texts.of(phrases).joined, Prepared((), (), (), b"", (), b"")), Table()).lines == ()
 
 
 def test_phrases_are_looked_for_by_the_words_that_most_of_them_have() -> None:
@@ -152,3 +152,14 @@ def test_english_words_and_exclusions_are_as_their_files_say() -> None:
     supplied.cache_clear()
     sayings = {phrase for why, phrase in supplied().phrases if why is Innocent.COLLOCATION}
     assert sayings == set(load_shipped_yaml(DATA)["collocations"])
+
+
+@pytest.mark.parametrize("texts", [(), ("",), ("one",), ("one", "", "two words"), ("想死", "")])
+def test_texts_kept_as_one_are_what_they_were(texts: tuple[str, ...]) -> None:
+    kept_as_one = Texts.of(texts)
+    assert (kept_as_one == texts, list(kept_as_one), len(kept_as_one)) == (True, list(texts), len(texts))
+    assert kept_as_one == Texts(kept_as_one.joined)
+    assert hash(kept_as_one) == hash(texts)
+    assert kept_as_one[1:] == list(texts[1:])
+    assert kept_as_one != (*texts, "more")
+    assert [kept_as_one[number] for number in range(len(texts))] == list(texts)

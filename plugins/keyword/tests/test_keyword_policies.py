@@ -596,7 +596,7 @@ def test_a_phrase_that_ends_in_another_sentence_is_none(text: str) -> None:
 
 
 def test_everyday_sentences_raise_nothing() -> None:
-    """Written by people who looked for false alarms, or who knew no policy: what children, teachers and families say."""
+    """Of people who looked for false alarms, or who knew no policy: what children, teachers and families say."""
     lines = (Path(__file__).parent / "everyday.txt").read_text(encoding="utf-8").splitlines()
     assert len(lines) > 2000
     loud = [line for line in lines if any(hit.severity is not Severity.MINOR for hit in seen(line, Surface.TYPED))]

@@ -221,7 +221,7 @@ def try_sentences(
     are looked for in. ``before`` and ``after`` are in force as they are. It takes seconds: not for the event loop.
     """
     finders = make_find(before), make_find(after)
-    places, words = _places([*before, *after]), _words([*before, *after])
+    places, words = _places([*before, *after]), _words([*after, *before])  # a changed term has its new name
     hidden = {policy.name for policy in (*before, *after) if policy.hidden}
     counts = [0, 0]
     differences = []

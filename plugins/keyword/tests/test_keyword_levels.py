@@ -334,8 +334,17 @@ async def test_nothing_for_everybody_is_what_the_lead_decides(running: Running, 
     assert (await deputy.post("/keyword/levels", FORM)).status == 303
     assert level(running) == "severe"
     assert (await undo_for_all(running, deputy)).status == 303  # her own
-    assert (await lead.post("/keyword/levels", nothing)).status == 303
+    asked = await lead.post("/keyword/levels", nothing)
+    assert (asked.status, level(running)) == (422, "all")
+    assert "would be looked for on any device" in asked.text
+    assert '<a href="#sure">' in asked.text
+    meant_otherwise = {**nothing, "sure": "nothing of suicide"}
+    assert (await lead.post("/keyword/levels", meant_otherwise)).status == 422
+    assert (await lead.post("/keyword/levels", {**nothing, "sure": "nothing of bullying"})).status == 303
     assert level(running) == "off"
+    told = [row["words"] for row in await running.appliance.notices.all(deputy.actor)]
+    assert any("nothing of the policy “Bullying and trolling” counts for anybody" in words for words in told)
+    assert not any("counts for anybody" in row["words"] for row in await running.appliance.notices.all(lead.actor))
     assert (await undo_for_all(running, deputy)).status == 303  # more counts without it
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from appliance.api import Actor, Appliance, Refused, Target, TargetKind, Transaction, now, stamp
+from appliance.api import Actor, Appliance, Refused, Role, Target, TargetKind, Transaction, now, stamp
 
 from ...library.model import Policy
 from ..decisions import DECIDE, EDIT, must_say_why, require
@@ -137,8 +137,23 @@ class Levels:
             await self._store.set_for_all(tx, actor.name, policy, level, reason)
             detail = {"level": level, "reason": reason}
             await self._appliance.audit.record(tx, actor.name, "set a level for everybody", f"policy {policy}", detail)
+            if level == OFF_LEVEL:
+                await self._tell_of_nothing(tx, actor, policy)
             await self._store.take_after_commit(tx)
             tx.after_commit.append(self._changed)
+
+    async def _tell_of_nothing(self, tx: Transaction, actor: Actor, policy: str) -> None:
+        """A slip of one person must not silence a policy for a whole school without anybody else knowing."""
+        title = self._policies()[policy].title
+        await self._appliance.notices.tell(
+            tx,
+            words=f"{actor.name} chose that nothing of the policy “{title}” counts for anybody. "
+            "It is not looked for until that is undone.",
+            kind="policies",
+            link="/keyword/levels",
+            roles=(Role.LEAD, Role.DEPUTY, Role.HEAD),
+            without=(actor.account,),
+        )
 
     async def set_for(
         self, actor: Actor, policy: str, target: Target, level: str, reason: str, until: datetime | None

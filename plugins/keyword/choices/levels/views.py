@@ -26,10 +26,10 @@ from appliance.api import (
     stamp,
 )
 
-from ..decisions import EDIT
+from ..decisions import DECIDE, EDIT
 from ..forms import SAY_WHY, end_of, last_moment
 from ..library import Library
-from ..model import DEFAULT_LEVEL, LEVELS
+from ..model import DEFAULT_LEVEL, LEVELS, OFF_LEVEL
 from .hours import HOURS, SPANS, hours_words
 from .levels import KIND, Levels
 from .model import GRAVE, Level, Timed, Whom
@@ -64,8 +64,11 @@ class LevelViews:
         errors = self._level_errors(fields)
         if _is_everybody(fields) and fields.get("last_day"):
             errors["last_day"] = "For everybody there is no last day. Leave it empty, or choose a group."
+        who, asked = actor(request), _question(fields)
+        if not errors and asked and who.may(DECIDE) and fields.get("sure") != asked:
+            errors["sure"] = "Tick the box to switch it off for everybody, or choose something else."
         if not errors:
-            errors = await self._set(actor(request), fields)
+            errors = await self._set(who, fields)
         if errors:
             return await self._page(request, fields, errors, 422)
         flash(request, "It is in force.")
@@ -156,10 +159,16 @@ class LevelViews:
             groups=await self._groups(who),
             may_edit=who.may(EDIT),
             typed=typed,
+            asked=_question(typed) if "sure" in errors else "",
+            off=self._title_of(typed.get("policy", "")),
             errors=errors,
             last_moment=last_moment,
             today=f"{now().astimezone(self._zone):%Y-%m-%d}",
         )
+
+    def _title_of(self, policy: str) -> str:
+        found = self._library.before.get(policy)
+        return policy if found is None else found.title
 
     def _options(self) -> list[tuple[str, str]]:
         return [(name, policy.title) for name, policy in self._library.before.items()]
@@ -374,6 +383,12 @@ class LevelViews:
             at=stamp(at) if at else "",
             last_moment=last_moment,
         )
+
+
+def _question(fields: Mapping[str, str]) -> str:
+    """What has to be meant, if a policy is to be switched off for everybody; empty for every other choice."""
+    is_nothing = _is_everybody(fields) and fields.get("level") == OFF_LEVEL
+    return f"nothing of {fields.get('policy', '')}" if is_nothing else ""
 
 
 def _is_everybody(fields: Mapping[str, str]) -> bool:

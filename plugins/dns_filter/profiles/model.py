@@ -153,6 +153,15 @@ class Profile:
         value = getattr(self, kind)
         return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """Ways past it that it leaves open, in words. Where only chosen sites open, or nothing is blocked, there are
+        none to speak of."""
+        if self.only or self.mode == "off":
+            return ()
+        ways = ((self.safe_search, "search engines may show unsafe results"), (self.bypass, "ways around it are open"))
+        return tuple(words for is_shut, words in ways if not is_shut)
+
     def opens_beyond(self, other: Profile) -> bool:
         """Whether this one lets something through that the other stops, or stops less of it at this moment."""
         milder = ("block", "watch", "off").index

@@ -126,7 +126,7 @@ class Profiles(Room):
 
     async def health(self) -> Sequence[Check]:
         """Whether the worker has what applies, and what pupils have that blocks less than it should."""
-        pupils = [*self._one_for_all(), *self._switched_off(), *await self._trial.health()]
+        pupils = [*self._one_for_all(), *self._switched_off(), *self._with_gaps(), *await self._trial.health()]
         return [*self._waiting(), *pupils, *self._against_locked_lists()]
 
     def _waiting(self) -> Sequence[Check]:
@@ -155,6 +155,20 @@ class Profiles(Room):
         words = f"Pupils, guests or unknown devices have a profile that is switched off: {', '.join(titles)}. Nothing"
         todo = "Let it block again: Web filter, Profiles. For some minutes, pause it instead."
         return [Check("Profiles of pupils", State.WARNING, f"{words} but locked lists is blocked for them.", todo)]
+
+    def _with_gaps(self) -> Sequence[Check]:
+        """The daily test proves what a profile promises; what it does not promise any more is said here."""
+        gaps = {one.name: one.gaps for one in self.publishing.profiles() if one.gaps}
+        theirs = self.publishing.having.of_pupils(now()) if gaps else frozenset()
+        said = [
+            f"{one.title}: {' and '.join(gaps[one.name])}"
+            for one in self.publishing.profiles()
+            if one.name in theirs & gaps.keys()
+        ]
+        if not said:
+            return []
+        words = f"A profile of pupils, guests or unknown devices leaves gaps. {'; '.join(said)}."
+        return [Check("Gaps in profiles of pupils", State.WARNING, words, "Close them: Web filter, Profiles.")]
 
     def _against_locked_lists(self) -> Sequence[Check]:
         """Places of help win over everything, locked lists included: whoever wrote one down there opens it."""

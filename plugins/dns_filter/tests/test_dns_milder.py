@@ -101,6 +101,19 @@ async def test_a_profile_of_pupils_that_is_switched_off_stands_on_the_status_pag
     assert "What it does: Block nothing" in await told(pages)
 
 
+async def test_gaps_of_a_profile_of_pupils_stand_on_the_status_page(house: Any, pages: Any) -> None:
+    assert not await lines(house, "Gaps in profiles of pupils")
+    await pages.it.post("/dns_filter/profiles/staff", {"bypass": "off", "reason": "Adults"})
+    assert not await lines(house, "Gaps in profiles of pupils"), "no pupil has it"
+    await pages.it.post("/dns_filter/profiles/pupil", {"bypass": "off", "safe_search": "off", "reason": "A slip"})
+    (line,) = await lines(house, "Gaps in profiles of pupils")
+    assert line.state is State.WARNING
+    assert "Pupils: search engines may show unsafe results and ways around it are open." in line.words
+    await pages.it.post("/dns_filter/profiles/guest", {"mode": "off", "bypass": "off", "reason": "Another one"})
+    (line,) = await lines(house, "Gaps in profiles of pupils")
+    assert "Guests" not in line.words, "that it is off is said already"
+
+
 @pytest.mark.parametrize("device", ["", "held"])
 async def test_a_profile_of_a_device_counts_as_that_of_pupils_unless_staff_hold_it(
     house: Any, pages: Any, device: str

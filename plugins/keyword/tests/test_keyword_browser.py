@@ -6,8 +6,6 @@ import dataclasses
 import datetime
 import hashlib
 import random
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -277,15 +275,6 @@ async def test_the_patterns_that_the_browser_repeats_are_as_they_were() -> None:
 
 
 # Seldom in ordinary English
-
-
-@pytest.fixture(scope="module")
-def ordinary_english() -> str:
-    bible = shutil.which("bible")
-    if bible is None:
-        pytest.skip("There is no ordinary English: the Debian package bible-kjv is not installed.")
-    found = subprocess.run([bible, "matt1:1-rom16:27"], capture_output=True, text=True, check=True).stdout
-    return " ".join(found.split())
 
 
 async def test_ordinary_english_seldom_leaves_a_device(chromium: Chromium, ordinary_english: str) -> None:

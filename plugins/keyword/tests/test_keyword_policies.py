@@ -601,3 +601,11 @@ def test_everyday_sentences_raise_nothing() -> None:
     assert len(lines) > 2000
     loud = [line for line in lines if any(hit.severity is not Severity.MINOR for hit in seen(line, Surface.TYPED))]
     assert loud == []
+
+
+def test_ordinary_english_raises_little_and_hardly_anything_severe(ordinary_english: str) -> None:
+    pieces = [ordinary_english[start : start + 4000] for start in range(0, len(ordinary_english), 4000)]
+    found = [finding for piece in pieces for finding in seen(piece, Surface.TYPED)]
+    ten_thousand = len(ordinary_english.split()) / 10_000
+    assert len(found) <= 1.5 * ten_thousand
+    assert sum(one.severity is Severity.SEVERE for one in found) <= 0.25 * ten_thousand

@@ -250,6 +250,7 @@ async def test_levels_are_set_for_everybody_a_group_a_room_and_a_person_and_undo
     assert (await lead.post("/keyword/levels/undo", {"policy": "bullying", "id": row_id})).status == 422
 
 
+MEANT = "nothing of bullying"
 TIME = {
     "policy": "all", "group": "everybody", "level": "off", "reason": "Loaned devices", "span": "hours",
     "friday": "yes", "start": "10:00", "finish": "11:00", "last_day": "",
@@ -352,7 +353,7 @@ async def test_nothing_for_everybody_is_what_the_lead_decides(running: Running, 
 async def test_a_deputy_does_not_undo_what_the_lead_made_stricter(
     running: Running, lead: Client, deputy: Client
 ) -> None:
-    assert (await lead.post("/keyword/levels", {**FORM, "level": "off"})).status == 303
+    assert (await lead.post("/keyword/levels", {**FORM, "level": "off", "sure": MEANT})).status == 303
     assert (await lead.post("/keyword/levels", {**FORM, "level": "reading"})).status == 303
     tried = await undo_for_all(running, deputy)
     assert (tried.status, "Without this, nothing may count for everybody" in tried.text) == (422, True)
@@ -374,7 +375,7 @@ async def test_a_deputy_does_not_undo_what_the_lead_made_stricter(
 async def test_hours_in_which_more_counts_are_not_undone_by_a_deputy_either(
     running: Running, lead: Client, deputy: Client
 ) -> None:
-    assert (await lead.post("/keyword/levels", {**FORM, "level": "off"})).status == 303
+    assert (await lead.post("/keyword/levels", {**FORM, "level": "off", "sure": MEANT})).status == 303
     assert (await deputy.post("/keyword/times", {**TIME, "policy": "bullying", "level": "all"})).status == 303
     tried = await undo_hours(running, deputy)
     assert (tried.status, "nothing may count for everybody" in tried.text) == (422, True)

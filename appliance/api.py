@@ -75,6 +75,7 @@ from appliance.signing import PublicKey, SigningKey, sign_rs256
 from appliance.timetable import Timetable
 from appliance.web.looks_views import gate
 from appliance.web.pages import actor, flash, keys, read_form, redirect, render
+from appliance.web.templating import local_date, local_time
 from appliance.web.uploads import read_upload
 from appliance.whole_files import write_atomically
 from appliance.worker_link import WorkerContext
@@ -169,6 +170,8 @@ __all__ = [
     "load_or_make_secret",
     "load_shipped_yaml",
     "local_addresses",
+    "local_date",
+    "local_time",
     "new_code",
     "new_id",
     "now",

@@ -7,13 +7,13 @@ stops the start, because a helpline must never become blocked silently.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from appliance.net import is_address
 from appliance.yamlfile import ConfigError, Lines, Mistake, PathKeys, load_yaml, path_text
 
 SHARED_ENDINGS = frozenset(
@@ -173,16 +173,8 @@ def host_problem(host: str) -> str:
     labels = name.split(".")
     if not all(_LABEL.fullmatch(label) for label in labels):
         return "is not the name of a host"
-    if _is_address(name):
+    if is_address(name):
         return "is an IP address; write the name of the host"
     if len(labels) < 2 or name in SHARED_ENDINGS:
         return "is an ending that many places share; write the whole host"
     return ""
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -148,10 +148,11 @@ def resolver_addresses(path: Path = Path("/etc/resolv.conf")) -> list[str]:
     except OSError:
         return []
     values = [words[1] for words in map(str.split, lines) if len(words) > 1 and words[0] == "nameserver"]
-    return list(dict.fromkeys(value for value in values if _is_address(value)))
+    return list(dict.fromkeys(value for value in values if is_address(value)))
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a text is an IPv4 or IPv6 address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

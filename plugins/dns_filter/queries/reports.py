@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
@@ -14,7 +13,7 @@ from appliance.api import Appliance, Permission, actor, gate, now, render, stamp
 
 from ..settings import Settings
 from .presenting import KEPT, VERDICTS
-from .store import Filters, Store
+from .store import Filters, Store, is_address
 from .views import Views
 from .worker_health import WorkerHealth
 
@@ -70,7 +69,7 @@ class Reports:
         names = await self._appliance.directory.devices.names(actor(request), [of])
         about = await self._about(request, Filters(device=of))
         sites = await self._store.sites(SITES_SHOWN, device=of)
-        if of not in names and not about["rows"] and not sites and not _is_address(of):
+        if of not in names and not about["rows"] and not sites and not is_address(of):
             raise web.HTTPNotFound
         return render(
             request,
@@ -131,11 +130,3 @@ class Reports:
             health=self._health(),
             connected=self._appliance.workers.connected("dns_filter.dns"),
         )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -98,7 +98,7 @@ class Filters:
             add("instr(name, ?)", self.name.lower())
         if self.device:
             # Not both at once: with OR, SQLite reads every row.
-            kept_as = "device = '' AND client = ?" if _is_address(self.device) else "device <> '' AND device = ?"
+            kept_as = "device = '' AND client = ?" if is_address(self.device) else "device <> '' AND device = ?"
             add(kept_as, self.device)
         if self.person:
             add("person <> '' AND person = ?", self.person)
@@ -327,7 +327,8 @@ class Store:
         ]
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a text is the address of a client, with or without the interface behind it ("fe80::1%eth0")."""
     try:
         ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

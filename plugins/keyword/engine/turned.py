@@ -24,7 +24,9 @@ FEWEST_TURNED = 3
 MOST_TURNED = 100_000
 """Letters of one text that are read so."""
 
-TURNED = "".join(sign for sign in UPRIGHT if not sign.isascii())
+OF_ALPHABETS = frozenset("ıəɔſΛ")
+"""Letters that Turkish, Azerbaijani, Twi, Greek and others write as they stand."""
+TURNED = "".join(sign for sign in UPRIGHT if not sign.isascii() and sign not in OF_ALPHABETS)
 BACKWARDS = "\u202e"
 FORWARDS = "\u202a-\u202d\u2066-\u2069\n"
 """What ends a run that is shown backwards, as ranges: the next sign of its kind, or the end of the line."""

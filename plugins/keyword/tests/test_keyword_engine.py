@@ -163,6 +163,7 @@ def test_a_phrase_is_found_and_said_how_it_was_written(text: str, written: str, 
         "gr eat gi raffe",
         "wantohurt",  # too few words that are right
         "tnaig neerg",  # nobody reads a line backwards
+        "ııı tnaıg nəərg ɔɔɔ",  # letters of Turkish, Azerbaijani and Twi, the right way round
         "山千几 giant",
     ],
 )

@@ -11,6 +11,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from appliance.memory import settle
+
 # Speed is no part of what a test says; on a busy machine an example may take as long as it likes.
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
@@ -40,6 +42,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that all workers end at about the same time."""
     places = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_earlier_files_left_is_looked_through_once() -> None:
+    """Whoever signs out has garbage looked for, among all that was made since. Policies that an earlier file has read
+    would be looked through hundreds of times."""
+    settle()
 
 
 @pytest.fixture(autouse=True)

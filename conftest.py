@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,11 @@ hypothesis.settings.load_profile("house")
 # whole appliance again. The same holds for the tests themselves, which are compiled in every worker.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+IN_MEMORY, ROOM = Path("/dev/shm"), 4 * 1024**3  # noqa: S108 - the tests' own folders in it are private
+"""Where tests keep their files if the machine has so much room there: stores that are thrown away need no disk."""
+if "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(IN_MEMORY)
 
 ROOT = Path(__file__).parent
 LONGEST_FIRST = (

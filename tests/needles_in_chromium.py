@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from playwright.async_api import Page, async_playwright
+from browsers import a_chromium
+from playwright.async_api import Page
 
 from appliance_plugins.keyword.needles.tables import PATH, tables_module
 
 FOLDER = Path(__file__).parent.parent / "plugins" / "keyword" / "browser"
-ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 PREPARE = """async () => {
     const { prepare } = await import('/main.js');
     const policy = await (await fetch('/policy.json')).text();
@@ -58,8 +57,7 @@ class Chromium:
 async def in_chromium() -> AsyncIterator[Chromium]:
     """A browser, closed at the end."""
     files = {path.name: path.read_bytes() for path in FOLDER.glob("*.js")} | {PATH: tables_module()}
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+    async with a_chromium() as browser:
         found = Chromium(await browser.new_page())
 
         async def serve(request: web.Request) -> web.Response:
@@ -77,5 +75,4 @@ async def in_chromium() -> AsyncIterator[Chromium]:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         await found.page.goto(f"http://127.0.0.1:{runner.addresses[0][1]}/")
         yield found
-        await browser.close()
         await runner.cleanup()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from barriers import WCAG_AA, barriers
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from browsers import a_chromium
+from playwright.async_api import Browser, BrowserContext, Page, expect
 from seeding_captures import DEVICES, MODERATE, NAMES, SEVERE, TEST, Story, seed, seen
 from test_web_live import opened as live_stream
 
@@ -25,7 +25,6 @@ from appliance.testing import Client, Home, Running
 from appliance.web.pages import COOKIE
 
 Start = Callable[[Home], Awaitable[Running]]
-CHROMIUM = shutil.which("chromium")
 PATIENCE = 30_000.0  # milliseconds
 
 
@@ -200,10 +199,8 @@ async def test_silence_is_shown_to_those_who_look_after_the_box(house: House) ->
 
 @pytest_asyncio.fixture
 async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    async with a_chromium() as browser:
         yield browser
-        await browser.close()
 
 
 async def tab_of(chromium: Browser, client: Client, width: int = 1280) -> tuple[BrowserContext, Page]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import Browser, Page, async_playwright
+from browsers import a_chromium
+from playwright.async_api import Browser, Page
 from protocol_box import EPOCH, VAULT, ProtocolBox, needles_of
 
 from appliance.endpoints.messages import from_base64url
@@ -18,7 +18,6 @@ from appliance.keys_on_disk import ExtensionKey
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 FOLDING = json.loads((Path(__file__).parent / "vectors" / "folding.json").read_text(encoding="utf-8"))
 
 
@@ -50,10 +49,8 @@ async def address(box: ProtocolBox) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+    async with a_chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

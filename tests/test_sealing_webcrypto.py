@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Page, async_playwright
+from browsers import a_chromium
+from playwright.async_api import Page
 
 from appliance.sealing import (
     Keys,
@@ -31,7 +31,6 @@ VECTORS: dict[str, Any] = json.loads((FOLDER / "envelope-v1.json").read_text(enc
 KEYS: list[dict[str, Any]] = VECTORS["keys"]
 ENVELOPES: dict[str, dict[str, Any]] = {vector["name"]: vector for vector in VECTORS["envelopes"]}
 RFC9180: dict[str, str] = json.loads((FOLDER / "rfc9180.json").read_text(encoding="utf-8"))
-CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 
 OPEN = """async ({ envelope, keys }) => {
     const opened = await openEnvelope(Uint8Array.fromHex(envelope), keysOf(keys));
@@ -95,13 +94,11 @@ async def page() -> AsyncIterator[Page]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+    async with a_chromium() as browser:
         page = await browser.new_page()
         await page.goto(f"http://127.0.0.1:{port}/")
         await page.evaluate(KEYS_OF)
         yield page
-        await browser.close()
     await runner.cleanup()
 
 

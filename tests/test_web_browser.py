@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import subprocess
 import sys
 from base64 import b32decode
@@ -16,7 +15,8 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 from barriers import barriers
-from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
+from browsers import a_chromium
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from appliance.access import PERMISSIONS, Role
 from appliance.accounts.second_factor import code_at, step_of
@@ -28,11 +28,6 @@ from appliance.web.views import core_pages
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 PATIENCE = 30_000.0  # milliseconds
 PLUGIN = '''
 from appliance.api import *
@@ -165,12 +160,8 @@ async def printed(box: Box) -> bool:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    if CHROMIUM is None:
-        pytest.fail("There is no Chromium on this machine: apt-get install chromium.")
-    async with async_playwright() as playwright:
-        found = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+    async with a_chromium() as found:
         yield found
-        await found.close()
 
 
 def staff(box: Box, path: str) -> str:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from base64 import b32decode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from barriers import barriers
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from appliance.accounts.second_factor import code_at, step_of
 from appliance.clock import now
 
-ARGUMENTS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 PATIENCE = 30_000.0  # milliseconds
 
 
@@ -81,8 +74,7 @@ class Person:
         return (await self.page.locator("pre code").inner_text()).strip()
 
     async def accessible(self) -> None:
-        results = await Axe().run(self.page)
-        assert results.violations_count == 0, results.generate_report()
+        assert not await barriers(self.page)
 
     async def sees(self, words: str) -> None:
         await expect(self.page.locator("main")).to_contain_text(words)
@@ -92,14 +84,6 @@ class Person:
 
     async def places(self) -> set[str]:
         return set(await self.page.locator(".rail li a").all_inner_texts())
-
-
-@asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
-        yield browser
-        await browser.close()
 
 
 async def somebody(browser: Browser, base: str, name: str, password: str) -> Person:

@@ -9,18 +9,15 @@ from base64 import b32decode
 from collections.abc import Callable
 from pathlib import Path
 
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, async_playwright, expect
+from barriers import barriers
+from browsers import a_chromium
+from playwright.async_api import Page, expect
 
 from appliance.accounts.second_factor import code_at, step_of
 from appliance.clock import now
 from appliance.testing import Box, Home
 
 ROOT = Path(__file__).parent.parent.parent
-ARGUMENTS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 PATIENCE = 30_000.0  # milliseconds
 PASSWORD = "crumpet tractor violet lagoon"
 SETTINGS = """
@@ -44,8 +41,7 @@ def dig(home: Home, name: str, source: str = "127.0.0.1") -> str:
 
 
 async def assert_accessible(page: Page) -> None:
-    results = await Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
+    assert not await barriers(page)
 
 
 async def set_up(page: Page) -> None:
@@ -80,8 +76,7 @@ async def test_the_first_day(appliance_home: Home, start_box: Callable[[Home], B
     box = start_box(appliance_home)
     await box.ready()
 
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+    async with a_chromium() as browser:
         context = await browser.new_context(ignore_https_errors=True)
         context.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
@@ -136,6 +131,5 @@ async def test_the_first_day(appliance_home: Home, start_box: Callable[[Home], B
         await page.goto(f"{base}/audit")
         await expect(page.locator("main")).to_contain_text("school.name")
         await assert_accessible(page)
-        await browser.close()
     assert box.stop() == 0
     assert box.cli("audit", "verify").returncode == 0

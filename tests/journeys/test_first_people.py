@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from people_at_work import PATIENCE, Person, chromium, somebody
+from browsers import a_chromium
+from people_at_work import PATIENCE, Person, somebody
 from playwright.async_api import expect
 
 from appliance.testing import Box, Home
@@ -21,7 +22,7 @@ async def test_four_people_join(appliance_home: Home, start_box: Callable[[Home]
     await box.ready()
     base = f"https://staff.localhost:{appliance_home.web_port}"
     expect.set_options(timeout=PATIENCE)
-    async with chromium() as browser:
+    async with a_chromium() as browser:
         it = await somebody(browser, base, "Ida Technician", "wombat ladder teal harbour")
         lead = await somebody(browser, base, "Lena Lead", "pickle orbit velvet canyon")
         deputy = await somebody(browser, base, "Dee Deputy", "gravel lantern oboe muffin")

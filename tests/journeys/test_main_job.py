@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from browsers import a_chromium
 from managed_chromium import ManagedChromium, managed_chromium, why_not
-from people_at_work import PATIENCE, Person, chromium, somebody
+from people_at_work import PATIENCE, Person, somebody
 from playwright.async_api import Locator, Page, expect
 
 from appliance.testing import Box, Home
@@ -78,7 +79,7 @@ async def test_from_a_pupils_browser_to_a_responsible_adult(
     appliance_home: Home, start_box: Callable[[Home], Box], tmp_path: Path
 ) -> None:
     expect.set_options(timeout=PATIENCE)
-    async with MailServer() as mail, websites() as forum, chromium() as browser:
+    async with MailServer() as mail, websites() as forum, a_chromium() as browser:
         appliance_home.write(f"plugins: {{keyword: {{}}, email_alert: {mail.settings()}}}")
         box = start_box(appliance_home)
         await box.ready()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import html
 import re
-import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from barriers import barriers
-from playwright.async_api import Page, async_playwright
+from browsers import a_chromium
+from playwright.async_api import Page
 
 from appliance.access import Role
 from appliance.testing import Client, Home, Running, free_port, start_in_process
@@ -258,9 +258,6 @@ async def test_a_list_that_cannot_be_put_together_is_an_alarm(lists: Lists) -> N
     assert "What was in force before stays." in checks["Web filter table"].words
 
 
-ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
-
-
 async def look(page: Page, path: str) -> None:
     """No barrier that axe can find, and nothing wider than a phone."""
     assert not await barriers(page)
@@ -274,8 +271,7 @@ async def test_the_pages_are_clicked_and_have_no_barriers(it: Running, lists: Li
     shelf.content[source] = b"0.0.0.0 chat.example\n0.0.0.0\n1.2.3.4 real.example\n"
     base = f"http://staff.localhost:{it.port}"
     cookie = {"Cookie": f"__Host-session={it.cookie}"}
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+    async with a_chromium() as browser:
         page = await (await browser.new_context(bypass_csp=True, extra_http_headers=cookie)).new_page()
         await page.goto(f"{base}{LISTS}")
         await look(page, "lists")

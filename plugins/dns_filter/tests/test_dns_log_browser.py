@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 from barriers import barriers
-from playwright.async_api import Page, async_playwright
+from browsers import a_chromium
+from playwright.async_api import Page
 
 from appliance.clock import stamp
 from appliance.people.devices import DeviceDetails
 from appliance.people.directory import Details
 from appliance_plugins.dns_filter.queries.records import Somebody
 
-ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 WIDTH = 320
 
 
@@ -40,8 +39,7 @@ async def test_the_lead_follows_the_log_and_writes_down_a_check(house: Any, page
     await queries.receive([{"kind": "health", "upstreams": [health], "cache": {}, "dropped": 0}], 0)
     base = f"http://staff.localhost:{pages.port}"
     cookie = {"Cookie": f"__Host-session={pages.lead.cookie}"}
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+    async with a_chromium() as browser:
         page = await (await browser.new_context(bypass_csp=True, extra_http_headers=cookie)).new_page()
         await page.set_viewport_size({"width": WIDTH, "height": 800})
         await page.goto(f"{base}/dns_filter")
@@ -77,4 +75,3 @@ async def test_the_lead_follows_the_log_and_writes_down_a_check(house: Any, page
         await page.goto(f"{base}/dns_filter/checks")  # a redirect leaves the header with the cookie behind
         await page.get_by_role("table").get_by_text("Library").wait_for()
         await look(page, "the record")
-        await browser.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 import pytest_asyncio
 from accounts import no_store_is_left_open
 from barriers import barriers
-from playwright.async_api import async_playwright
+from browsers import a_chromium
 
 from appliance.access import Role
 from appliance.api import DeviceDetails, Target, TargetKind
@@ -414,10 +413,7 @@ async def test_the_pages_are_free_of_barriers(box: Box) -> None:
     await box.hears(
         device(host="Toms-Phone"), attempt(), attempt(way="vpn", to="nordvpn.com"), guide(), guide(OTHER, ())
     )
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--headless", "--no-sandbox", "--disable-gpu"]
-        )
+    async with a_chromium() as chromium:
         context = await chromium.new_context(viewport={"width": 320, "height": 700}, bypass_csp=True)
         cookie = f"{COOKIE}={box.running.cookie}"
         await context.set_extra_http_headers({"Cookie": cookie})
@@ -429,7 +425,6 @@ async def test_the_pages_are_free_of_barriers(box: Box) -> None:
             assert not await barriers(page)
             wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 0, f"{path} is wider than a phone"
-        await chromium.close()
 
 
 async def test_a_device_that_repeats_itself_costs_nothing_and_one_that_moves_is_noticed(box: Box) -> None:

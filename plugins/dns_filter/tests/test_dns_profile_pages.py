@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import pytest_asyncio
 from barriers import barriers
-from playwright.async_api import Page, async_playwright
+from browsers import a_chromium
+from playwright.async_api import Page
 
 from appliance.access import Role
 from appliance.api import Target, TargetKind
@@ -220,9 +220,6 @@ async def test_the_lead_decides_too_and_a_head_does_not(running: Running) -> Non
     assert (await head.get("/dns_filter/entries")).status == 403
 
 
-ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
-
-
 FALLS_APART = """() => [...document.querySelectorAll(".stack tbody [data-label]")].filter(
     cell => [...cell.childNodes].filter(one => one.nodeType === 1 || one.textContent.trim()).length > 1
 ).map(cell => cell.textContent.trim())"""
@@ -238,8 +235,7 @@ async def look(page: Page, path: str) -> None:
 
 async def test_the_pages_are_clicked_and_have_no_barriers(running: Running) -> None:
     base = f"http://staff.localhost:{running.port}"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+    async with a_chromium() as browser:
         context = await browser.new_context(
             bypass_csp=True, extra_http_headers={"Cookie": f"__Host-session={running.cookie}"}
         )
@@ -264,4 +260,3 @@ async def test_the_pages_are_clicked_and_have_no_barriers(running: Running) -> N
             await look(page, path)
             if path in ("entries", "groups"):
                 assert "until the end of Fri 18 Dec 2099" in await page.locator("main").inner_text()
-        await browser.close()

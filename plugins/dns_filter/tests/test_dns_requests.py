@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,7 +12,8 @@ import pytest
 import pytest_asyncio
 from accounts import no_store_is_left_open
 from barriers import WCAG_AA, barriers
-from playwright.async_api import Browser, Page, async_playwright, expect
+from browsers import a_chromium
+from playwright.async_api import Browser, Page, expect
 
 from appliance.access import Role
 from appliance.clock import now
@@ -359,11 +359,8 @@ async def test_spans_in_words(seconds: float, words: str) -> None:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def chromium() -> AsyncIterator[Browser]:
     """For which blocked names lead to this box, as the answer of the filter would."""
-    arguments = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP *.test 127.0.0.1"]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+    async with a_chromium("--host-resolver-rules=MAP *.test 127.0.0.1") as browser:
         yield browser
-        await browser.close()
 
 
 async def faults(page: Page) -> list[str]:

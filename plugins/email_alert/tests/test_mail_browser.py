@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from barriers import barriers
-from playwright.async_api import Page, async_playwright
+from browsers import a_chromium
+from playwright.async_api import Page
 
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 PICTURES = os.environ.get("PICTURES", "")
 """A folder for pictures of the pages, for whoever wants to look at them."""
 
@@ -51,8 +49,7 @@ async def look(page: Page, name: str) -> None:
 async def test_the_pages_of_mail_have_no_barriers(lived_in: Any) -> None:
     house, lead = lived_in
     port = house.running.port
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    async with a_chromium() as browser:
         for who, paths in ((lead, ("/email_alert", "/")), (house.running, ("/email_alert", "/email_alert/server"))):
             context = await browser.new_context(
                 bypass_csp=True, extra_http_headers={"Cookie": f"__Host-session={who.cookie}"}
@@ -70,4 +67,3 @@ async def test_the_pages_of_mail_have_no_barriers(lived_in: Any) -> None:
                 assert "is not an email address" in await page.locator(".error-summary").inner_text()
                 await look(page, "lead-wrong")
             await context.close()
-        await browser.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -10,7 +9,8 @@ import pytest
 import pytest_asyncio
 from accounts import no_store_is_left_open
 from barriers import barriers
-from playwright.async_api import Page, async_playwright
+from browsers import a_chromium
+from playwright.async_api import Page
 
 from appliance.access import Role
 from appliance.clock import now
@@ -21,7 +21,6 @@ __all__ = ["no_store_is_left_open"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 LOCAL = "/keyword/policies/local"
 PAGES = (
     "/keyword", "/keyword?words=giant", LOCAL, "/keyword/policies/secret_list", f"{LOCAL}/terms/green-giant",
@@ -55,13 +54,11 @@ async def lead(running: Running) -> Client:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(running: Running, lead: Client) -> AsyncIterator[Page]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+    async with a_chromium() as browser:
         context = await browser.new_context(
             bypass_csp=True, extra_http_headers={"Cookie": f"__Host-session={lead.cookie}"}
         )
         yield await context.new_page()
-        await browser.close()
 
 
 TORN = """() => {

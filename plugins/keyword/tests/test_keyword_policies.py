@@ -595,6 +595,36 @@ def test_a_phrase_that_ends_in_another_sentence_is_none(text: str) -> None:
     assert seen(text, Surface.TYPED) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("noone would miss me", "suicide"),
+        ("no1 would miss me", "suicide"),
+        ("мисля за самоубийство", "suicide"),
+        ("не казвай на вашите това е нашата тайна", "grooming"),  # noqa: RUF001
+        ("ne mondd el a szüleidnek ez a mi titkunk", "grooming"),
+        ("rozmyslam o samovrazde", "suicide"),
+        ("nehovor rodičom, to je naše tajomstvo", "grooming"),
+        ("zabij se", "bullying"),
+        ("σκέφτομαι να αυτοκτονήσω", "suicide"),  # noqa: RUF001
+        ("tha se spasw sto ksylo meta to sxoleio", "bullying"),
+        ("xwe bikuje kes ji te hez nake", "bullying"),
+        ("தற்கொலை பண்ணிக்க போறேன்", "suicide"),
+        ("thaniya irukiya", "grooming"),
+        ("minh dang nghi den tu tu", "suicide"),
+        ("đừng nói với bố mẹ nhé đây là bí mật của tụi mình", "grooming"),
+        ("ba mhaith liom bás a fháil", "suicide"),
+        ("مور او پلار ته مه وایه دا زموږ راز دی", "grooming"),
+        ("چجوری بمب بسازم", "weapons"),
+        ("ta de la beuh? jveux pecho", "drugs"),
+        ("haste gras? will 2g kaufen", "drugs"),
+        ("cómo hago una bomba", "weapons"),
+    ],
+)
+def test_what_pupils_say_in_other_languages_and_as_they_write_it(text: str, category: str) -> None:
+    assert category in {finding.category for finding in seen(text, Surface.TYPED)}
+
+
 def test_everyday_sentences_raise_nothing() -> None:
     """Of people who looked for false alarms, or who knew no policy: what children, teachers and families say."""
     lines = (Path(__file__).parent / "everyday.txt").read_text(encoding="utf-8").splitlines()

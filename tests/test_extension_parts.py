@@ -391,3 +391,27 @@ async def test_the_box_is_found_in_the_address_of_the_policy(page: Page) -> None
         "Chromium 156",
         "Microsoft Edge 155",
     ]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told while it reads", "not told"])
+async def test_a_policy_that_comes_late_is_taken_at_once(page: Page, told: bool) -> None:
+    opened = await page.evaluate(
+        """async (told) => {
+            const { Connection } = await import('/connection.js');
+            const readings = [];
+            chrome.storage = { managed: { get: () => new Promise((resolve) => readings.push(resolve)) } };
+            const opened = new Promise((resolve) => {
+                globalThis.WebSocket = class { constructor(address) { resolve(address); } close() {} };
+            });
+            const states = [];
+            const connection = new Connection({ onState: (state) => states.push(state) });
+            connection.connect();
+            if (told) connection.settingsChanged();
+            readings[0]({});
+            while (readings.length < 2) await new Promise((resolve) => setTimeout(resolve));
+            readings[1]({ serverUrl: 'https://box.example' });
+            return [await opened, states];
+        }""",
+        told,
+    )
+    assert opened == ["wss://box.example/connect", ["unset", "away"]]

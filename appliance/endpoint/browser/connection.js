@@ -12,6 +12,7 @@ const ANSWER_MS = 60_000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 20_000;
 const LONGEST_REFUSAL_S = 3_600;
+const UNSET_MS = 2_000; // some seconds after the first installation the policy is there, and the event may have been early
 
 export class Connection {
   #socket = null;
@@ -44,6 +45,7 @@ export class Connection {
 
   // The policy of the school says something else: begin anew.
   async settingsChanged() {
+    await this.#opening?.catch(() => null); // it may have read what the policy said before
     this.#end();
     this.#notBefore = 0;
     this.#tries = 0;
@@ -53,7 +55,10 @@ export class Connection {
   async #open() {
     const set = await settings();
     const box = boxOf(set.serverUrl);
-    if (!box) return this.onState("unset");
+    if (!box) {
+      this.#waitFor(UNSET_MS);
+      return this.onState("unset");
+    }
     this.onState("away");
     const socket = new WebSocket(box.address);
     socket.binaryType = "arraybuffer";

@@ -164,6 +164,11 @@ class School:
         await self.staff.start()
         await self.sessions.start()
 
+    async def apply_settings(self) -> None:
+        """As after a change of settings: everything is made anew, and what opens content stays open."""
+        self._make()
+        await self.start()
+
     async def start_again(self) -> None:
         """As after a new start of the process: what was in memory is gone."""
         self.ring.keep_only(())

@@ -652,6 +652,20 @@ async def test_a_factor_that_an_earlier_browser_set_does_not_count(school: Schoo
         await school.joining.finish(owner, printed.check, printed.secrets.recovery_key[:4], HOME)
 
 
+async def test_settings_that_are_applied_between_two_steps_change_nothing(school: School) -> None:
+    """The set-up begins with the school's name, which is one: it is applied while the first person goes on."""
+    it = await school.somebody(Role.IT)
+    invited = await school.staff.invite(it.actor, "Guest", "guest", None)
+    session_id = await school.joining.redeem(invited.code, HOME)
+    assert session_id is not None
+    await school.joining.set_password(school.session(session_id), PASSWORD)
+    await set_factor(school, school.session(session_id))
+    await school.apply_settings()
+    session = school.session(session_id)
+    printed = await school.joining.print(session)
+    assert await school.joining.finish(session, printed.check, printed.secrets.recovery_key[:4], HOME)
+
+
 async def test_only_the_newest_sheet_finishes(school: School) -> None:
     """Two tabs: the one has shown a sheet that the other has made void. Whoever keeps that one has nothing."""
     it = await school.somebody(Role.IT)

@@ -259,7 +259,7 @@ class Joining:
             await self._audit.record(tx, account.name, "set a second factor", f"account {account.sign_in_name}")
             if session.purpose == "factor":
                 await self._tell_owner(tx, account, "Your second factor was made anew with a link.")
-        session.has_new_factor = True
+            await self._sessions.note_factor(tx, session)
         return True
 
     # Recovery codes and key

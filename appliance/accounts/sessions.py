@@ -232,6 +232,15 @@ class Sessions:
                 "Load the page again. If you came with a link, open the link again.",
             )
 
+    async def note_factor(self, tx: Transaction, session: Session) -> None:
+        """Note that a second factor was set in this session."""
+
+        def noted() -> None:
+            session.has_new_factor = True
+
+        await tx.execute("UPDATE staff_sessions SET has_new_factor = 1 WHERE session_sha256 = ?", (session.sha256,))
+        tx.after_commit.append(noted)
+
     def open(self, session: Session, keys: Keys) -> None:
         """Give a session its keys; they are wiped if it is over."""
         if session.over.is_set():
@@ -292,6 +301,7 @@ def _session(row: Row) -> Session:
         row["account_id"],
         parse(row["started_at"]),
         parse(row["expires_at"]),
+        has_new_factor=bool(row["has_new_factor"]),
     )
 
 

@@ -285,6 +285,7 @@ def _add_jobs(appliance: Appliance) -> None:
         Job("integrity check", Daily(time(4, 0)), soundness.run, limit=timedelta(hours=1)),
         Job("assignments that end", Every(timedelta(minutes=1)), appliance.assignments.end_what_is_over),
         Job("who is monitored", Every(timedelta(minutes=1)), appliance.monitoring.refresh),
+        Job("second chances", Every(timedelta(seconds=10)), appliance.control.let_in_what_is_due),
         Job("settings that end", Every(timedelta(minutes=1)), appliance.control.end_what_is_over),
         Job("idle browsers", Every(timedelta(seconds=15)), appliance.staff.sessions.lock_idle),
         Job("leavers", Every(timedelta(minutes=5)), appliance.staff.end_leavers),

@@ -62,6 +62,11 @@ class Stall:
     what: str
     trace: str
 
+    @property
+    def is_crash(self) -> bool:
+        """Whether the process ended by itself, in native code; else the watchdog has ended it (SIGABRT)."""
+        return not self.trace.startswith("Fatal Python error: Aborted")
+
 
 def read_stall(note: Path, trace: Path) -> Stall | None:
     """Whether the last run was ended while it stood still or crashed in native code; ``None`` after any other end."""

@@ -17,7 +17,7 @@ from appliance.audit import Audit
 from appliance.bus import Bus
 from appliance.clock import new_id, now, stamp
 from appliance.config import Config, ConfigError, Mistake, PageValue
-from appliance.db import Database, Row
+from appliance.db import Database, Row, Transaction
 from appliance.errors import ApplianceError, Refused
 from appliance.events import SettingChanged
 from appliance.page_state import IN_FORCE
@@ -54,6 +54,10 @@ class Reloader(Protocol):
 
     def last_outcome(self) -> Outcome | None:
         """What became of the latest swap."""
+
+
+BY_ITSELF = "the appliance"
+LET_IN = "let plugin in again"
 
 
 class Control:
@@ -146,8 +150,8 @@ class Control:
                 async with self._reloader.changing():
                     loaded = await self._reloader.prepare()
                     async with self._records.transaction() as tx:
-                        await self._audit.record(tx, "the appliance", "setting ended", row.path)
-                        await self._bus.publish(tx, SettingChanged(path=row.path, author="the appliance"))
+                        await self._audit.record(tx, BY_ITSELF, "setting ended", row.path)
+                        await self._bus.publish(tx, SettingChanged(path=row.path, author=BY_ITSELF))
                     self._reloader.swap_soon(loaded)
                 return
 
@@ -174,9 +178,16 @@ class Control:
             loaded = await self._reloader.prepare(let_in=name)
             async with self._records.transaction() as tx:
                 await tx.execute("DELETE FROM plugins_off WHERE name = ?", (name,))
-                await self._audit.record(tx, actor, "let plugin in again", name)
+                await self._audit.record(tx, actor, LET_IN, name)
             self._reloader.swap_soon(loaded)
         return Outcome(True, f"{name} is being let in again.")
+
+    async def let_in_what_is_due(self) -> None:
+        """Give a plugin that held everything up its second chance (a job, every ten seconds)."""
+        due = await self._records.fetch("SELECT name FROM plugins_off WHERE again_at <= ?", (stamp(),))
+        name = next((row["name"] for row in due if row["name"] in self._config.settings.plugins), None)
+        if name is not None:
+            await self.plugin_reset(BY_ITSELF, name)
 
     async def events_retry(self, actor: str, owner: str, event_id: str) -> bool:
         """Try a parked delivery again."""
@@ -194,15 +205,22 @@ class Control:
 _UNDO = "UPDATE page_values SET undone_at = ?, undone_by = ? WHERE id = ?"
 
 
+async def let_in_since(tx: Transaction, name: str, moment: str) -> bool:
+    """Whether a plugin was let in again by itself since a moment."""
+    wanted = (BY_ITSELF, LET_IN, name, moment)
+    asked = "SELECT 1 FROM audit WHERE actor = ? AND action = ? AND subject = ? AND at >= ?"
+    return await tx.fetch_one(asked, wanted) is not None
+
+
 async def _undo(records: Database, row_id: str, path: str) -> None:
     """The change could not be applied: take it back, on the record."""
     async with records.transaction() as tx:
-        await tx.execute(_UNDO, (stamp(), "the appliance", row_id))
-        await Audit(records).record(tx, "the appliance", "took back setting", path, {"id": row_id})
+        await tx.execute(_UNDO, (stamp(), BY_ITSELF, row_id))
+        await Audit(records).record(tx, BY_ITSELF, "took back setting", path, {"id": row_id})
 
 
 async def _redo(records: Database, row_id: str, path: str) -> None:
     """The undoing could not be applied: the change is in force as before."""
     async with records.transaction() as tx:
         await tx.execute(_UNDO, (None, None, row_id))
-        await Audit(records).record(tx, "the appliance", "put back setting", path, {"id": row_id})
+        await Audit(records).record(tx, BY_ITSELF, "put back setting", path, {"id": row_id})

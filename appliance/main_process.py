@@ -9,7 +9,7 @@ import socket
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import time
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,11 +17,11 @@ from appliance.accounts.signing_in import Memory
 from appliance.app import Appliance, build, open_stores, start, stop
 from appliance.belongings import remove_belongings
 from appliance.bench.answering import answer
-from appliance.clock import stamp
+from appliance.clock import now, stamp
 from appliance.command_socket import Command, Reply, serve_commands
 from appliance.config import ConfigError, PageValue, Place, Settings, check, read_source
 from appliance.containment import Containment, Note, Stall, attribute_tasks, read_stall, watch_for_stalls
-from appliance.control import Outcome
+from appliance.control import Outcome, let_in_since
 from appliance.db import Database, refuse_if_used
 from appliance.errors import ApplianceError, CannotStart, Refused
 from appliance.hookspecs import Check, Daily, Job, State
@@ -41,6 +41,13 @@ PORT_TODO = "Stop it, or set another port with web.port in {file}."
 SWAP_PAUSE_SECONDS = 0.2
 """Long enough for the answer that announces a swap to leave the house."""
 BEAT_SECONDS = 1.0
+
+SECOND_CHANCE = timedelta(minutes=3)
+ONE_CHANCE_IN = timedelta(days=1)
+SECOND_CHANCE_WORDS = (
+    "It is let in again by itself three minutes later, because the box may only have been busy; if it stands still "
+    "once more within a day, it stays off."
+)
 
 log = logging.getLogger(__name__)
 
@@ -543,17 +550,14 @@ async def _forgive(records: Database, names: Sequence[str]) -> None:
 
 
 async def _write_stall(records: Database, stall: Stall) -> None:
+    """Leave the plugin off. It may only have been slow on a busy box: unless the process ended by itself, it is let in
+    again after some minutes, once in a day."""
     reason = f"{stall.what} stood still and held everything up, so the appliance was started again without it"
-    state = PluginState(
-        stall.plugin,
-        "off",
-        "",
-        "",
-        "",
-        reason=reason,
-        todo=TODO.format(name=stall.plugin),
-        trace=stall.trace,
-        since=stamp(),
-    )
+    moment, todo, again_at = now(), TODO.format(name=stall.plugin), None
     async with records.transaction() as tx:
-        await write_off(tx, state)
+        if not stall.is_crash and not await let_in_since(tx, stall.plugin, stamp(moment - ONE_CHANCE_IN)):
+            todo, again_at = f"{SECOND_CHANCE_WORDS} {todo}", stamp(moment + SECOND_CHANCE)
+        state = PluginState(
+            stall.plugin, "off", "", "", "", reason=reason, todo=todo, trace=stall.trace, since=stamp(moment)
+        )
+        await write_off(tx, state, again_at)

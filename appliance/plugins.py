@@ -577,9 +577,9 @@ def _trace(error: PluginError) -> str:
     return error.trace if isinstance(error, PluginFailure) else ""
 
 
-async def write_off(tx: Transaction, state: PluginState) -> None:
-    """Remember over restarts that a plugin is off."""
+async def write_off(tx: Transaction, state: PluginState, again_at: str | None = None) -> None:
+    """Remember over restarts that a plugin is off. ``again_at``: when it is let in again by itself."""
     await tx.execute(
-        "INSERT OR REPLACE INTO plugins_off (name, reason, todo, trace, since) VALUES (?, ?, ?, ?, ?)",
-        (state.name, state.reason, state.todo, state.trace, state.since),
+        "INSERT OR REPLACE INTO plugins_off (name, reason, todo, trace, since, again_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (state.name, state.reason, state.todo, state.trace, state.since, again_at),
     )

@@ -11,6 +11,7 @@ from appliance.belongings import belongings, remove_belongings
 from appliance.command_socket import ask
 from appliance.commands.asking import core_settings, tell
 from appliance.config import Place, read_source
+from appliance.control import LET_IN
 from appliance.db import Database
 from appliance.errors import PluginError
 from appliance.loading import page_state, resource
@@ -46,7 +47,7 @@ async def _reset(name: str, place: Place) -> int:
         await migrate(records, CORE, resource("migrations"))
         async with records.transaction() as tx:
             changed = await tx.execute("DELETE FROM plugins_off WHERE name = ?", (name,))
-            await Audit(records).record(tx, "the command line", "let plugin in again", name)
+            await Audit(records).record(tx, "the command line", LET_IN, name)
     finally:
         await records.close()
     print(f"{name} is let in again at the next start." if changed else f"{name} was not switched off.")

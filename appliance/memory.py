@@ -1,13 +1,14 @@
 """What was opened must not linger in the memory of the main process once it is closed again.
 
 Python gives freed memory back to a pool as it was, so a child's words would stay readable there for hours, for whoever
-has root on the box. Three variables, read when a process starts, change that: ``PYTHONMALLOC=malloc`` sends every object
-through the C library, like the buffers of OpenSSL and SQLite, and glibc then overwrites each block as it is freed
-(``perturb``) unless the block goes to a per-thread cache first (``tcache``), which is therefore switched off. Large
-blocks go back to the system (``mmap_threshold``). Kept as free memory they cost seconds: each block that grows into
-such a neighbour has the whole rest of it overwritten (2.7 s for reading 3 MB of JSON, 0.02 s without). ``LD_BIND_NOW``
-has functions of libraries looked up at the start: glibc looks others up at their first call, keeps all registers on the
-stack meanwhile, and with AVX-512 one of them holds 64 letters of what was copied last (``_dl_runtime_resolve``).
+has root on the box. Three variables, read when a process starts, change that: ``PYTHONMALLOC=malloc`` sends every
+object through the C library, like the buffers of OpenSSL and SQLite, and glibc then overwrites each block as it is
+freed (``perturb``) unless the block goes to a per-thread cache first (``tcache``), which is therefore switched off.
+Large blocks go back to the system (``mmap_threshold``). Kept as free memory they cost seconds: each block that grows
+into such a neighbour has the whole rest of it overwritten (2.7 s for reading 3 MB of JSON, 0.02 s without).
+``LD_BIND_NOW`` has functions of libraries looked up at the start: glibc looks others up at their first call, keeps all
+registers on the stack meanwhile, and with AVX-512 one of them holds 64 letters of what was copied last
+(``_dl_runtime_resolve``).
 
 Measured with words that were posted over TLS, sealed, stored, opened, rendered and sent: without this, 41,529 copies
 were found after the last was let go, with it none; with ``perturb`` alone 597. A page costs 14% more processor time

@@ -92,6 +92,7 @@ GENERIC_READERS = frozenset({"page_of"})
 """Functions of the house that run a query for whoever calls them."""
 
 EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
+    "whether a plugin was let in again by itself; nobody of the directory is in that": ("control.let_in_since",),
     "it runs whatever query its caller has made; the caller is looked at": ("people.listing.page_of",),
     "which accounts may see an alert, by the same rule the other way round; none of it is about a person": (
         "alerts.alerting.Alerts._read_untaken",

@@ -107,6 +107,8 @@ async def test_a_plugin_may_do_what_it_likes_with_its_own(db: Database, folder: 
         "CREATE TRIGGER visitors_t AFTER INSERT ON visitors_a BEGIN\n  DELETE FROM visitors_a WHERE x = 'old';\nEND;\n"
         "CREATE VIEW visitors_v AS SELECT x FROM visitors_a;\n"
         "ALTER TABLE visitors_a ADD COLUMN y TEXT;\n"
+        "CREATE TABLE visitors_s (x TEXT NOT NULL) STRICT;\n"
+        "ALTER TABLE visitors_s ADD COLUMN y TEXT NOT NULL DEFAULT '' CHECK (y IN ('', 'z'));\n"
         "INSERT INTO visitors_a (x) VALUES ('a;b');\n"
         "DROP VIEW visitors_v;\nDROP INDEX visitors_i;",
     )

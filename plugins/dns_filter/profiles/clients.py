@@ -27,6 +27,8 @@ class Who:
     claim: str
 
 
+NOBODY = Who(None, None, "")
+
 Index = tuple[dict[str, list[Who]], dict[str, list[Who]]]
 
 

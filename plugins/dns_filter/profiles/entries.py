@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from appliance.api import Target
+
 from ..domains import SHARED_ENDINGS, NotADomain, normalise, with_parents
 from .model import ServiceChoice
 
@@ -20,7 +22,10 @@ BROAD = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A domain with everything below it. ``profile``: ``""`` for all; ``until``: a stamp, or ``None``."""
+    """A domain with everything below it. ``profile``: ``""`` for all; ``until``: a stamp, or ``None``.
+
+    ``for_whom``: somebody for whom it counts instead, whatever their profile is.
+    """
 
     id: str
     action: str
@@ -30,6 +35,7 @@ class Entry:
     reason: str
     made_at: str
     until: str | None = None
+    for_whom: Target | None = None
 
 
 def host_in(text: str) -> str:

@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from appliance.api import Appliance, Permission, Refused, actor, flash, now, read_form, redirect, render, stamp
+from appliance.api import (
+    Appliance,
+    Permission,
+    Refused,
+    Target,
+    actor,
+    flash,
+    now,
+    read_form,
+    redirect,
+    render,
+    stamp,
+)
 
 from ..days import end_words
-from .entries import advice, read_domain, refusal, warnings, whole_site
+from .entries import Entry, advice, read_domain, refusal, warnings, whole_site
 from .forms import SECOND_LOOK, EntryForm, in_order, reason_and_end
 from .publishing import Publishing
+from .store import entry_of
+from .targets import UNSEEN
 
-FIELDS = ("domain", "profile", "reason", "last_day")
+FIELDS = ("domain", "profile", "name", "reason", "last_day")
 """In the order of the form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An entry with whom it is for, as the page shows both. ``what``: what that is, if it is no profile."""
+
+    entry: Entry
+    whom: str
+    what: str = ""
 
 
 class EntryViews:
@@ -42,8 +65,7 @@ class EntryViews:
             errors["domain"] = wrong
         elif refused := refusal(form.action, domain, set(self._appliance.exempt.hosts())):
             errors["domain"] = refused
-        if form.profile and form.profile not in {one.name for one in self._publishing.profiles()}:
-            errors["profile"] = "There is no such profile any more. Choose another one."
+        for_whom = await self._for_whom(request, form, errors)
         told = tuple(self._told(form, domain)) if domain and "domain" not in errors else ()
         if told and not form.sure and not errors:
             site = whole_site(domain) if form.action == "block" else domain
@@ -52,7 +74,8 @@ class EntryViews:
         if not errors:
             try:
                 who = actor(request).name
-                await self._publishing.store.add_entry(who, form.action, domain, form.profile, form.reason, until)
+                profile = "" if for_whom else form.profile
+                await self._publishing.store.add_entry(who, form.action, domain, profile, form.reason, until, for_whom)
             except Refused as refused_:
                 errors["form"] = str(refused_)
         if errors:
@@ -61,6 +84,17 @@ class EntryViews:
         await self._publish()
         flash(request, f"{domain} is now {'allowed' if form.action == 'allow' else 'blocked'}.")
         return redirect("/dns_filter/entries")
+
+    async def _for_whom(self, request: web.Request, form: EntryForm, errors: dict[str, str]) -> Target | None:
+        """The one group, device or person that a form means, if it means no profile."""
+        if form.group or form.name:
+            try:
+                return await self._publishing.targets.find(actor(request), form.group, form.name)
+            except Refused as refused:
+                errors["name" if form.name else "profile"] = str(refused)
+        elif form.profile and form.profile not in {one.name for one in self._publishing.profiles()}:
+            errors["profile"] = "There is no such profile any more. Choose another one."
+        return None
 
     async def undo(self, request: web.Request) -> web.Response:
         """Take an entry back."""
@@ -88,12 +122,23 @@ class EntryViews:
             request,
             "dns_filter/entries.html",
             status,
-            entries=list(reversed(in_force)),
-            over=[dict(row) for row in await store.over()],
+            entries=[await self._shown(request, one) for one in reversed(in_force)],
+            over=[(await self._shown(request, entry_of(row)), dict(row)) for row in await store.over()],
             profiles=self._publishing.profiles(),
-            titles={one.name: one.title for one in self._publishing.profiles()},
+            networks=[(one.name, one.title or one.name) for one in self._appliance.assignments.groups],
+            of_directory=[dict(row) for row in await self._appliance.directory.groups.all(actor(request))],
             may_change=actor(request).may(Permission.CHOOSE_SITES),
             form=form,
             end_words=partial(end_words, zone=self._zone),
             today=f"{now().astimezone(self._zone):%Y-%m-%d}",
         )
+
+    async def _shown(self, request: web.Request, entry: Entry) -> Shown:
+        """An entry as somebody may see it."""
+        titles = {one.name: one.title for one in self._publishing.profiles()}
+        if entry.for_whom is None:
+            return Shown(entry, titles.get(entry.profile, entry.profile) if entry.profile else "All profiles")
+        targets, who = self._publishing.targets, actor(request)
+        what, title = await targets.title(who, entry.for_whom)
+        may_read = title != UNSEEN and await targets.may_read_why(who, entry.for_whom)
+        return Shown(entry if may_read else replace(entry, reason=""), title, what)

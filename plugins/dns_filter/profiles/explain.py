@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from appliance.api import parse
+from appliance.api import TargetKind, parse
 
 from .model import Choices
 from .policies import FILE, OWN, PLUGIN
@@ -175,6 +175,14 @@ def _led(led: Led, in_force: InForce, choices: Choices, local: Callable[[str], s
     return f"But it is another name for {what}. {_why(led.name, led.decision, in_force, choices, local)} {when}"
 
 
+_WHOM = {
+    TargetKind.NETWORKS: "this network",
+    TargetKind.GROUP: "one group or room",
+    TargetKind.DEVICE: "this device",
+    TargetKind.PERSON: "whoever is signed in there",
+}
+
+
 def _entry(decision: Decision, in_force: InForce, local: Callable[[str], str]) -> str:
     done = "allows" if decision.verdict == "allowed" else "blocks"
     if decision.rule == OWN:
@@ -186,8 +194,13 @@ def _entry(decision: Decision, in_force: InForce, local: Callable[[str], str]) -
     for entry in in_force.entries:
         if entry.id == decision.rule:
             until = f", until {local(entry.until)}" if entry.until else ""
+            whom, reason = "", f": {entry.reason}"
+            if entry.for_whom is not None:
+                whom = f" for {_WHOM[entry.for_whom.kind]}"
+                if entry.for_whom.kind is TargetKind.PERSON:  # it may tell about a child
+                    reason = ""
             what = f"{entry.domain} with everything below it"
-            return f"An entry of the school {done} {what}: {entry.reason} ({entry.author}{until})."
+            return f"An entry of the school{whom} {done} {what}{reason} ({entry.author}{until})."
     return f"An entry of the school {done} it."
 
 

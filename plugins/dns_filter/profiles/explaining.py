@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,8 +15,8 @@ from ..answerer.rules import Decision, decide
 from ..answerer.wire import to_wire
 from ..answerer.world import Policy, World
 from ..settings import Settings
-from .clients import Who, plain
-from .entries import read_domain
+from .clients import NOBODY, Who, plain
+from .entries import Entry, read_domain
 from .explain import Asker, Explanation, Led, explain, on_clock, origins
 from .policies import Policies
 from .publishing import Publishing
@@ -34,7 +34,9 @@ async def _to_nothing(_name: str, _profile: str, _since: str) -> LedAway | None:
 COMMAND_LINE = Actor("the command line", frozenset({Permission.MANAGE_PEOPLE}))
 AskTheLog = Callable[[str, str, str], Awaitable["LedAway | None"]]
 """Name, profile, since when (UTC stamp) -> why the name was stopped for what it led to."""
-NOBODY = "People are not asked for by name, because it would stand in the address of the page: ask for their profile."
+NO_PEOPLE = (
+    "People are not asked for by name, because it would stand in the address of the page: ask for their profile."
+)
 WHOM = "Give the address of a device, its name in the directory, a group, or a profile."
 
 
@@ -106,7 +108,7 @@ class Explaining:
             return replace(asker, words=f"{words}, which is at {address} now,"), policy
         effective = self._of_target(target)
         asker = Asker(words, profiles[effective.value], effective.origin)
-        return asker, self._policy(effective.value, world)
+        return asker, self._policy(effective.value, world, self._own(target))
 
     def _of_address(self, address: str, world: World) -> tuple[Asker, Policy]:
         publishing, at = self._publishing, now()
@@ -116,7 +118,7 @@ class Explaining:
                 f"{address} gets no answer at all: it lies in none of the networks that may ask.",
                 "They are in the settings file, under plugins.dns_filter.allow_from.",
             )
-        behind = publishing.clients.known().get(address) or [Who(None, None, "")]
+        behind = publishing.clients.known().get(address) or [NOBODY]
         found = [publishing.having.profile_of(who.person, who.device, address, at) for who in behind]
         origin = origins([(one.value, one.origin, _is_personal(one)) for one in found])
         titles = {one.name: one.title for one in publishing.profiles()}
@@ -140,7 +142,7 @@ class Explaining:
         if client in by_id:  # pages of devices ask so: several may have the same name
             return Target(TargetKind.DEVICE, client), f"The device {by_id[client]}"
         why = f"Several devices are called {client!r}." if devices else f"Nothing here is called {client!r}."
-        raise Refused(why, f"{WHOM} {NOBODY}")
+        raise Refused(why, f"{WHOM} {NO_PEOPLE}")
 
     def _address_of(self, target: Target) -> str:
         """Where a device is now: its room, and who is signed in there, count too."""
@@ -162,11 +164,18 @@ class Explaining:
                     return having.profile_of(None, None, network.partition("/")[0], at)
         return having.profile_of(None, None, None, at)
 
-    def _policy(self, profile: str, world: World) -> Policy:
+    def _own(self, target: Target) -> Sequence[Entry]:
+        """The entries for whoever belongs to a target and to nothing else."""
+        targets, entries = self._publishing.targets, self._publishing.store.in_force.for_somebody()
+        if target.kind is TargetKind.DEVICE:
+            return targets.counting(entries, [Who(None, target.id, "")], None)
+        return [one for one in entries if one.for_whom == target]
+
+    def _policy(self, profile: str, world: World, own: Sequence[Entry] = ()) -> Policy:
         """The policy of a profile at this moment, without what other plugins want for single devices."""
         policies = Policies(self._publishing.basis(), stamp(), self._publishing.having.rank)
-        key = policies.chain(lambda _: (profile, None))[0][0]
-        found = world.policies.get(key)
+        key = policies.chain(lambda _: (profile, None), own=own)[0][0]
+        found = world.policies.get(key) or self._publishing.policy_of(policies.parts, key)
         if found is None:
             raise Refused("What applies has just changed.", "Try again.")
         return found

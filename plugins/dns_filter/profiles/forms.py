@@ -44,11 +44,15 @@ class GroupForm:
 
 @dataclass(frozen=True, slots=True)
 class EntryForm:
-    """A site to allow or block. ``sure``: the warnings were read; ``whole``: the site that is meant after all."""
+    """A site to allow or block. ``sure``: the warnings were read; ``whole``: the site that is meant after all.
+
+    ``profile``: of a profile, or ``group:<id>`` or ``networks:<name>``; ``name``: of one device or person instead.
+    """
 
     domain: str = ""
     action: str = "allow"
     profile: str = ""
+    name: str = ""
     reason: str = ""
     last_day: str = ""
     sure: bool = False
@@ -59,10 +63,18 @@ class EntryForm:
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> EntryForm:
         """From the fields of a form or of an address."""
-        domain, action, profile, reason, last_day, whole = (
-            fields.get(key, "").strip() for key in ("domain", "action", "profile", "reason", "last_day", "whole")
+        domain, action, profile, name, reason, last_day, whole = (
+            fields.get(key, "").strip()
+            for key in ("domain", "action", "profile", "name", "reason", "last_day", "whole")
         )
-        return cls(whole or domain, action or "allow", profile, reason, last_day, fields.get("sure") == "yes", whole)
+        is_sure = fields.get("sure") == "yes"
+        return cls(whole or domain, action or "allow", profile, name, reason, last_day, is_sure, whole)
+
+    @property
+    def group(self) -> str:
+        """The group that was chosen, as ``Targets.find`` takes it; ``""`` if that was a profile."""
+        kind, colon, _ = self.profile.partition(":")
+        return self.profile.removeprefix("networks:") if colon and kind in ("group", "networks") else ""
 
 
 def in_order(errors: Mapping[str, str], fields: Sequence[str]) -> dict[str, str]:

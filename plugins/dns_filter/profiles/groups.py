@@ -6,11 +6,12 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from appliance.api import Actor, Appliance, Effective, Permission, Refused, Row, Target, TargetKind, now
+from appliance.api import Actor, Appliance, Effective, Refused, Row, Target, TargetKind, now
 
 from ..settings import Settings
 from .having import KIND, Having, Milder
 from .model import Profile
+from .targets import UNSEEN, Targets
 
 __all__ = ["KIND", "Chosen", "GroupRow", "Groups", "networks"]
 
@@ -20,7 +21,6 @@ _WHAT_IT_DOES: Mapping[str, str] = {
     "watch": "{} is on a trial run: it blocks nothing but what locked lists name.",
     "off": "{} blocks nothing but what locked lists name.",
 }
-UNSEEN = "Somebody whom you may not see"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,15 @@ class Groups:
     """Reads ``assignments`` for the kind ``dns_profile``. ``modes()`` says what each profile does now."""
 
     def __init__(
-        self, appliance: Appliance, settings: Settings, having: Having, modes: Callable[[], dict[str, str]]
+        self,
+        appliance: Appliance,
+        settings: Settings,
+        having: Having,
+        targets: Targets,
+        modes: Callable[[], dict[str, str]],
     ) -> None:
         self._assignments = appliance.assignments
-        self._directory = appliance.directory
-        self._looks = appliance.looks
+        self._targets = targets
         self._settings = settings
         self._having = having
         self._modes = modes
@@ -92,58 +96,21 @@ class Groups:
         modes, found = self._modes(), []
         for target, row in self._assignments.in_force(KIND):
             if target.kind is not TargetKind.NETWORKS and row["value"] in modes:
-                what, title = await self._title(actor, target)
+                what, title = await self._targets.title(actor, target)
                 origin = f"set by {row['author']}"
-                if title != UNSEEN and await self._may_read_why(actor, target):
+                if title != UNSEEN and await self._targets.may_read_why(actor, target):
                     origin += f": {row['reason']}"
                 found.append(
                     Chosen(what, title, row["value"], modes[row["value"]], origin, row["id"], row["until"] or "")
                 )
         return found
 
-    async def _may_read_why(self, actor: Actor, target: Target) -> bool:
-        if target.kind is not TargetKind.PERSON:
-            return True
-        may_see_people = actor.may(Permission.SEE_PEOPLE)
-        return may_see_people and (await self._looks.names(actor, [target.id])).get(target.id) is not None
-
-    async def _title(self, actor: Actor, target: Target) -> tuple[str, str]:
-        if target.kind is TargetKind.GROUP:
-            group = await self._directory.groups.group(actor, target.id)
-            return "Group", group["name"] if group else UNSEEN
-        if target.kind is TargetKind.DEVICE:
-            device = await self._directory.devices.device(actor, target.id)
-            return "Device", device.row["name"] if device else "A device that you may not see"
-        person = await self._directory.person(actor, target.id)
-        return "Person", person.row["name"] if person else UNSEEN
-
     async def target(self, actor: Actor, group: str, name: str) -> Target:
-        """Whom a form means: a group (a name of the settings, or ``group:<id>``), else a device or person by name.
-
-        Raises ``Refused`` in words where that is nobody or several.
-        """
-        if not name:
-            kind, _, found = group.partition(":")
-            return Target(TargetKind.GROUP, found) if kind == "group" and found else self._networks(group)
-        devices = sorted(await self._directory.devices.called(actor, name))
-        people = await self._directory.called(actor, name)
-        targets = [Target(TargetKind.DEVICE, one) for one in devices] + [
-            Target(TargetKind.PERSON, one) for one in people
-        ]
-        if not targets:
-            raise Refused(
-                f"There is no device and nobody called {name!r}.", "Type the whole name, as in the directory."
-            )
-        if len(targets) > 1:
-            raise Refused(f"Several are called {name!r}.", "Use a group with just that one in it.")
-        return targets[0]
-
-    def _networks(self, group: str) -> Target:
-        if group not in {known.name for known in self._assignments.groups}:
-            raise Refused(f"There is no group called {group!r}.", "Groups are defined in the settings file.")
-        if group in self._assignments.kind(KIND).fixed:
-            raise Refused(f"The settings file fixes this for {group}.", "Change it there.")
-        return networks(group)
+        """Whom a form means (``Targets.find``). Raises ``Refused`` in words, also where the settings file decides."""
+        target = await self._targets.find(actor, group, name)
+        if target.kind is TargetKind.NETWORKS and target.id in self._assignments.kind(KIND).fixed:
+            raise Refused(f"The settings file fixes this for {target.id}.", "Change it there.")
+        return target
 
     async def refuse_one_for_all(self, target: Target, profile: str) -> None:
         """Raise ``Refused`` if with this choice everybody had one profile."""

@@ -16,6 +16,7 @@ from appliance.api import Overlay, parse
 
 from ..lists.shipped import BYPASS
 from ..settings import ProfileSettings
+from .entries import Entry
 from .here import Pair
 from .model import Choices, Profile, profile_of
 from .overlays import NOTHING, Merged, merge
@@ -62,29 +63,41 @@ class Policies:
         self._variants: dict[tuple[str, Merged], str] = {}
         self._pages: dict[tuple[str, Pair], str] = {}
         self._plain: dict[tuple[str, Pair | None], Chain] = {}
+        self._owned: dict[tuple[str, tuple[Entry, ...]], str] = {}
         self.parts: dict[str, dict[str, Any]] = {}
 
-    def chain(self, effective: Effective, overlays: Sequence[Overlay] = (), page: Pair | None = None) -> Chain:
+    def chain(
+        self,
+        effective: Effective,
+        overlays: Sequence[Overlay] = (),
+        page: Pair | None = None,
+        own: Sequence[Entry] = (),
+    ) -> Chain:
         """What applies from now on to whoever has these profiles and overlays.
 
-        ``page``: where the page about blocked sites is found, if not where the basis says.
+        ``page``: where the page about blocked sites is found, if not where the basis says. ``own``: entries that are
+        for them and not for a profile.
         """
         name, ends = effective(self._at)
-        if ends is not None or overlays:
-            return self._links(effective, overlays, page)
+        if ends is not None or overlays or own:
+            return self._links(effective, overlays, page, own)
         if (name, page) not in self._plain:  # most clients have a profile without an end, and share its chain
-            self._plain[name, page] = self._links(lambda _: (name, None), (), page)
+            self._plain[name, page] = self._links(lambda _: (name, None), (), page, ())
         return self._plain[name, page]
 
-    def _links(self, effective: Effective, overlays: Sequence[Overlay], page: Pair | None) -> Chain:
+    def _links(
+        self, effective: Effective, overlays: Sequence[Overlay], page: Pair | None, own: Sequence[Entry]
+    ) -> Chain:
         links: list[Link] = []
         moment = self._at
         while True:
             name, ends = effective(moment)
             merged, over = merge(overlays, self._rank, moment) if overlays else (NOTHING, None)
             key, changes = self._policy_at(merged.profile or name, moment)
-            key = self._shown_at(self._with(key, merged), page)
-            end = min((one for one in (ends, over, changes) if one is not None), default=None)
+            in_force = tuple(one for one in own if one.until is None or one.until > moment)
+            key = self._shown_at(self._with(self._with_own(key, in_force), merged), page)
+            own_ends = min((one.until for one in in_force if one.until is not None), default=None)
+            end = min((one for one in (ends, over, changes, own_ends) if one is not None), default=None)
             last = end is None or len(links) + 1 >= MOST_LINKS
             seconds = None if last or end is None else parse(end).timestamp()
             if links and links[-1][0] == key:
@@ -145,17 +158,30 @@ class Policies:
         entries = self._basis.in_force.entries_of(profile.name, at)
         found = [["allow", self._basis.own, OWN]] if self._basis.own else []
         found += [["allow", domain, FILE] for domain in profile.allow]
-        return found + [[one.action, one.domain, one.id] for one in entries]
+        return [*found, *map(_row, entries)]
+
+    def _with_own(self, key: str, own: tuple[Entry, ...]) -> str:
+        """The policy of a client for whom there are entries: what they say of a domain counts before what the profile's
+        entries say of it, and the page of the box stays open."""
+        if not own:
+            return key
+        if (key, own) not in self._owned:
+            part, said = self.parts[key], {one.domain for one in own}
+            rest = [entry for entry in part["entries"] if entry[1] not in said or entry[2] == OWN]
+            self._owned[key, own] = self._variant({**part, "entries": [*rest, *map(_row, own)]})
+        return self._owned[key, own]
+
+    def _variant(self, body: dict[str, Any]) -> str:
+        key = f"{body['profile']}+{_digest(body)}"
+        self.parts[key] = body
+        return key
 
     def _with(self, key: str, merged: Merged) -> str:
         """The policy of a client for whom plugins want something."""
         if not merged.changes_rules:
             return key
         if (key, merged) not in self._variants:
-            body = _overlaid(self.parts[key], merged)
-            variant = f"{body['profile']}+{_digest(body)}"
-            self.parts[variant] = body
-            self._variants[key, merged] = variant
+            self._variants[key, merged] = self._variant(_overlaid(self.parts[key], merged))
         return self._variants[key, merged]
 
     def _shown_at(self, key: str, page: Pair | None) -> str:
@@ -163,11 +189,12 @@ class Policies:
         if page is None or self.parts[key]["answer"] != "page":
             return key
         if (key, page) not in self._pages:
-            body = {**self.parts[key], "ipv4": page[0], "ipv6": page[1]}
-            variant = f"{body['profile']}+{_digest(body)}"
-            self.parts[variant] = body
-            self._pages[key, page] = variant
+            self._pages[key, page] = self._variant({**self.parts[key], "ipv4": page[0], "ipv6": page[1]})
         return self._pages[key, page]
+
+
+def _row(entry: Entry) -> list[str]:
+    return [entry.action, entry.domain, entry.id]
 
 
 OWN, FILE, PLUGIN = "own", "file", "plugin"

@@ -15,7 +15,7 @@ from appliance.api import Appliance, ApplianceError, DnsClient, now, stamp
 from ..answerer.rules import judge
 from ..answerer.table import Table, TableError
 from ..answerer.wire import to_wire
-from ..answerer.world import World, WorldError
+from ..answerer.world import Policy, World, WorldError
 from ..lists.room import WORKER, Lists
 from ..queries.checks.addresses import addresses
 from ..settings import Settings
@@ -28,6 +28,7 @@ from .overlays import Overlays, checked
 from .policies import Basis
 from .snapshot import School, build
 from .store import Store
+from .targets import Targets
 
 SETTLE_SECONDS = 0.2
 """How long changes are collected before they are written: a class that signs in is one change."""
@@ -51,6 +52,7 @@ class Publishing:
         self._lists = lists
         self.store = store
         self.having = Having(appliance, settings)
+        self.targets = Targets(appliance)
         self.clients = Clients(appliance)
         self.reached_at: Callable[[], Sequence[str]] = partial(own_addresses, appliance.config.settings.web.listen)
         self.overlays = Overlays()
@@ -98,7 +100,7 @@ class Publishing:
 
     def school(self) -> School:
         """Everything that the snapshot is made of."""
-        reached_at = self.reached_at()
+        reached_at, for_somebody = self.reached_at(), self.store.in_force.for_somebody()
         return School(
             settings=self._settings,
             basis=self.basis(),
@@ -108,6 +110,7 @@ class Publishing:
             decide=self.having.profile_of,
             rank=self.having.rank,
             overlays=self.overlays.of,
+            own=partial(self.targets.counting, for_somebody),
             reached_at=reached_at,
             extra_local=own_records(self._appliance.config.settings.web.domain, reached_at),
             self_test=addresses(one.name for one in self._settings.profiles),
@@ -240,6 +243,14 @@ class Publishing:
             except WorldError as error:
                 raise ApplianceError(f"What applies cannot be read: {error}") from error
         return self._world
+
+    def policy_of(self, parts: Mapping[str, Any], key: str) -> Policy | None:
+        """A policy that nobody has at this moment, made of its parts."""
+        try:
+            policies = {**self.written["policies"], **parts}
+            return World.of({**self.written, "policies": policies}, self.table()).policies.get(key)
+        except (WorldError, KeyError):
+            return None
 
     def would_stop(self, key: str, name: str) -> bool:
         """Whether a policy blocks a name, or would if it were no trial run; no if that cannot be known here."""

@@ -50,7 +50,7 @@ class Profiles(Room):
         self._appliance = appliance
         self.store = Store(appliance)
         self.publishing = Publishing(appliance, settings, lists, self.store)
-        self.groups = Groups(appliance, settings, self.publishing.having, self.modes)
+        self.groups = Groups(appliance, settings, self.publishing.having, self.publishing.targets, self.modes)
         self._views = Views(appliance, self.groups, self.store, self.publishing.profiles, self.publish)
         self._profile_views = ProfileViews(appliance, self.publishing, self.publish)
         self._entry_views = EntryViews(appliance, self.publishing, self.publish)

@@ -14,7 +14,8 @@ from typing import Any
 from appliance.api import Effective, Overlay, parse, stamp
 
 from ..settings import Settings
-from .clients import Who
+from .clients import NOBODY, Who
+from .entries import Entry
 from .here import Pair, is_in, nearer
 from .policies import Basis, Chain, Policies
 from .upstreams import local_records, upstream
@@ -37,6 +38,8 @@ class School:
     decide: Decide
     rank: Callable[[str], int]
     overlays: Callable[[str], Sequence[Overlay]] = lambda address: ()  # noqa: ARG005 - nobody wants anything
+    own: Callable[[Sequence[Who], str], Sequence[Entry]] = lambda behind, address: ()  # noqa: ARG005 - nobody has any
+    """Who is behind an address, and the address -> the entries that are for them."""
     extra_local: Mapping[str, Sequence[tuple[str, int, str]]] = field(default_factory=dict)
     """Names that the appliance itself answers for, beside those of the settings."""
     reached_at: Sequence[str] = ()
@@ -104,13 +107,15 @@ class _Chains:
             each = [self.effective(who.person, who.device, address) for who in behind]
             overlays = school.overlays(address)
             effective = each[0] if len(each) == 1 else self._strictest(each)
-            found[address] = self._policies.chain(effective, overlays, self._page_for(address))
+            own = school.own(behind, address)
+            found[address] = self._policies.chain(effective, overlays, self._page_for(address), own)
         return found
 
     def of_network(self, network: str) -> Chain:
         """What whoever is not known has in a network."""
-        effective = self.effective(None, None, network.partition("/")[0])
-        return self._policies.chain(effective, page=self._pages.get(network))
+        address = network.partition("/")[0]
+        effective, own = self.effective(None, None, address), self._school.own((NOBODY,), address)
+        return self._policies.chain(effective, page=self._pages.get(network), own=own)
 
     def _page_for(self, address: str) -> Pair | None:
         """Where a client finds the page about blocked sites, if that is not where everybody does."""

@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from appliance.api import Appliance, Data, Refused, Role, Row, Transaction, new_id, now, stamp
+from appliance.api import (
+    Appliance,
+    Data,
+    Refused,
+    Role,
+    Row,
+    Target,
+    TargetKind,
+    Transaction,
+    new_id,
+    now,
+    stamp,
+)
 
 from .entries import Entry
 from .forms import end_of
@@ -24,7 +36,7 @@ _OPEN_CHANGES = (
     " WHERE undone_at IS NULL AND (until IS NULL OR until > ?) ORDER BY set_at, id"
 )
 _OPEN_ENTRIES = (
-    "SELECT id, action, domain, profile, author, reason, made_at, until FROM dns_filter_entries"
+    "SELECT id, action, domain, profile, author, reason, made_at, until, target_kind, target FROM dns_filter_entries"
     " WHERE undone_at IS NULL AND (until IS NULL OR until > ?) ORDER BY made_at, id"
 )
 _OPEN_PAUSES = (
@@ -68,7 +80,14 @@ class InForce:
 
     def entries_of(self, profile: str, at: str) -> list[Entry]:
         """The entries that count for a profile at a moment."""
-        return [one for one in self.entries if one.profile in ("", profile) and (one.until is None or one.until > at)]
+        return [one for one in self._of_profile(profile) if one.until is None or one.until > at]
+
+    def for_somebody(self) -> list[Entry]:
+        """The entries that count for one group, device or person, whatever their profile is."""
+        return [one for one in self.entries if one.for_whom is not None]
+
+    def _of_profile(self, profile: str) -> list[Entry]:
+        return [one for one in self.entries if one.for_whom is None and one.profile in ("", profile)]
 
     def pause_of(self, profile: str, at: str) -> Pause | None:
         """The pause of a profile at a moment."""
@@ -78,7 +97,7 @@ class InForce:
     def ends_of(self, profile: str, at: str) -> list[str]:
         """The moments after ``at`` at which something of a profile ends, in order."""
         ends = {one.until for one in self.changes if one.profile == profile}
-        ends |= {one.until for one in self.entries if one.profile in ("", profile)}
+        ends |= {one.until for one in self._of_profile(profile)}
         pause = self.pause_of(profile, at)
         return sorted(end for end in ends | {pause.until if pause else None} if end is not None and end > at)
 
@@ -114,7 +133,7 @@ class Store:
     def _take(self, changes: Sequence[Row], entries: Sequence[Row], pauses: Sequence[Row]) -> None:
         self.in_force = InForce(
             tuple(Change(**dict(row)) for row in changes),
-            tuple(Entry(**dict(row)) for row in entries),
+            tuple(map(entry_of, entries)),
             {row["profile"]: Pause(**dict(row)) for row in pauses},
         )
 
@@ -211,11 +230,18 @@ class Store:
     # Entries
 
     async def add_entry(
-        self, actor: str, action: str, domain: str, profile: str, reason: str, until: datetime | None
+        self,
+        actor: str,
+        action: str,
+        domain: str,
+        profile: str,
+        reason: str,
+        until: datetime | None,
+        for_whom: Target | None = None,
     ) -> str:
         """Make an entry; returns its id. Whether it may be made is decided before (``entries.refusal``)."""
         async with self._records.transaction() as tx:
-            return await self.add_entry_within(tx, actor, action, domain, profile, reason, until)
+            return await self.add_entry_within(tx, actor, action, domain, profile, reason, until, for_whom)
 
     async def add_entry_within(
         self,
@@ -226,24 +252,29 @@ class Store:
         profile: str,
         reason: str,
         until: datetime | None,
+        for_whom: Target | None = None,
     ) -> str:
         """``add_entry`` as a part of a unit of work that keeps more."""
         _must_say_why(reason)
         _must_lie_ahead(until)
+        kind, target = ("", "") if for_whom is None else (for_whom.kind.value, for_whom.id)
         same = await tx.fetch_one(
-            "SELECT 1 FROM dns_filter_entries WHERE action = ? AND domain = ? AND profile = ? AND undone_at IS NULL"
-            " AND (until IS NULL OR until > ?)",
-            (action, domain, profile, stamp()),
+            "SELECT 1 FROM dns_filter_entries WHERE action = ? AND domain = ? AND profile = ? AND target_kind = ?"
+            " AND target = ? AND undone_at IS NULL AND (until IS NULL OR until > ?)",
+            (action, domain, profile, kind, target, stamp()),
         )
         if same is not None:
             raise Refused(f"There is an entry already that does this for {domain}.", "Look below; undo that one first.")
         entry_id, ends = new_id(), stamp(until) if until else None
         await tx.execute(
-            "INSERT INTO dns_filter_entries (id, action, domain, profile, author, reason, made_at, until)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (entry_id, action, domain, profile, actor, reason, stamp(), ends),
+            "INSERT INTO dns_filter_entries"
+            " (id, action, domain, profile, author, reason, made_at, until, target_kind, target)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (entry_id, action, domain, profile, actor, reason, stamp(), ends, kind, target),
         )
-        detail = {"profile": profile or "all profiles", "until": ends, "reason": reason}
+        detail = {**_for_record(profile, for_whom), "until": ends}
+        if for_whom is None or for_whom.kind is TargetKind.NETWORKS:  # others may name a child: it stays in the row
+            detail["reason"] = reason
         await self._audit.record(tx, actor, f"chose to {action} a site", domain, detail)
         await self._take_after_commit(tx)
         return entry_id
@@ -252,7 +283,8 @@ class Store:
         """The entry in force that allows a domain for a profile at least until then (``None``: for ever), or ``""``."""
         row = await tx.fetch_one(
             "SELECT id FROM dns_filter_entries WHERE action = 'allow' AND domain = ? AND profile IN ('', ?)"
-            " AND undone_at IS NULL AND (until IS NULL OR until > ? AND until >= ?) ORDER BY profile DESC LIMIT 1",
+            " AND target_kind = '' AND undone_at IS NULL AND (until IS NULL OR until > ? AND until >= ?)"
+            " ORDER BY profile DESC LIMIT 1",
             (domain, profile, stamp(), stamp(until) if until is not None else "9999"),
         )
         return str(row["id"]) if row is not None else ""
@@ -264,7 +296,7 @@ class Store:
             await tx.execute(
                 "UPDATE dns_filter_entries SET undone_at = ?, undone_by = ? WHERE id = ?", (stamp(), actor, entry_id)
             )
-            detail = {"profile": row["profile"] or "all profiles"}
+            detail = _for_record(row["profile"], _whom(row))
             await self._audit.record(tx, actor, f"undid to {row['action']} a site", row["domain"], detail)
             await self._take_after_commit(tx)
         return row
@@ -314,6 +346,23 @@ class Store:
             " WHERE profile = ? AND ended_at IS NULL AND until > ?",
             (stamp(), actor, profile, stamp()),
         )
+
+
+def _whom(row: Row) -> Target | None:
+    return Target(TargetKind(row["target_kind"]), row["target"]) if row["target_kind"] else None
+
+
+def entry_of(row: Row) -> Entry:
+    """The entry of a row of the table."""
+    plain = {name: row[name] for name in ("id", "action", "domain", "profile", "author", "reason", "made_at", "until")}
+    return Entry(**plain, for_whom=_whom(row))
+
+
+def _for_record(profile: str, for_whom: Target | None) -> dict[str, str | None]:
+    """For whom an entry is, without a name."""
+    if for_whom is not None:
+        return {"for": f"{for_whom.kind.value} {for_whom.id}"}
+    return {"profile": profile or "all profiles"}
 
 
 def _must_say_why(reason: str) -> None:

@@ -251,10 +251,10 @@ async def test_the_pages_are_clicked_and_have_no_barriers(running: Running) -> N
         await page.get_by_label("Why").fill("A test")
         await page.get_by_role("button", name="Save").click()
         await look(page, "a warning")
-        await filter_of(running).profiles.store.add_entry("Jo", "block", "bad.example", "", "A test", END)
-        await running.appliance.assignments.assign(
-            "Jo", KIND, Target(TargetKind.NETWORKS, "lab"), "guest", "A test", END
-        )
+        store, lab = filter_of(running).profiles.store, Target(TargetKind.NETWORKS, "lab")
+        await store.add_entry("Jo", "block", "bad.example", "", "A test", END)
+        await store.add_entry("Jo", "allow", "bad.example", "", "A lesson", END, lab)
+        await running.appliance.assignments.assign("Jo", KIND, lab, "guest", "A test", END)
         for path in ("profiles", "profiles/pupil", "entries", "groups", "lists", "explain?name=www.tiktok.com"):
             await page.goto(f"{base}/dns_filter/{path}")
             await look(page, path)

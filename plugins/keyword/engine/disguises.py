@@ -283,16 +283,21 @@ class Disguises:
         return self._by_shape[shape]
 
     def _fitting(self, length: int, first: str, last: str) -> Iterable[str]:
-        beginnings = [(length, first)] if first else [one for one in self._by_beginning if one[0] == length]
-        words = chain.from_iterable(self._by_beginning.get(one, ()) for one in beginnings)
-        return [word for word in words if word.endswith(last) and word.isalpha()]
+        if first and last:
+            return self._by_ends.get((length, first, last), ())
+        fitting = (
+            words
+            for (letters, begin, end), words in self._by_ends.items()
+            if letters == length and first in ("", begin) and last in ("", end)
+        )
+        return chain.from_iterable(fitting)
 
     @cached_property
-    def _by_beginning(self) -> Mapping[tuple[int, str], Sequence[str]]:
-        """Words by their length and first letter. Made when the first masked word is met."""
-        found: dict[tuple[int, str], list[str]] = defaultdict(list)
-        for word in self._vocabulary:
-            found[len(word), word[0]].append(word)
+    def _by_ends(self) -> Mapping[_Shape, Sequence[str]]:
+        """Words by their length, first and last letter. Made when the first masked word is met."""
+        found: dict[_Shape, list[str]] = defaultdict(list)
+        for word in filter(str.isalpha, self._vocabulary):
+            found[len(word), word[0], word[-1]].append(word)
         return found
 
     def _is_compound(self, token: str) -> bool:

@@ -116,7 +116,7 @@ KINDS: tuple[Kind, ...] = (
             *("dropped a bundle of policies", "began a trial run", "replaced a list that was", "imported a list that"),
             *("removed a list that was handed over", "wrote a term of the school", "asked to change a supplied term"),
             *(
-                "made a supplied term stricter",
+                "made a supplied term",
                 "switched a supplied term",
                 "kept a supplied term on",
                 "made a policy",

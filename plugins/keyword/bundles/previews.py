@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..choices.applying import OURS
-from ..choices.model import Change, Decisions
+from ..choices.model import Change, Changed, Decisions
 from ..library.model import Policy
 from ..school import School, finder
 from .comparing import BenchResult, PolicyChange, Sentence, compare, try_sentences
@@ -130,12 +130,12 @@ class Previews:
 def decided(choices: Mapping[str, object]) -> Mapping[str, str]:
     """What the school has decided about terms of others (``policy/term``), in words."""
     decisions = Decisions.of_json(choices)
-    changed = {f"{one.policy}/{one.term}": _words(one.change) for one in decisions.changed}
+    changed = {f"{one.policy}/{one.term}": _words(one) for one in decisions.changed}
     own = {f"{one.policy}/{one.entry['id']}": "your school’s own term counts instead" for one in decisions.terms}
     return {**changed, **own}
 
 
-def _words(change: Change) -> str:
-    if change is Change.OFF:
+def _words(changed: Changed) -> str:
+    if changed.change is Change.OFF:
         return "switched off at your school, and stays off"
-    return f"stricter at your school: {change.words[:1].lower()}{change.words[1:]}"
+    return f"changed at your school: {changed.words[:1].lower()}{changed.words[1:]}"

@@ -15,7 +15,7 @@ from appliance.api import Severity, Surface
 
 from ..library.files import PolicyFile
 from ..library.model import Matching, Policy, Term
-from .model import NAMES, Change, Decisions, Name, OwnPolicy, OwnTerm
+from .model import NAMES, Change, Changed, Decisions, Name, OwnPolicy, OwnTerm
 
 OURS = "-ours"
 """What the school's stricter copy of a supplied term has behind its id."""
@@ -89,26 +89,30 @@ def _reading(policy: Policy) -> Policy:
     return replace(policy, terms=tuple(replace(term, surfaces=term.surfaces | READ) for term in policy.terms))
 
 
-def _changes_of(policy: Policy, decisions: Decisions) -> Mapping[str, Change]:
-    return {one.term: one.change for one in decisions.changed if one.policy == policy.name}
+def _changes_of(policy: Policy, decisions: Decisions) -> Mapping[str, Changed]:
+    return {one.term: one for one in decisions.changed if one.policy == policy.name}
 
 
-def _changed(policy: Policy, changes: Mapping[str, Change]) -> Policy:
+def _changed(policy: Policy, changes: Mapping[str, Changed]) -> Policy:
     if not changes:
         return policy
-    found = (changed_term(term, changes.get(term.id)) for term in policy.terms)
+    found = (_in_place_of(term, changes.get(term.id)) for term in policy.terms)
     return replace(policy, terms=tuple(term for term in found if term is not None))
 
 
-def changed_term(term: Term, change: Change | None) -> Term | None:
-    """What counts in place of a supplied term: itself, the school's copy of it, or nothing."""
-    if change is None:
-        return term
+def _in_place_of(term: Term, changed: Changed | None) -> Term | None:
+    return term if changed is None else changed_term(term, changed.change, changed.surfaces)
+
+
+def changed_term(term: Term, change: Change, surfaces: Iterable[Surface] = ()) -> Term | None:
+    """What counts in place of a supplied term: the school's copy of it, or nothing."""
     if change is Change.OFF:
         return None
     ours = replace(term, id=f"{term.id}{OURS}")
     if change is Change.EXACT:
         return replace(ours, matching=Matching.EXACT)
+    if change is Change.WHERE:
+        return replace(ours, surfaces=frozenset(surfaces))
     if Surface.PAGE not in term.surfaces:
         return ours
     return replace(ours, surfaces=term.surfaces - {Surface.PAGE} | {Surface.TITLE})

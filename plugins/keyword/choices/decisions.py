@@ -11,13 +11,13 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from appliance.api import Actor, Appliance, Permission, Refused, Role, Row, Transaction
+from appliance.api import Actor, Appliance, Permission, Refused, Role, Row, Surface, Transaction
 
 from ..library.model import Policy, folded
 from .forms import SAY_WHY
 from .hidden import readable
 from .model import REASONS, Change
-from .store import Store, Wish
+from .store import Store, Wish, surfaces_of
 
 ASK, EDIT, DECIDE = Permission.SEE_CAPTURES, Permission.SWITCH_MONITORING, Permission.GRANT_CONTENT
 """Who may ask to switch a supplied term off, who makes terms and sets levels, and who decides what was asked."""
@@ -43,7 +43,8 @@ class TermDecisions:
         self._changed = changed
 
     async def ask(self, actor: Actor, wish: Wish) -> str:
-        """Ask the safeguarding lead to switch a supplied term off; returns the id of the request."""
+        """Ask the safeguarding lead to switch a supplied term off, or to change where it counts; returns the id of the
+        request."""
         require(actor, ASK)
         await self._check(actor, wish)
         async with self._appliance.records.transaction() as tx:
@@ -51,7 +52,7 @@ class TermDecisions:
             await self._record(tx, actor, "asked to change a supplied term", request, wish, because=wish.because)
             await self._appliance.notices.tell(
                 tx,
-                words=f"{actor.name} asks to switch off a term of the policy “{self._title(wish.policy)}”.",
+                words=f"{actor.name} asks to {_ASKED[wish.change]} “{self._title(wish.policy)}”.",
                 kind="policies",
                 link=_link(request),
                 roles=(Role.LEAD,),
@@ -60,16 +61,25 @@ class TermDecisions:
         return request
 
     async def tweak(self, actor: Actor, wish: Wish) -> None:
-        """Put a stricter copy in the place of a supplied term, at once."""
+        """Put a copy of the school's in the place of a supplied term, at once."""
         require(actor, EDIT)
-        if wish.change is Change.OFF:
-            raise Refused("Switching off is what the safeguarding lead decides.", "Ask for it.")
         await self._check(actor, wish)
+        if self.is_for_the_lead(wish):
+            raise Refused("What makes a term count less is what the safeguarding lead decides.", "Ask for it.")
         async with self._appliance.records.transaction() as tx:
             request = await self._store.ask(tx, actor.name, actor.account, wish)
             await self._store.decide(tx, actor.name, request, "granted", "")
-            await self._record(tx, actor, "made a supplied term stricter", request, wish, change=wish.change.value)
+            await self._record(tx, actor, "made a supplied term stricter", request, wish, **_told(wish))
             await self._in_force(tx)
+
+    def is_for_the_lead(self, wish: Wish) -> bool:
+        """Whether the safeguarding lead decides: the term would be off, or would not count any more where it was
+        supplied for. Pages are what others have written."""
+        if wish.change is not Change.WHERE:
+            return wish.change is Change.OFF
+        policy = self._policies().get(wish.policy)
+        supplied = next((one.surfaces for one in policy.terms if one.id == wish.term), None) if policy else None
+        return supplied is None or not supplied - {Surface.PAGE, Surface.NAME} <= set(wish.surfaces)
 
     async def decide(self, actor: Actor, request: str, *, grant: bool, answer: str) -> None:
         """The safeguarding lead's word on a request."""
@@ -79,12 +89,15 @@ class TermDecisions:
             row = await self._store.decide(tx, actor.name, request, "granted" if grant else "refused", answer)
             wish = _wish(row)
             await self._appliance.notices.settle(tx, _link(request))
-            words = "switched a supplied term off" if grant else "kept a supplied term on"
-            await self._record(tx, actor, words, request, wish, asked_by=row["author"])
+            is_off = wish.change is Change.OFF
+            words = "switched a supplied term off" if is_off else "made a supplied term count in other places"
+            words = words if grant else "kept a supplied term on"
+            await self._record(tx, actor, words, request, wish, asked_by=row["author"], **_told(wish))
+            done = "the term is off." if is_off else "the term counts where you asked for."
             await self._appliance.notices.tell(
                 tx,
                 words=f"{actor.name} has decided what you asked about the policy “{self._title(wish.policy)}”: "
-                + ("the term is off." if grant else "the term stays on."),
+                + (done if grant else "the term stays as it is."),
                 kind="policies",
                 link="/keyword/requests",
                 accounts=(row["account"],),
@@ -164,6 +177,8 @@ class TermDecisions:
         must_say_why(wish.reason)
         if wish.because not in REASONS:
             raise Refused("Choose what is wrong with it.")
+        if (wish.change is Change.WHERE) != bool(wish.surfaces):
+            raise Refused("Choose where it is to count.")
         policy = self._policies().get(wish.policy)
         found = policy is not None and wish.term in {term.id for term in policy.terms}
         if policy is None or not found or not await self._may_read(actor, policy, wish.term):
@@ -191,6 +206,20 @@ class TermDecisions:
     async def _in_force(self, tx: Transaction) -> None:
         await self._store.take_after_commit(tx)
         tx.after_commit.append(self._changed)
+
+
+_ASKED: Mapping[Change, str] = {
+    Change.OFF: "switch off a term of the policy",
+    Change.WHERE: "change where a term counts of the policy",
+}
+
+
+def _told(wish: Wish) -> dict[str, str]:
+    """What a change is, for the record; to switch off needs no more words."""
+    if wish.change is Change.OFF:
+        return {}
+    where = {"surfaces": " ".join(wish.surfaces)} if wish.surfaces else {}
+    return {"change": wish.change.value, **where}
 
 
 def title_trouble(title: str, known: Iterable[Policy]) -> str:
@@ -230,8 +259,9 @@ def _link(request: str) -> str:
 
 def _wish(row: Row) -> Wish:
     return Wish(
-        row["policy"], row["term"], row["version"], Change(row["change"]), row["because"], row["reason"]
-    )  # fmt: skip
+        *(row["policy"], row["term"], row["version"], Change(row["change"]), row["because"], row["reason"]),
+        surfaces=surfaces_of(row),
+    )
 
 
 def _free_name(title: str, taken: Mapping[str, object]) -> str:

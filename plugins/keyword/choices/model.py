@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from appliance.api import Surface
 
 OFF_LEVEL = "off"
 LEVELS: Mapping[str, str] = {
@@ -36,6 +38,7 @@ class Change(StrEnum):
     OFF = "off"
     EXACT = "exact"
     NOT_PAGES = "not_pages"
+    WHERE = "where"
 
     @property
     def words(self) -> str:
@@ -47,16 +50,36 @@ _CHANGES: Mapping[Change, str] = {
     Change.OFF: "Off",
     Change.EXACT: "Whole words only, exactly as they are written",
     Change.NOT_PAGES: "Not in what pupils read on pages",
+    Change.WHERE: "Only where the school has chosen",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A supplied term that is off, or in whose place stands a stricter copy of the school's."""
+    """A supplied term that is off, or in whose place stands a copy of the school's. ``surfaces``: where it counts, if
+    that was chosen."""
 
     policy: str
     term: str
     change: Change
+    surfaces: tuple[Surface, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What was done, for pages."""
+        return words_of(self.change, self.surfaces)
+
+
+def words_of(change: Change, surfaces: Iterable[Surface]) -> str:
+    """What a change does, for pages."""
+    if change is not Change.WHERE:
+        return change.words
+    return f"Only in: {', '.join(one.label for one in surfaces)}"
+
+
+def _changed(data: Mapping[str, Any]) -> Changed:
+    surfaces = tuple(map(Surface, data.get("surfaces", ())))  # bundles keep decisions from before there were any
+    return Changed(data["policy"], data["term"], Change(data["change"]), surfaces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +129,7 @@ class Decisions:
     def of_json(cls, data: Mapping[str, Any]) -> Decisions:
         """What ``as_json`` gave. Raises ``ValueError``, ``KeyError`` or ``TypeError`` for anything else."""
         return cls(
-            tuple(Changed(one["policy"], one["term"], Change(one["change"])) for one in data["changed"]),
+            tuple(_changed(one) for one in data["changed"]),
             tuple(OwnPolicy(**one) for one in data["policies"]),
             tuple(OwnTerm(**one) for one in data["terms"]),
             tuple(Name(**one) for one in data["names"]),

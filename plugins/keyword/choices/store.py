@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.api import Data, Database, Refused, Row, Transaction, new_id, stamp
+from appliance.api import Data, Database, Refused, Row, Surface, Transaction, new_id, stamp
 
 from .model import Change, Changed, OwnPolicy, OwnTerm
 
 REQUESTS, POLICIES, TERMS = "keyword_requests", "keyword_own_policies", "keyword_own_terms"
-_CHANGED = "SELECT policy, term, change FROM keyword_requests WHERE state = 'granted' ORDER BY policy, term"
+_CHANGED = "SELECT policy, term, change, surfaces FROM keyword_requests WHERE state = 'granted' ORDER BY policy, term"
 _POLICIES = """
 SELECT own.name, own.title, own.category, own.summary, own.made_at,
     (SELECT max(max(term.made_at, coalesce(term.ended_at, ''))) FROM keyword_own_terms term
@@ -37,6 +37,7 @@ class Wish:
     change: Change
     because: str
     reason: str
+    surfaces: tuple[Surface, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Store:
     def data() -> Sequence[Data]:
         """What the tables hold."""
         return [
-            Data(REQUESTS, "Supplied terms that are off or were made stricter: who asked, who decided, and why."),
+            Data(REQUESTS, "Supplied terms that are off or were changed: who asked, who decided, and why."),
             Data(POLICIES, "Policies that the school made on pages, by whom and why."),
             Data(TERMS, "Terms that the school made on pages, by whom and why, with those that were changed or ended."),
         ]
@@ -70,7 +71,7 @@ class Store:
 
     def _take(self, changed: Sequence[Row], policies: Sequence[Row], terms: Sequence[Row]) -> None:
         self.kept = Kept(
-            tuple(Changed(row["policy"], row["term"], Change(row["change"])) for row in changed),
+            tuple(Changed(row["policy"], row["term"], Change(row["change"]), surfaces_of(row)) for row in changed),
             tuple(_own_policy(row) for row in policies),
             tuple(OwnTerm(row["policy"], json.loads(row["entry"])) for row in terms),
         )
@@ -89,10 +90,11 @@ class Store:
             raise Refused(f"A change of this term {done}.", "Look at “Changes of supplied terms”.")
         request = new_id()
         await tx.execute(
-            "INSERT INTO keyword_requests (id, policy, term, version, change, because, reason, author, account,"
-            " asked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO keyword_requests (id, policy, term, version, change, surfaces, because, reason, author,"
+            " account, asked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(request, wish.policy, wish.term, wish.version, wish.change.value, wish.because, wish.reason),
+                *(request, wish.policy, wish.term, wish.version, wish.change.value),
+                *("".join(f" {one.value}" for one in wish.surfaces), wish.because, wish.reason),
                 *(author, account, stamp()),
             ),
         )
@@ -206,6 +208,11 @@ class Store:
         return await self._records.fetch(
             "SELECT * FROM keyword_own_terms WHERE policy = ? ORDER BY made_at DESC, id DESC LIMIT 200", (policy,)
         )
+
+
+def surfaces_of(row: Row) -> tuple[Surface, ...]:
+    """Where a request wants a term to count, if it is about that."""
+    return tuple(map(Surface, row["surfaces"].split()))
 
 
 def _own_policy(row: Row) -> OwnPolicy:

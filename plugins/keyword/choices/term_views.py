@@ -29,10 +29,10 @@ from .decisions import DECIDE, EDIT, TermDecisions, new_term_id, title_trouble
 from .forms import END_REASON, SAY_WHY
 from .hidden import Readable, readable
 from .library import Library
-from .model import REASONS, Change
+from .model import REASONS, Change, words_of
 from .preview import Part, Previews
 from .report import Report, report
-from .store import Store, Wish
+from .store import Store, Wish, surfaces_of
 from .suggestions.box import Box, Suggestion
 from .term_form import WHERE, TermForm, check, suggestions, warnings
 
@@ -81,6 +81,7 @@ class TermViews:
                 Change(fields["change"]),
                 fields["because"],
                 fields["reason"].strip(),
+                _ticked(fields) if fields["change"] == Change.WHERE else (),
             )
             try:
                 done = await self._carry_out(request, wish)
@@ -97,6 +98,11 @@ class TermViews:
             errors["change"] = "Choose what is to happen."
         elif fields["change"] == Change.NOT_PAGES and not self._is_read(policy, term):
             errors["change"] = "It is not looked for on pages. Choose something else."
+        elif fields["change"] == Change.WHERE:
+            if not _ticked(fields):
+                errors["change"] = "Tick where it is to count. If that is nowhere, ask to have it switched off."
+            elif set(_ticked(fields)) == term.surfaces - {Surface.NAME}:
+                errors["change"] = "It counts in just these places already. Tick others."
         if fields.get("because") not in REASONS:
             errors["because"] = "Choose what is wrong with it."
         if not fields.get("reason", "").strip():
@@ -104,11 +110,11 @@ class TermViews:
         return errors
 
     async def _carry_out(self, request: web.Request, wish: Wish) -> str:
-        if wish.change is Change.OFF:
+        if self._decisions.is_for_the_lead(wish) or not actor(request).may(EDIT):
             await self._decisions.ask(actor(request), wish)
             return "The safeguarding lead is asked. Until she decides, the term counts as before."
         await self._decisions.tweak(actor(request), wish)
-        return "The supplied term is off, and the school’s stricter copy is on."
+        return "The supplied term is off, and the school’s copy is on."
 
     async def _term(
         self, request: web.Request, typed: Mapping[str, str], errors: Mapping[str, str], status: int = 200
@@ -121,6 +127,8 @@ class TermViews:
             policy=policy,
             term=term,
             seen_in=[surface.label for surface in Surface if surface in term.surfaces],
+            where=WHERE,
+            ticked=_ticked(typed) if typed else [one for one in WHERE if one in term.surfaces],
             reasons=REASONS,
             on_pages=self._is_read(policy, term),
             standing=await self._store.standing(policy.name, term.id),
@@ -160,7 +168,7 @@ class TermViews:
                 words = "The supplied term counts again."
             elif do in ("grant", "refuse"):
                 await self._decisions.decide(actor(request), request_id, grant=do == "grant", answer=reason)
-                words = "The term is off." if do == "grant" else "The term stays on."
+                words = "It is done as asked." if do == "grant" else "The term stays as it is."
             else:
                 raise Refused("Choose what is to happen.")
         except Refused as refused:
@@ -203,7 +211,8 @@ class TermViews:
             "words": term.phrases[0] if shown and term is not None else told["term"],
             "shown": shown,
             "reported": self._is_readable(row, may_read),
-            "change_words": Change(row["change"]).words,
+            "is_off": row["change"] == Change.OFF,
+            "change_words": words_of(Change(row["change"]), surfaces_of(row)),
             "because_words": REASONS.get(row["because"], row["because"]),
         }
 
@@ -404,6 +413,10 @@ class TermViews:
         if entry is None:
             raise web.HTTPNotFound
         return policy, entry
+
+
+def _ticked(fields: Mapping[str, str]) -> tuple[Surface, ...]:
+    return tuple(one for one in WHERE if f"on_{one.value}" in fields)
 
 
 def _file(about: Report, may_read: Readable) -> web.Response:

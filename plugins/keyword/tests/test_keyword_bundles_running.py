@@ -188,7 +188,7 @@ def test_what_the_school_has_decided_stands_beside_what_changes() -> None:
     (change,) = compare(FILES, overlay(FILES, SUPPLIED, policies(NEW_FISH)), decided(DECIDED))
     assert [one.decided for one in change.changed] == ["switched off at your school, and stays off"]
     assert [one.decided for one in change.gone] == [
-        "stricter at your school: whole words only, exactly as they are written"
+        "changed at your school: whole words only, exactly as they are written"
     ]
     assert [one.decided for one in change.new] == ["your school’s own term counts instead"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -124,6 +125,18 @@ def test_a_copy_that_leaves_pages_out_keeps_titles(supplied: tuple[Policy, ...])
     (copy,) = [one for other in found for one in other.terms if one.id == f"{term.id}-ours"]
     assert Surface.PAGE not in copy.surfaces
     assert Surface.TITLE in copy.surfaces
+
+
+def test_where_a_supplied_term_counts_can_be_chosen(supplied: tuple[Policy, ...]) -> None:
+    chosen = (Surface.SEARCH, Surface.PAGE)
+    change = Changed("suicide", "want-to-die", Change.WHERE, chosen)
+    for reading in ((), ("suicide",)):  # what was chosen holds for everybody
+        found = apply(supplied, decided(changed=(change,), reading=reading))
+        (copy,) = [term for policy in found for term in policy.terms if term.id == "want-to-die-ours"]
+        assert copy.surfaces == set(chosen)
+    assert change.words == "Only in: search, text on a page"
+    before = {"policy": "suicide", "term": "want-to-die", "change": "exact"}
+    assert Decisions.of_json({**decided(), "changed": [before]}).changed[0].surfaces == ()
 
 
 def test_own_policies_own_terms_and_names_are_looked_for(supplied: tuple[Policy, ...]) -> None:
@@ -300,6 +313,50 @@ async def test_a_noisy_term_is_made_stricter_at_once(running: Running, lead: Cli
     (row,) = await audit(running, "made a supplied term stricter")
     assert json.loads(row["detail"])["change"] == "exact"
     assert (await decide(deputy, the_id((await lead.get("/keyword/requests")).text), "on")).status == 303
+
+
+WHERE = {**WISH, "change": "where", "reason": "It is sung in assembly"}
+
+
+@loop
+async def test_a_supplied_term_counts_in_more_places_at_once(running: Running, lead: Client, deputy: Client) -> None:
+    everywhere = dict.fromkeys(("on_typed", "on_email", "on_search", "on_page"), "yes")
+    assert await terms(running, "the green giant", Surface.SEARCH) == []
+    assert (await deputy.post(TERM, WHERE)).status == 422
+    assert "Tick where it is to count" in (await deputy.post(TERM, WHERE)).text
+    assert (await deputy.post(TERM, {**WHERE, **everywhere})).status == 303
+    for surface in (Surface.SEARCH, Surface.TYPED, Surface.PAGE):
+        assert (surface, await terms(running, "the green giant", surface)) == (surface, ["local/green-giant-ours"])
+    page = (await lead.get("/keyword/requests")).text
+    assert "Only in: typed text, email being written, text on a page, search" in page
+    (row,) = [one for one in await audit(running, "made a supplied term stricter") if "where" in one["detail"]]
+    assert json.loads(row["detail"])["surfaces"] == "typed email page search"
+    assert (await decide(deputy, the_id(page), "on")).status == 303
+    assert await terms(running, "the green giant", Surface.SEARCH) == []
+
+
+@loop
+async def test_the_lead_decides_whether_a_supplied_term_counts_in_fewer_places(
+    running: Running, lead: Client, deputy: Client
+) -> None:
+    answer = await deputy.post(TERM, {**WHERE, "on_search": "yes"})
+    assert answer.status == 303
+    assert await terms(running, "the green giant") == ["local/green-giant"], "nobody has decided yet"
+    assert "asks to change where a term counts of the policy" in (await lead.get("/notices")).text
+    page = (await lead.get("/keyword/requests")).text
+    assert "Change it so" in page
+    assert (await decide(lead, the_id(page), "grant")).status == 303
+    assert await terms(running, "the green giant") == []
+    assert await terms(running, "the green giant", Surface.SEARCH) == ["local/green-giant-ours"]
+    assert "the term counts where you asked for" in (await deputy.get("/notices")).text
+    (row,) = await audit(running, "made a supplied term count in other places")
+    assert json.loads(row["detail"])["surfaces"] == "search"
+    assert (await decide(deputy, the_id((await lead.get("/keyword/requests")).text), "on")).status == 303
+    wish = Wish("local", "green-giant", "3", Change.WHERE, "harmless", "x", (Surface.SEARCH,))
+    with pytest.raises(Refused, match="the safeguarding lead decides"):
+        await plugin(running).choices.decisions.tweak(deputy.actor, wish)
+    with pytest.raises(Refused, match="Choose where"):
+        await plugin(running).choices.decisions.tweak(deputy.actor, replace(wish, surfaces=()))
 
 
 @loop
@@ -596,7 +653,7 @@ async def test_a_hidden_term_that_was_found_is_tuned_by_those_who_may_read_it(
     request = the_id(page)
     assert "“purple zebra stripes”" in page
     assert 'term: "zebra"' in (await lead.get(f"/keyword/requests/{request}/report.yaml")).text
-    assert "Made stricter by the school" in (await lead.get(policy)).text
+    assert "Changed by the school" in (await lead.get(policy)).text
     await nobody_else_learns_the_words(deputy, request)
     assert (await decide(lead, request, "on")).status == 303
     await nobody_else_learns_the_words(deputy, request)

@@ -46,8 +46,8 @@ def dig(home: Home, name: str = "games.example") -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-async def blocks(home: Home) -> bool:
-    return "NXDOMAIN" in await asyncio.to_thread(dig, home)
+async def blocks(home: Home, name: str = "games.example") -> bool:
+    return "NXDOMAIN" in await asyncio.to_thread(dig, home, name)
 
 
 async def test_a_trial_starts_serves_stops_and_finds_everything_as_it_was(
@@ -146,6 +146,35 @@ async def test_the_children_end_when_the_supervisor_is_killed(filter_home: Home,
     async with asyncio.timeout(15):
         while any(Path(f"/proc/{pid}").exists() for pid in children):
             await asyncio.sleep(0.05)
+
+
+async def test_a_site_is_blocked_and_another_allowed_for_one_network_within_seconds(
+    filter_home: Home, start_box: StartBox
+) -> None:
+    here = "groups: [{name: here, addresses: [127.0.0.1]}, {name: lab, addresses: [10.9.0.0/24]}]\n"
+    filter_home.write(here + DNS.format(dns_port=filter_home.dns_port))
+    box = start_box(filter_home)
+    await box.ready()
+    await box.until(lambda: blocks(filter_home))
+    await box.set_up()
+
+    async def choose(action: str, domain: str, network: str) -> None:
+        whom = {"profile": f"networks:{network}", "reason": "A lesson", "sure": "yes"}
+        answer = await box.post("/dns_filter/entries", {"action": action, "domain": domain, **whom})
+        assert answer.status == 303
+
+    await choose("allow", "games.example", "lab")
+    await choose("block", "fine.example", "lab")
+    await choose("block", "other.example", "here")
+    await box.until(lambda: blocks(filter_home, "other.example"))
+    assert await blocks(filter_home), "what is allowed elsewhere"
+    assert not await blocks(filter_home, "fine.example"), "what is blocked elsewhere"
+    await choose("allow", "games.example", "here")
+
+    async def opened() -> bool:
+        return not await blocks(filter_home)
+
+    await box.until(opened)
 
 
 SPINS = '''

@@ -35,7 +35,12 @@ class Commands:
                 ),
                 self._import,
             ),
-            Command(("policy", "remove-list"), "look for the terms of such a list no more", (kind,), self._remove),
+            Command(
+                ("policy", "remove-list"),
+                "look for the terms of such a list no more",
+                (kind, Argument("reason", "Why it goes; it stands in the record.", option=True)),
+                self._remove,
+            ),
         ]
 
     async def _check(self, given: Mapping[str, str]) -> str:
@@ -54,7 +59,7 @@ class Commands:
 
     async def _remove(self, given: Mapping[str, str]) -> str:
         kind = kind_of(given["kind"])
-        await self._desk.remove_list(COMMAND_LINE, kind)
+        await self._desk.remove_list(COMMAND_LINE, kind, given["reason"])
         return f"The list ({kind.words}) is gone."
 
 

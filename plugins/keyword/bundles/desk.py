@@ -217,8 +217,10 @@ class Desk:
             await self._run_lists()
         self._tell()
 
-    async def remove_list(self, author: str, kind: Kind, reason: str = "") -> None:
-        """Let a list run no more, and delete it."""
+    async def remove_list(self, author: str, kind: Kind, reason: str) -> None:
+        """Let a list run no more, and delete it. Raises ``Refused`` without a reason."""
+        if not reason.strip():
+            raise Refused(f"Say why the list ({kind.words}) goes.")
         async with self._turn:
             await self.store.remove_list(author, kind, reason)
             self._shelf.drop_list(kind)

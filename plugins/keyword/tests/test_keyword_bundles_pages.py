@@ -458,7 +458,10 @@ async def test_the_command_line_brings_a_list_in(school: School, tmp_path: Path)
     command = ["policy", "import-list", str(file), "--kind", "terrorism", "--from", "CTIRU"]
     assert "1 term of CTIRU is looked for now." in await run_words(plugins, command)
     assert len(school.terms("imported_terrorism")) == 1
-    assert "is gone" in await run_words(plugins, ["policy", "remove-list", "--kind", "terrorism"])
+    gone = ["policy", "remove-list", "--kind", "terrorism", "--reason"]
+    with pytest.raises(ApplianceError, match="Say why"):
+        await run_words(plugins, [*gone, " "])
+    assert "is gone" in await run_words(plugins, [*gone, "CTIRU took it back"])
     for wrong, told in (("list.csv", "whole path"), (str(tmp_path / "none"), "cannot read")):
         with pytest.raises(ApplianceError, match=told):
             await run_words(plugins, ["policy", "import-list", wrong, "--kind", "terrorism", "--from", "CTIRU"])

@@ -7,10 +7,11 @@ the same process, on the same listening sockets. If the next one does not start 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from appliance.audit import Audit
@@ -56,8 +57,12 @@ class Reloader(Protocol):
         """What became of the latest swap."""
 
 
+SECOND_CHANCE = timedelta(minutes=3)
+"""How long a plugin that held everything up is off before it is let in again."""
 BY_ITSELF = "the appliance"
 LET_IN = "let plugin in again"
+
+log = logging.getLogger(__name__)
 
 
 class Control:
@@ -184,10 +189,21 @@ class Control:
 
     async def let_in_what_is_due(self) -> None:
         """Give a plugin that held everything up its second chance (a job, every ten seconds)."""
-        due = await self._records.fetch("SELECT name FROM plugins_off WHERE again_at <= ?", (stamp(),))
-        name = next((row["name"] for row in due if row["name"] in self._config.settings.plugins), None)
-        if name is not None:
-            await self.plugin_reset(BY_ITSELF, name)
+        due = "SELECT name FROM plugins_off WHERE again_at <= ? ORDER BY again_at, name"
+        for row in await self._records.fetch(due, (stamp(),)):
+            if row["name"] in self._config.settings.plugins:
+                try:
+                    await self.plugin_reset(BY_ITSELF, row["name"])
+                except ApplianceError as error:  # the box may be busy still, and a try is work
+                    log.warning("The plugin %s is not let in again yet: %s", row["name"], error)
+                    await self._put_off(row["name"])
+                else:
+                    return  # everything is made anew; the next one has its turn after that
+
+    async def _put_off(self, name: str) -> None:
+        async with self._records.transaction() as tx:
+            later = stamp(now() + SECOND_CHANCE)
+            await tx.execute("UPDATE plugins_off SET again_at = ? WHERE name = ?", (later, name))
 
     async def events_retry(self, actor: str, owner: str, event_id: str) -> bool:
         """Try a parked delivery again."""

@@ -21,7 +21,7 @@ from appliance.clock import now, stamp
 from appliance.command_socket import Command, Reply, serve_commands
 from appliance.config import ConfigError, PageValue, Place, Settings, check, read_source
 from appliance.containment import Containment, Note, Stall, attribute_tasks, read_stall, watch_for_stalls
-from appliance.control import Outcome, let_in_since
+from appliance.control import SECOND_CHANCE, Outcome, let_in_since
 from appliance.db import Database, refuse_if_used
 from appliance.errors import ApplianceError, CannotStart, Refused
 from appliance.hookspecs import Check, Daily, Job, State
@@ -42,7 +42,6 @@ SWAP_PAUSE_SECONDS = 0.2
 """Long enough for the answer that announces a swap to leave the house."""
 BEAT_SECONDS = 1.0
 
-SECOND_CHANCE = timedelta(minutes=3)
 ONE_CHANCE_IN = timedelta(days=1)
 SECOND_CHANCE_WORDS = (
     "It is let in again by itself three minutes later, because the box may only have been busy; if it stands still "

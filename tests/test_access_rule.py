@@ -92,6 +92,9 @@ GENERIC_READERS = frozenset({"page_of"})
 """Functions of the house that run a query for whoever calls them."""
 
 EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
+    "tables in which something names a group, so that it is not deleted": ("people.naming.named_in_force",),
+    "for whom an entry is, for the record: names of groups and devices, which everybody finds who reads it, and ids of"
+    " people": ("dns_filter.profiles.store._for_record",),
     "whether a plugin was let in again by itself; nobody of the directory is in that": ("control.let_in_since",),
     "it runs whatever query its caller has made; the caller is looked at": ("people.listing.page_of",),
     "which accounts may see an alert, by the same rule the other way round; none of it is about a person": (
@@ -149,6 +152,7 @@ EXCEPTIONS: Mapping[str, tuple[str, ...]] = {
     "it looks at tables of a plugin, or for references, and says which there are": (
         "belongings.belongings",
         "people.import_steps.referred_to",
+        "people.naming.named_in_any",
     ),
     "the record names people by their ids alone; `Looks.names` says by the rule who that is": (
         "audit.Audit.rows",

@@ -14,6 +14,7 @@ from appliance.hookspecs import Permission
 from appliance.people.listing import MEMBERS, Page, in_group, listed_devices, listed_groups, page_of
 from appliance.people.member_index import MemberIndex
 from appliance.people.names import GROUP_KINDS, LONGEST_GROUP, natural, tidy
+from appliance.people.naming import named_in_force
 
 _MANAGE = Permission.MANAGE_PEOPLE
 
@@ -209,4 +210,5 @@ async def _use(store: Database | Transaction, group_id: str) -> Use:
         " AND (until IS NULL OR until > ?) ORDER BY kind",
         (group_id, stamp()),
     )
-    return Use(tuple(row["name"] for row in accounts), tuple(row["kind"] for row in choices))
+    others = await named_in_force(store, "group", group_id)
+    return Use(tuple(row["name"] for row in accounts), (*(row["kind"] for row in choices), *others))

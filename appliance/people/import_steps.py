@@ -14,6 +14,7 @@ from appliance.clock import new_id, stamp
 from appliance.db import Database, Row, Transaction
 from appliance.people.matching import GROUP_FIELDS, Arrival, Known, Match, Present, groups_of
 from appliance.people.names import GROUP_KINDS
+from appliance.people.naming import named_in_any
 
 Step = Arrival | Match | Known
 """Somebody new, somebody who changes or is back, somebody who leaves."""
@@ -39,18 +40,16 @@ WHERE referring.type = 'table' AND keys."table" = ?
 _OWN_TABLES = frozenset({"group_people", "group_devices", "person_accounts", "import_changes", "import_groups"})
 """Rows that an import makes itself, or that are looked at as values."""
 _NAMED_BY_ID: Mapping[str, tuple[str, ...]] = {
-    "people": (
-        "SELECT target FROM staff_scopes WHERE kind = 'person' AND target IN (SELECT value FROM json_each(?))",
-        "SELECT target FROM assignments WHERE target_kind = 'person' AND target IN (SELECT value FROM json_each(?))",
-    ),
+    "people": ("SELECT target FROM staff_scopes WHERE kind = 'person' AND target IN (SELECT value FROM json_each(?))",),
     "groups": (
         "SELECT target FROM staff_scopes WHERE kind = 'group' AND target IN (SELECT value FROM json_each(?))",
-        "SELECT target FROM assignments WHERE target_kind = 'group' AND target IN (SELECT value FROM json_each(?))",
         "SELECT group_id FROM group_people WHERE group_id IN (SELECT value FROM json_each(?))",
         "SELECT group_id FROM group_devices WHERE group_id IN (SELECT value FROM json_each(?))",
     ),
 }
 """What names people and groups by their id without a foreign key, and what is in a group."""
+_KINDS: Mapping[str, str] = {"people": "person", "groups": "group"}
+"""What records with a ``target_kind`` call them (``naming``)."""
 
 
 @dataclass
@@ -392,4 +391,5 @@ async def referred_to(tx: Transaction, table: str, ids: Sequence[str]) -> set[st
                 f'SELECT "{row["column"]}" FROM "{row["table"]}"'  # noqa: S608 - names from the store's own schema
                 f' WHERE "{row["column"]}" IN (SELECT value FROM json_each(?))'
             )
-    return {found[0] for question in questions for found in await tx.fetch(question, (these,))}
+    named = await named_in_any(tx, _KINDS[table], these)
+    return {found[0] for question in questions for found in await tx.fetch(question, (these,))}.union(named)

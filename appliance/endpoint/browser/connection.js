@@ -13,6 +13,7 @@ const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 20_000;
 const LONGEST_REFUSAL_S = 3_600;
 const UNSET_MS = 2_000; // some seconds after the first installation the policy is there, and the event may have been early
+const UNSET_LONGEST_MS = 60_000; // then an alarm will do, and a browser without a policy has its rest
 
 export class Connection {
   #socket = null;
@@ -56,7 +57,7 @@ export class Connection {
     const set = await settings();
     const box = boxOf(set.serverUrl);
     if (!box) {
-      this.#waitFor(UNSET_MS);
+      if (performance.now() < UNSET_LONGEST_MS) this.#waitFor(UNSET_MS);
       return this.onState("unset");
     }
     this.onState("away");

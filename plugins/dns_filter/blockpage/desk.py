@@ -193,6 +193,11 @@ class Desk:
                 raise Refused("Somebody has decided this already.", "Go back to the list.")
             host, entry, everybody = str(row["host"]), "", choice == "everybody"
             if choice != "keep":
+                if row["why"] == "entry" and (domain := self._others.blocked_for_some(host)):
+                    raise Refused(
+                        f"An entry for one group, room, device or person blocks {domain}. It would go on doing so.",
+                        "Undo it first, under “Allowed and blocked”.",
+                    )
                 profile = "" if everybody else row["profile"]
                 entry = await self._others.allow(tx, actor, host, profile, f"Asked for: {reason}", until)
             state = "kept" if choice == "keep" else "allowed"

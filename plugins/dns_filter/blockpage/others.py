@@ -59,3 +59,5 @@ class Others:
     category_title: Callable[[str], str]
     service_title: Callable[[str], str]
     profile_title: Callable[[str], str]
+    blocked_for_some: Callable[[str], str]
+    """The domain by which an entry for one group, room, device or person blocks a host; empty if none does."""

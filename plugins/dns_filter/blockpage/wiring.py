@@ -10,6 +10,7 @@ from appliance.api import Actor, Transaction, now, stamp
 from ..answerer.rules import Decision, decide
 from ..answerer.wire import to_wire
 from ..answerer.world import Policy
+from ..domains import with_parents
 from ..profiles.clients import plain
 from ..profiles.room import Profiles
 from .others import Others
@@ -58,6 +59,13 @@ def others_of(profiles: Profiles) -> Others:
         at = stamp()
         return any(one.id == entry and (not one.until or one.until > at) for one in profiles.store.in_force.entries)
 
+    def blocked_for_some(host: str) -> str:
+        at, around = stamp(), set(with_parents(host))
+        for one in profiles.store.in_force.for_somebody():
+            if one.action == "block" and one.domain in around and (not one.until or one.until > at):
+                return one.domain
+        return ""
+
     def profile_title(name: str) -> str:
         return next((one.title for one in publishing.profiles() if one.name == name), name)
 
@@ -72,4 +80,5 @@ def others_of(profiles: Profiles) -> Others:
         category_title=lambda key: publishing.choices.title(f"category:{key}"),
         service_title=lambda key: publishing.choices.title(f"service:{key}"),
         profile_title=profile_title,
+        blocked_for_some=blocked_for_some,
     )

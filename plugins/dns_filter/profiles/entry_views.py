@@ -82,7 +82,10 @@ class EntryViews:
             form = replace(form, errors=in_order(errors, FIELDS), warnings=told, whole="")
             return await self._page(request, form, status=422)
         await self._publish()
-        flash(request, f"{domain} is now {'allowed' if form.action == 'allow' else 'blocked'}.")
+        whom = ""
+        if for_whom is not None:
+            whom = f" for {(await self._publishing.targets.title(actor(request), for_whom))[1]}"
+        flash(request, f"{domain} is now {'allowed' if form.action == 'allow' else 'blocked'}{whom}.")
         return redirect("/dns_filter/entries")
 
     async def _for_whom(self, request: web.Request, form: EntryForm, errors: dict[str, str]) -> Target | None:

@@ -18,6 +18,7 @@ from ..settings import Settings
 from .clients import NOBODY, Who, plain
 from .entries import Entry, read_domain
 from .explain import Asker, Explanation, Led, explain, on_clock, origins
+from .here import address_in
 from .policies import Policies
 from .publishing import Publishing
 
@@ -161,14 +162,18 @@ class Explaining:
         if target.kind is TargetKind.NETWORKS:
             for network, group in having.networks():
                 if group == target.id:
-                    return having.profile_of(None, None, network.partition("/")[0], at)
+                    return having.profile_of(None, None, self._address_in(network), at)
         return having.profile_of(None, None, None, at)
+
+    def _address_in(self, network: str) -> str:
+        networks = [ipaddress.ip_network(one) for one, _ in self._publishing.having.networks()]
+        return address_in(ipaddress.ip_network(network), networks)
 
     def _own(self, target: Target) -> Sequence[Entry]:
         """The entries for whoever belongs to a target and to nothing else."""
         targets, entries = self._publishing.targets, self._publishing.store.in_force.for_somebody()
         if target.kind is TargetKind.DEVICE:
-            return targets.counting(entries, [Who(None, target.id, "")], None)
+            return targets.counting(entries)([Who(None, target.id, "")], "")
         return [one for one in entries if one.for_whom == target]
 
     def _policy(self, profile: str, world: World, own: Sequence[Entry] = ()) -> Policy:

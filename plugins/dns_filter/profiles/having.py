@@ -14,6 +14,7 @@ from datetime import datetime
 from appliance.api import Appliance, Effective, Refused, Target, TargetKind
 
 from ..settings import Settings
+from .here import address_in
 from .model import Profile, mildest_first
 
 KIND = "dns_profile"
@@ -102,8 +103,8 @@ class Having:
         kinds = self._directory.kinds_of_people()
         found = {self._settings.profile_of_person(kind) for kind in ("pupil", "staff") if kind not in kinds.values()}
         found.add(self.profile_of(None, None, None, at, supposing).value)
-        for network, _ in self._assignments.networks():
-            found.add(self.profile_of(None, None, str(network.network_address), at, supposing).value)
+        for address, _ in self._addresses():
+            found.add(self.profile_of(None, None, address, at, supposing).value)
         for person in kinds:
             found.add(self.profile_of(person, None, None, at, supposing).value)
             if len(found) > 1:
@@ -121,8 +122,7 @@ class Having:
     def reaching_pupils(self, at: datetime) -> frozenset[str]:
         """Those of ``of_pupils``, of every network, and of every device that nobody of the staff holds: a pupil who is
         not signed in has what the network or the device has."""
-        networks = (str(network.network_address) for network, _ in self._assignments.networks())
-        found = {self.profile_of(None, None, address, at).value for address in networks}
+        found = {self.profile_of(None, None, address, at).value for address, _ in self._addresses()}
         _, devices = self._directory.memberships()
         chosen = {target.id for target, _ in self._assignments.in_force(KIND) if target.kind is TargetKind.DEVICE}
         for device in {*devices, *chosen}:
@@ -144,8 +144,8 @@ class Having:
         people = [kind for person, kind in kinds.items() if kind in _KEEP_THE_STRICTER and is_milder(person, None)]
         devices = sum(is_milder(self._connections.holder(one), one) for one in self._devices_of(target))
         nobodys = any(
-            is_milder(None, None, str(network.network_address))
-            for network, group in self._assignments.networks()
+            is_milder(None, None, address)
+            for address, group in self._addresses()
             if target == Target(TargetKind.NETWORKS, group)
         )
         return Milder(people.count("pupil"), people.count("guest"), devices, nobodys)
@@ -159,6 +159,11 @@ class Having:
     def set_for(self, target: Target) -> Effective | None:
         """What was set for this target itself."""
         return self._assignments.own(KIND, target)
+
+    def _addresses(self) -> Iterable[tuple[str, str]]:
+        """Of every network an address in which it decides, with the name of its group."""
+        pairs = self._assignments.networks()
+        return [(address_in(network, [one for one, _ in pairs]), group) for network, group in pairs]
 
     def networks(self) -> Sequence[tuple[str, str]]:
         """Every network of every group of the settings, the most specific first, with the name of its group."""

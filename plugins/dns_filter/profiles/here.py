@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from appliance.api import lan_addresses
 
@@ -11,6 +11,7 @@ SITES = ("staff", "pupil", "endpoint")
 TTL = 300
 LOOPBACK = "localhost"
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Record = tuple[str, int, str]
 Pair = tuple[str, str]
 """An IPv4 and an IPv6 address; empty: there is none."""
@@ -47,7 +48,7 @@ def nearer(networks: Sequence[str], addresses: Sequence[str]) -> dict[str, Pair]
     usual, found = first_of_each(addresses), {}
     parsed = [(text, ipaddress.ip_network(text)) for text in networks]
     for text, network in parsed:
-        around = [wide for _, wide in parsed if is_in(str(network.network_address), wide)]
+        around = [wide for _, wide in parsed if is_within(network, wide)]
         inside = [one for wide in around for one in addresses if is_in(one, wide)]
         pair = (_first(inside, 4) or usual[0], _first(inside, 6) or usual[1])
         if pair != usual:
@@ -59,7 +60,25 @@ def _first(addresses: Sequence[str], version: int) -> str:
     return next((text for text in addresses if ipaddress.ip_address(text).version == version), "")
 
 
-def is_in(text: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+def is_within(network: Network, wide: Network) -> bool:
+    """Whether a network is another one or a part of it."""
+    return network.version == wide.version and network.subnet_of(wide)  # type: ignore[arg-type]
+
+
+def address_in(network: Network, networks: Iterable[Network]) -> str:
+    """An address of a network that lies in none of the more specific ones, if there is one: what counts there is what
+    the network itself has."""
+    first, last = int(network.network_address), int(network.broadcast_address)
+    nested = (one for one in networks if one != network and is_within(one, network))
+    at = first
+    for begins, ends in sorted((int(one.network_address), int(one.broadcast_address)) for one in nested):
+        if at < begins:
+            break
+        at = max(at, ends + 1)
+    return str(network.network_address + (at - first if at <= last else 0))
+
+
+def is_in(text: str, network: Network) -> bool:
     """Whether an address is one of a network."""
     address = ipaddress.ip_address(text)
     return address.version == network.version and address in network

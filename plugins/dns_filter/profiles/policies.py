@@ -14,6 +14,7 @@ from typing import Any
 
 from appliance.api import Overlay, parse
 
+from ..domains import with_parents
 from ..lists.shipped import BYPASS
 from ..settings import ProfileSettings
 from .entries import Entry
@@ -162,12 +163,17 @@ class Policies:
 
     def _with_own(self, key: str, own: tuple[Entry, ...]) -> str:
         """The policy of a client for whom there are entries: what they say of a domain counts before what the profile's
-        entries say of it, and the page of the box stays open."""
+        entries say of it, or of what lies below one that they block; the page of the box stays open."""
         if not own:
             return key
         if (key, own) not in self._owned:
             part, said = self.parts[key], {one.domain for one in own}
-            rest = [entry for entry in part["entries"] if entry[1] not in said or entry[2] == OWN]
+            blocked = {one.domain for one in own if one.action == "block"}
+            rest = [
+                entry
+                for entry in part["entries"]
+                if entry[2] == OWN or not (entry[1] in said or not blocked.isdisjoint(with_parents(entry[1])))
+            ]
             self._owned[key, own] = self._variant({**part, "entries": [*rest, *map(_row, own)]})
         return self._owned[key, own]
 

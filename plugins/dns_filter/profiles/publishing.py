@@ -110,7 +110,7 @@ class Publishing:
             decide=self.having.profile_of,
             rank=self.having.rank,
             overlays=self.overlays.of,
-            own=partial(self.targets.counting, for_somebody),
+            own=self.targets.counting(for_somebody),
             reached_at=reached_at,
             extra_local=own_records(self._appliance.config.settings.web.domain, reached_at),
             self_test=addresses(one.name for one in self._settings.profiles),

@@ -16,7 +16,7 @@ from appliance.api import Effective, Overlay, parse, stamp
 from ..settings import Settings
 from .clients import NOBODY, Who
 from .entries import Entry
-from .here import Pair, is_in, nearer
+from .here import Pair, address_in, is_in, nearer
 from .policies import Basis, Chain, Policies
 from .upstreams import local_records, upstream
 
@@ -38,8 +38,8 @@ class School:
     decide: Decide
     rank: Callable[[str], int]
     overlays: Callable[[str], Sequence[Overlay]] = lambda address: ()  # noqa: ARG005 - nobody wants anything
-    own: Callable[[Sequence[Who], str], Sequence[Entry]] = lambda behind, address: ()  # noqa: ARG005 - nobody has any
-    """Who is behind an address, and the address -> the entries that are for them."""
+    own: Callable[[Sequence[Who], str], Sequence[Entry]] = lambda behind, where: ()  # noqa: ARG005 - nobody has any
+    """Who is behind an address, and the address or network -> the entries that are for them."""
     extra_local: Mapping[str, Sequence[tuple[str, int, str]]] = field(default_factory=dict)
     """Names that the appliance itself answers for, beside those of the settings."""
     reached_at: Sequence[str] = ()
@@ -113,8 +113,8 @@ class _Chains:
 
     def of_network(self, network: str) -> Chain:
         """What whoever is not known has in a network."""
-        address = network.partition("/")[0]
-        effective, own = self.effective(None, None, address), self._school.own((NOBODY,), address)
+        address = address_in(ip_network(network), [ip_network(one) for one, _ in self._school.networks])
+        effective, own = self.effective(None, None, address), self._school.own((NOBODY,), network)
         return self._policies.chain(effective, page=self._pages.get(network), own=own)
 
     def _page_for(self, address: str) -> Pair | None:

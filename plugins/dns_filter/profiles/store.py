@@ -39,6 +39,11 @@ _OPEN_ENTRIES = (
     "SELECT id, action, domain, profile, author, reason, made_at, until, target_kind, target FROM dns_filter_entries"
     " WHERE undone_at IS NULL AND (until IS NULL OR until > ?) ORDER BY made_at, id"
 )
+_KNOWN: Mapping[TargetKind, str] = {
+    TargetKind.GROUP: "SELECT name AS called FROM groups WHERE id = ?",
+    TargetKind.DEVICE: "SELECT name AS called FROM devices WHERE id = ? AND removed_at IS NULL",
+    TargetKind.PERSON: "SELECT id AS called FROM people WHERE id = ? AND left_at IS NULL",
+}
 _OPEN_PAUSES = (
     "SELECT id, profile, author, reason, began_at, until FROM dns_filter_pauses"
     " WHERE ended_at IS NULL AND until > ? ORDER BY began_at, id"
@@ -117,7 +122,7 @@ class Store:
         """What the tables hold."""
         return [
             Data(CHANGES, "What pages changed about web filter profiles, by whom and why."),
-            Data(ENTRIES, "Sites that the school allows or blocks itself, by whom and why."),
+            Data(ENTRIES, "Sites that the school allows or blocks, for whom (it may be a pupil), by whom and why."),
             Data(PAUSES, "When a web filter profile was paused, by whom and why."),
         ]
 
@@ -257,6 +262,7 @@ class Store:
         """``add_entry`` as a part of a unit of work that keeps more."""
         _must_say_why(reason)
         _must_lie_ahead(until)
+        await _must_be_there(tx, for_whom)
         kind, target = ("", "") if for_whom is None else (for_whom.kind.value, for_whom.id)
         same = await tx.fetch_one(
             "SELECT 1 FROM dns_filter_entries WHERE action = ? AND domain = ? AND profile = ? AND target_kind = ?"
@@ -272,7 +278,7 @@ class Store:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (entry_id, action, domain, profile, actor, reason, stamp(), ends, kind, target),
         )
-        detail = {**_for_record(profile, for_whom), "until": ends}
+        detail = {**await _for_record(tx, profile, for_whom), "until": ends}
         if for_whom is None or for_whom.kind is TargetKind.NETWORKS:  # others may name a child: it stays in the row
             detail["reason"] = reason
         await self._audit.record(tx, actor, f"chose to {action} a site", domain, detail)
@@ -296,7 +302,7 @@ class Store:
             await tx.execute(
                 "UPDATE dns_filter_entries SET undone_at = ?, undone_by = ? WHERE id = ?", (stamp(), actor, entry_id)
             )
-            detail = _for_record(row["profile"], _whom(row))
+            detail = await _for_record(tx, row["profile"], _whom(row))
             await self._audit.record(tx, actor, f"undid to {row['action']} a site", row["domain"], detail)
             await self._take_after_commit(tx)
         return row
@@ -358,11 +364,19 @@ def entry_of(row: Row) -> Entry:
     return Entry(**plain, for_whom=_whom(row))
 
 
-def _for_record(profile: str, for_whom: Target | None) -> dict[str, str | None]:
-    """For whom an entry is, without a name."""
-    if for_whom is not None:
-        return {"for": f"{for_whom.kind.value} {for_whom.id}"}
-    return {"profile": profile or "all profiles"}
+async def _for_record(tx: Transaction, profile: str, for_whom: Target | None) -> dict[str, str | None]:
+    """For whom an entry is; nobody's name."""
+    if for_whom is None:
+        return {"profile": profile or "all profiles"}
+    row = await tx.fetch_one(_KNOWN[for_whom.kind], (for_whom.id,)) if for_whom.kind in _KNOWN else None
+    return {"for": f"{for_whom.kind.value} {row['called'] if row is not None else for_whom.id}"}
+
+
+async def _must_be_there(tx: Transaction, for_whom: Target | None) -> None:
+    if for_whom is None or for_whom.kind not in _KNOWN:
+        return
+    if await tx.fetch_one(_KNOWN[for_whom.kind], (for_whom.id,)) is None:
+        raise Refused(f"There is no such {for_whom.kind.value} any more.", "Load the page again.")
 
 
 def _must_say_why(reason: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from ipaddress import ip_network
 
 from appliance.api import Actor, Appliance, Permission, Refused, Target, TargetKind
 
+from ..domains import with_parents
 from .clients import Who
 from .entries import Entry
+from .here import is_within
 
 UNSEEN = "Somebody whom you may not see"
 
@@ -67,33 +70,78 @@ class Targets:
         may_see_people = actor.may(Permission.SEE_PEOPLE)
         return may_see_people and (await self._looks.names(actor, [target.id])).get(target.id) is not None
 
-    def counting(self, entries: Iterable[Entry], behind: Sequence[Who], address: str | None) -> tuple[Entry, ...]:
-        """Those entries for somebody that count for a client. Of several people or devices behind one address it is
-        enough for a block that it is for one of them; what is allowed must be allowed for each."""
-        entries = tuple(entries)
-        if not entries:
-            return ()
-        around = self._assignments.groups_of_address(address) if address is not None else ()
+    def counting(self, entries: Iterable[Entry]) -> Callable[[Sequence[Who], str], tuple[Entry, ...]]:
+        """Which of these entries for somebody count: asked with who is behind an address, and with that address or a
+        network (``""``: it is not known).
+
+        Of what is said of a domain for one, the closest counts: for the person, the device, a group, the network; of
+        equally close ones the block. Of several people or devices behind one address a block for one is enough; what is
+        allowed must be allowed for each.
+        """
+        by_target: dict[Target, list[Entry]] = {}
+        for one in entries:
+            if one.for_whom is not None:
+                by_target.setdefault(one.for_whom, []).append(one)
         people, devices = self._directory.memberships()
-        each = [_of(who, around, people, devices) for who in behind]
-        some = frozenset().union(*each)
-        allowed = [{one.domain for one in entries if one.action == "allow" and one.for_whom in own} for own in each]
-        for_all = set.intersection(*allowed)
-        return tuple(
-            one for one in entries if one.for_whom in some and (one.action == "block" or one.domain in for_all)
-        )
+
+        def count(behind: Sequence[Who], where: str) -> tuple[Entry, ...]:
+            if not by_target:
+                return ()
+            around = self._around(where)
+            each = [_closest(by_target, _belongings(who, around, people, devices)) for who in behind]
+            allowed = set.intersection(*({one.domain for one in own if one.action == "allow"} for own in each))
+            found = {one.id: one for own in each for one in own if one.action == "block" or one.domain in allowed}
+            return tuple(sorted(found.values(), key=lambda one: one.id))
+
+        return count
+
+    def _around(self, where: str) -> list[str]:
+        """The groups of networks that hold an address or a whole network, the most specific first."""
+        if "/" not in where:
+            return self._assignments.groups_of_address(where) if where else []
+        network = ip_network(where)
+        return [name for one, name in self._assignments.networks() if is_within(network, one)]
 
 
-def _of(
+def _belongings(
     who: Who,
-    around: Iterable[str],
+    around: Sequence[str],
     people: Mapping[str, Collection[str]],
     devices: Mapping[str, Collection[str]],
-) -> frozenset[Target]:
-    """Everything that somebody on a device in some networks belongs to."""
-    found = {Target(TargetKind.NETWORKS, name) for name in around}
-    for own, kind, groups in ((who.person, TargetKind.PERSON, people), (who.device, TargetKind.DEVICE, devices)):
+) -> Mapping[Target, int]:
+    """Everything that somebody on a device in some networks belongs to, with how far off it is."""
+    found: dict[Target, int] = {Target(TargetKind.NETWORKS, name): 3 + place for place, name in enumerate(around)}
+    for own, groups in ((who.person, people), (who.device, devices)):
         if own is not None:
-            found.add(Target(kind, own))
-            found.update(Target(TargetKind.GROUP, group) for group in groups.get(own, ()))
-    return frozenset(found)
+            found.update((Target(TargetKind.GROUP, group), 2) for group in groups.get(own, ()))
+    if who.device is not None:
+        found[Target(TargetKind.DEVICE, who.device)] = 1
+    if who.person is not None:
+        found[Target(TargetKind.PERSON, who.person)] = 0
+    return found
+
+
+def _closest(by_target: Mapping[Target, Sequence[Entry]], belongings: Mapping[Target, int]) -> list[Entry]:
+    """The entries for somebody that no closer one overrules."""
+    by_domain: dict[str, list[tuple[int, Entry]]] = {}
+    for target, distance in belongings.items():
+        for one in by_target.get(target, ()):
+            by_domain.setdefault(one.domain, []).append((distance, one))
+    return [
+        one
+        for said in by_domain.values()
+        for distance, one in said
+        if not any(
+            _overrules(other, nearness, one, distance)
+            for domain in with_parents(one.domain)
+            for nearness, other in by_domain.get(domain, ())
+        )
+    ]
+
+
+def _overrules(other: Entry, nearness: int, one: Entry, distance: int) -> bool:
+    """Whether an entry for a domain, or for one above it, makes another one void. A block covers what lies below."""
+    is_same, is_block = other.domain == one.domain, other.action == "block"
+    if nearness < distance:
+        return is_same or is_block
+    return nearness == distance and is_same and is_block and one.action == "allow"

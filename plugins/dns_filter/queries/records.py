@@ -168,7 +168,9 @@ def anonymised(row: QueryRow, detail: Detail) -> QueryRow:
     """What is kept of a row at this level of detail."""
     if detail == "full":
         return row
-    without_person = replace(row, person="", claim=NOT_KEPT)
+    # The id of an entry that is for one person or device says who that was.
+    tells = row.why == "entry" or (row.why == "cname" and "." not in row.rule)
+    without_person = replace(row, person="", claim=NOT_KEPT, rule="" if tells else row.rule)
     if detail == "no_person":
         return without_person
     without_device = replace(without_person, client="", device="")

@@ -253,6 +253,7 @@ def others() -> Others:
         category_title=lambda key: f"About {key}",
         service_title=lambda key: key.title(),
         profile_title=lambda name: name,
+        blocked_for_some=lambda _host: "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ from appliance.api import Refused, Target, TargetKind, now
 from appliance.people.devices import DeviceDetails
 from appliance.people.directory import Details
 from appliance_plugins.dns_filter.profiles.clients import Who
+from appliance_plugins.dns_filter.profiles.having import KIND
+from appliance_plugins.dns_filter.profiles.here import address_in
+from appliance_plugins.dns_filter.tests.conftest import YAML
 
 KEEPER = Actor("Ida", frozenset({Permission.MANAGE_PEOPLE}))
 LAPTOP, OTHER, UNKNOWN = "10.7.0.9", "10.7.0.10", "10.7.0.11"
@@ -70,11 +74,79 @@ async def test_an_entry_counts_for_one_and_for_nobody_else(school: Any, whom: st
 
 
 async def test_a_network_counts_for_all_in_it_also_for_whom_nobody_knows(school: Any) -> None:
-    (group, address) = next((name, network) for network, name in school.plugin.profiles.publishing.having.networks())
-    inside = str(address).partition("/")[0]
-    await enter(school, "block", Target(TargetKind.NETWORKS, group))
-    assert school.verdict(SITE, inside) == "blocked" or school.profile_at(inside) != "pupil"
+    await enter(school, "block", Target(TargetKind.NETWORKS, "lab"))  # it lies within that of year 7
+    assert school.verdict(SITE, "10.7.1.99") == "blocked"
     assert heard(school) == ["allowed"] * 3
+    await enter(school, "allow", Target(TargetKind.NETWORKS, "year7"))
+    assert school.verdict(SITE, "10.7.1.99") == "blocked", "the closer network counts"
+    await enter(school, "block", Target(TargetKind.NETWORKS, "year7"), "other.example")
+    assert school.verdict("other.example", "10.7.1.99") == "blocked"
+    assert heard(school, "other.example") == ["blocked"] * 3
+
+
+async def test_a_network_with_the_same_first_address_is_not_the_one_around_it(
+    settings_file: Any, run_house: Any
+) -> None:
+    path = settings_file(YAML.replace("addresses: [10.7.1.0/24]", "addresses: [10.7.0.0/24]"))
+    async with run_house(path) as house:
+        await house.plugin.profiles.store.change("Jo", "pupil", {"mode": "block"}, "A test", None)
+        lab = Target(TargetKind.NETWORKS, "lab")
+        await enter(house, "block", lab)
+        assert [house.verdict(SITE, one) for one in ("10.7.0.9", "10.7.55.5")] == ["blocked", "allowed"]
+        await house.appliance.assignments.assign("Jo", KIND, lab, "guest", "A test", None)
+        await house.plugin.profiles.publish()
+        assert [house.profile_at(one) for one in ("10.7.0.9", "10.7.55.5")] == ["guest", "pupil"]
+
+
+@pytest.mark.parametrize(
+    ("networks", "address"),
+    [
+        (["10.7.0.0/16"], "10.7.0.0"),
+        (["10.7.0.0/16", "10.7.1.0/24"], "10.7.0.0"),
+        (["10.7.0.0/16", "10.7.0.0/24"], "10.7.1.0"),
+        (["10.7.0.0/16", "10.7.0.0/24", "10.7.1.0/24", "10.7.0.0/25"], "10.7.2.0"),
+        (["10.7.0.0/16", "10.7.0.0/17", "10.7.128.0/17"], "10.7.0.0"),  # nobody is left in it
+        (["255.255.255.0/24", "255.255.255.0/25"], "255.255.255.128"),
+        (["fd00::/64", "fd00::/65", "10.0.0.0/8"], "fd00::8000:0:0:0"),
+    ],
+)
+def test_an_address_of_a_network_lies_in_none_of_the_nearer_ones(networks: list[str], address: str) -> None:
+    wide, *others = map(ip_network, networks)
+    assert address_in(wide, [wide, *others]) == address
+
+
+async def test_the_closest_of_several_counts_and_of_equals_the_block(school: Any) -> None:
+    person, device = Target(TargetKind.PERSON, school.people[0]), Target(TargetKind.DEVICE, school.devices[0])
+    form, room = Target(TargetKind.GROUP, school.form), Target(TargetKind.GROUP, school.room)
+    await enter(school, "allow", form)
+    await enter(school, "block", room)
+    assert heard(school)[0] == "blocked", "one of two groups"
+    await enter(school, "allow", device)
+    assert heard(school)[0] == "allowed"
+    await enter(school, "block", person)
+    assert heard(school)[0] == "blocked"
+    await enter(school, "allow", device, "www.site.example")
+    assert heard(school)[0] == "blocked", "a closer block covers what lies below"
+    await enter(school, "allow", person, "www.site.example")
+    assert heard(school)[0] == "allowed", "it was opened for the same one on purpose"
+
+
+async def test_a_block_for_one_covers_what_a_profile_allows_below_it(school: Any) -> None:
+    await enter(school, "allow", None, "www.site.example")
+    await enter(school, "block", Target(TargetKind.PERSON, school.people[0]))
+    assert heard(school) == ["blocked", "allowed", "allowed"]
+
+
+async def test_what_is_gone_gets_no_entry_and_what_has_one_is_not_deleted(school: Any) -> None:
+    room = Target(TargetKind.GROUP, school.room)
+    entry = await enter(school, "block", room)
+    groups = school.appliance.directory.groups
+    with pytest.raises(Refused, match="It still decides about: dns filter entries"):
+        await groups.delete(KEEPER, school.room)
+    await school.plugin.profiles.store.undo_entry("Jo", entry)
+    await groups.delete(KEEPER, school.room)
+    with pytest.raises(Refused, match="no such group any more"):
+        await enter(school, "block", room)
 
 
 async def test_what_is_said_for_one_comes_before_what_is_said_for_a_profile(school: Any) -> None:
@@ -97,6 +169,8 @@ async def test_behind_one_address_a_block_for_one_is_enough_and_an_allowance_mus
     assert heard(school, "other.example") == ["blocked"] * 3
     await enter(school, "allow", Target(TargetKind.PERSON, school.people[1]), "other.example")
     assert heard(school, "other.example") == ["allowed", "allowed", "blocked"]
+    await enter(school, "block", Target(TargetKind.PERSON, school.people[1]), "www.other.example")
+    assert heard(school, "www.other.example") == ["blocked", "blocked", "blocked"]
 
 
 async def test_it_ends_by_itself_while_the_main_process_is_away(school: Any) -> None:

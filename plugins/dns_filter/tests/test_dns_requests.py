@@ -16,6 +16,7 @@ from browsers import a_chromium
 from playwright.async_api import Browser, Page, expect
 
 from appliance.access import Role
+from appliance.api import Target, TargetKind
 from appliance.clock import now
 from appliance.errors import Refused
 from appliance.testing import Client, Home, Running, free_port, start_in_process
@@ -174,6 +175,21 @@ async def test_a_site_that_somebody_has_opened_meanwhile_is_answered_with_yes(bo
     again = (await box.open(host)).text
     assert "That is over" in again
     assert "Ask for this page" in again
+
+
+async def test_nobody_hears_yes_while_an_entry_for_one_room_goes_on_blocking(box: Box) -> None:
+    host, store = "blocked9.test", plugin(box.running).profiles.store
+    here = Target(TargetKind.NETWORKS, "here")
+    entry = await store.add_entry("Lea Lead", "block", "test", "", "for a while", None, here)
+    await asked(box, host)
+    request = await the_request(box)
+    async with box.running.appliance.records.transaction() as tx:
+        await tx.execute("UPDATE dns_filter_requests SET why = 'entry' WHERE id = ?", (request,))
+    refused = await decide(box.running, request)
+    assert refused.status == 422
+    assert "An entry for one group, room, device or person blocks test." in refused.text
+    await store.undo_entry("Lea Lead", entry)
+    assert (await decide(box.running, request)).status == 303
 
 
 async def test_an_entry_that_ends_sooner_does_not_stand_for_one_without_an_end(box: Box) -> None:

@@ -114,6 +114,22 @@ def test_each_level_keeps_less(detail: Any, kept: tuple[str, ...]) -> None:
     assert (row.verdict, row.count) == ("blocked", 3)
 
 
+@pytest.mark.parametrize(
+    ("why", "rule", "kept"),
+    [
+        ("entry", "0193a1b2", ""),
+        ("cname", "0193a1b2", ""),
+        ("cname", "ads.example", "ads.example"),
+        ("service", "tiktok", "tiktok"),
+    ],
+)
+def test_the_entry_for_one_does_not_say_who_it_was_where_nobody_is_kept(why: str, rule: str, kept: str) -> None:
+    row = row_of(record(name="bad.example", verdict="blocked", why=why, rule=rule), ADA, "year7")
+    assert anonymised(row, "full").rule == rule
+    for detail in ("no_person", "no_device"):
+        assert anonymised(row, detail).rule == kept
+
+
 def test_the_group_of_an_address_is_the_narrowest_around_it() -> None:
     import ipaddress  # noqa: PLC0415
 

@@ -36,7 +36,10 @@ def apply(supplied: Sequence[Policy], data: Mapping[str, Any]) -> tuple[Policy, 
     own = [_own_policy(one) for one in decisions.policies if one.name not in known]
     found = [_with_own_terms(policy, decisions.terms) for policy in (*supplied, *own)]
     read_too = [_reading(policy) if policy.name in decisions.reading else policy for policy in found]
-    changed = [_changed(policy, _changes_of(policy, decisions)) for policy in read_too]
+    changed = [
+        _changed(policy, _changes_of(policy, decisions), READ if policy.name in decisions.reading else frozenset())
+        for policy in read_too
+    ]
     return (*changed, *_names(decisions.names))
 
 
@@ -93,26 +96,29 @@ def _changes_of(policy: Policy, decisions: Decisions) -> Mapping[str, Changed]:
     return {one.term: one for one in decisions.changed if one.policy == policy.name}
 
 
-def _changed(policy: Policy, changes: Mapping[str, Changed]) -> Policy:
+def _changed(policy: Policy, changes: Mapping[str, Changed], read_too: frozenset[Surface]) -> Policy:
     if not changes:
         return policy
-    found = (_in_place_of(term, changes.get(term.id)) for term in policy.terms)
+    found = (_in_place_of(term, changes.get(term.id), read_too) for term in policy.terms)
     return replace(policy, terms=tuple(term for term in found if term is not None))
 
 
-def _in_place_of(term: Term, changed: Changed | None) -> Term | None:
-    return term if changed is None else changed_term(term, changed.change, changed.surfaces)
+def _in_place_of(term: Term, changed: Changed | None, read_too: frozenset[Surface]) -> Term | None:
+    return term if changed is None else changed_term(term, changed.change, changed.surfaces, read_too)
 
 
-def changed_term(term: Term, change: Change, surfaces: Iterable[Surface] = ()) -> Term | None:
-    """What counts in place of a supplied term: the school's copy of it, or nothing."""
+def changed_term(
+    term: Term, change: Change, surfaces: Iterable[Surface] = (), read_too: frozenset[Surface] = frozenset()
+) -> Term | None:
+    """What counts in place of a supplied term: the school's copy of it, or nothing. ``read_too``: where it counts for
+    those with that level in any case."""
     if change is Change.OFF:
         return None
     ours = replace(term, id=f"{term.id}{OURS}")
     if change is Change.EXACT:
         return replace(ours, matching=Matching.EXACT)
     if change is Change.WHERE:
-        return replace(ours, surfaces=frozenset(surfaces))
+        return replace(ours, surfaces=frozenset(surfaces) | read_too)
     if Surface.PAGE not in term.surfaces:
         return ours
     return replace(ours, surfaces=term.surfaces - {Surface.PAGE} | {Surface.TITLE})

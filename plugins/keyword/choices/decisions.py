@@ -46,6 +46,8 @@ class TermDecisions:
         """Ask the safeguarding lead to switch a supplied term off, or to change where it counts; returns the id of the
         request."""
         require(actor, ASK)
+        if wish.change not in _ASKED:
+            raise Refused("Your sign-in does not allow this.", "Ask for another change.")
         await self._check(actor, wish)
         async with self._appliance.records.transaction() as tx:
             request = await self._store.ask(tx, actor.name, actor.account, wish)
@@ -69,7 +71,8 @@ class TermDecisions:
         async with self._appliance.records.transaction() as tx:
             request = await self._store.ask(tx, actor.name, actor.account, wish)
             await self._store.decide(tx, actor.name, request, "granted", "")
-            await self._record(tx, actor, "made a supplied term stricter", request, wish, **_told(wish))
+            action = _ELSEWHERE if wish.change is Change.WHERE else "made a supplied term stricter"
+            await self._record(tx, actor, action, request, wish, **_told(wish))
             await self._in_force(tx)
 
     def is_for_the_lead(self, wish: Wish) -> bool:
@@ -90,7 +93,7 @@ class TermDecisions:
             wish = _wish(row)
             await self._appliance.notices.settle(tx, _link(request))
             is_off = wish.change is Change.OFF
-            words = "switched a supplied term off" if is_off else "made a supplied term count in other places"
+            words = "switched a supplied term off" if is_off else _ELSEWHERE
             words = words if grant else "kept a supplied term on"
             await self._record(tx, actor, words, request, wish, asked_by=row["author"], **_told(wish))
             done = "the term is off." if is_off else "the term counts where you asked for."
@@ -208,6 +211,7 @@ class TermDecisions:
         tx.after_commit.append(self._changed)
 
 
+_ELSEWHERE = "made a supplied term count in other places"
 _ASKED: Mapping[Change, str] = {
     Change.OFF: "switch off a term of the policy",
     Change.WHERE: "change where a term counts of the policy",

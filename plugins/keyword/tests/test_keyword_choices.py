@@ -130,10 +130,10 @@ def test_a_copy_that_leaves_pages_out_keeps_titles(supplied: tuple[Policy, ...])
 def test_where_a_supplied_term_counts_can_be_chosen(supplied: tuple[Policy, ...]) -> None:
     chosen = (Surface.SEARCH, Surface.PAGE)
     change = Changed("suicide", "want-to-die", Change.WHERE, chosen)
-    for reading in ((), ("suicide",)):  # what was chosen holds for everybody
+    for reading, too in (((), set()), (("suicide",), {Surface.PAGE, Surface.TITLE})):  # who has that level keeps it
         found = apply(supplied, decided(changed=(change,), reading=reading))
         (copy,) = [term for policy in found for term in policy.terms if term.id == "want-to-die-ours"]
-        assert copy.surfaces == set(chosen)
+        assert copy.surfaces == {*chosen, *too}
     assert change.words == "Only in: search, text on a page"
     before = {"policy": "suicide", "term": "want-to-die", "change": "exact"}
     assert Decisions.of_json({**decided(), "changed": [before]}).changed[0].surfaces == ()
@@ -329,7 +329,7 @@ async def test_a_supplied_term_counts_in_more_places_at_once(running: Running, l
         assert (surface, await terms(running, "the green giant", surface)) == (surface, ["local/green-giant-ours"])
     page = (await lead.get("/keyword/requests")).text
     assert "Only in: typed text, email being written, text on a page, search" in page
-    (row,) = [one for one in await audit(running, "made a supplied term stricter") if "where" in one["detail"]]
+    (row,) = await audit(running, "made a supplied term count in other places")
     assert json.loads(row["detail"])["surfaces"] == "typed email page search"
     assert (await decide(deputy, the_id(page), "on")).status == 303
     assert await terms(running, "the green giant", Surface.SEARCH) == []
@@ -349,12 +349,15 @@ async def test_the_lead_decides_whether_a_supplied_term_counts_in_fewer_places(
     assert await terms(running, "the green giant") == []
     assert await terms(running, "the green giant", Surface.SEARCH) == ["local/green-giant-ours"]
     assert "the term counts where you asked for" in (await deputy.get("/notices")).text
-    (row,) = await audit(running, "made a supplied term count in other places")
+    *_, row = await audit(running, "made a supplied term count in other places")
     assert json.loads(row["detail"])["surfaces"] == "search"
     assert (await decide(deputy, the_id((await lead.get("/keyword/requests")).text), "on")).status == 303
     wish = Wish("local", "green-giant", "3", Change.WHERE, "harmless", "x", (Surface.SEARCH,))
     with pytest.raises(Refused, match="the safeguarding lead decides"):
         await plugin(running).choices.decisions.tweak(deputy.actor, wish)
+    pastoral = await running.as_role(Role.PASTORAL, name="Pat Pastoral")
+    answer = await pastoral.post(TERM, {**WISH, "change": "exact"})
+    assert (answer.status, "Your sign-in does not allow this" in answer.text) == (422, True)
     with pytest.raises(Refused, match="Choose where"):
         await plugin(running).choices.decisions.tweak(deputy.actor, replace(wish, surfaces=()))
 

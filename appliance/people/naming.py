@@ -9,7 +9,7 @@ from appliance.clock import stamp
 from appliance.db import Database, Transaction
 
 _TABLES = """
-SELECT t.name, EXISTS (SELECT 1 FROM pragma_table_info(t.name) WHERE name = 'undone_at') AS ends
+SELECT t.name, 2 = (SELECT count(*) FROM pragma_table_info(t.name) WHERE name IN ('undone_at', 'until')) AS ends
 FROM sqlite_schema t
 WHERE t.type = 'table' AND 2 = (SELECT count(*) FROM pragma_table_info(t.name) WHERE name IN ('target_kind', 'target'))
 ORDER BY t.name
@@ -28,7 +28,8 @@ async def named_in_any(tx: Transaction, kind: str, these: str) -> Iterable[str]:
 
 
 async def named_in_force(store: Database | Transaction, kind: str, one: str) -> list[str]:
-    """The tables of plugins in which something in force names somebody; of the core's, ``assignments`` says more."""
+    """The tables (with ``undone_at`` and ``until``) in which something in force names somebody, but for
+    ``assignments``, which says more."""
     found = []
     for table in await store.fetch(_TABLES):
         if table["name"] != "assignments" and table["ends"]:

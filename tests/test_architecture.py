@@ -75,7 +75,7 @@ SQL_HOMES = {
     "schedule", "upkeep", "control", "vaults", "notices", "looks", "signed_heads",
     "accounts/staff", "accounts/sessions", "accounts/credentials", "accounts/signing_in", "accounts/joining",
     "people/directory", "people/groups", "people/devices", "people/imports", "people/import_steps", "people/listing",
-    "people/member_index", "people/vulnerable",
+    "people/member_index", "people/naming", "people/vulnerable",
     "monitoring/switching", "monitoring/papers", "monitoring/reviewers", "monitoring/subjects", "monitoring/trials",
     "identity/saving", "identity/restoring",
     "bench/keeping", "captures/keeping", "captures/reading", "captures/judging", "clock_jumps",

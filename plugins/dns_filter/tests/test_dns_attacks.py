@@ -8,7 +8,7 @@ import signal
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -108,7 +108,11 @@ async def test_whoever_holds_all_connections_open_keeps_nobody_out(monkeypatch: 
 
 
 def is_handing_over_rules(pid: int) -> bool:
-    return any("memfd:snapshot" in str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir())
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            if "memfd:snapshot" in str(path.readlink()):
+                return True
+    return False
 
 
 async def test_a_flood_over_tcp_does_not_keep_new_rules_out(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -121,13 +121,15 @@ class EntryViews:
     async def _page(self, request: web.Request, form: EntryForm, status: int = 200) -> web.Response:
         store, moment = self._publishing.store, stamp()
         in_force = [one for one in store.in_force.entries if one.until is None or one.until > moment]
+        profiles = self._publishing.profiles()
+        titles = {"": "All profiles", **{one.name: one.title for one in profiles}}
         return render(
             request,
             "dns_filter/entries.html",
             status,
-            entries=[await self._shown(request, one) for one in reversed(in_force)],
-            over=[(await self._shown(request, entry_of(row)), dict(row)) for row in await store.over()],
-            profiles=self._publishing.profiles(),
+            entries=[await self._shown(request, one, titles) for one in reversed(in_force)],
+            over=[(await self._shown(request, entry_of(row), titles), dict(row)) for row in await store.over()],
+            profiles=profiles,
             networks=[(one.name, one.title or one.name) for one in self._appliance.assignments.groups],
             of_directory=[dict(row) for row in await self._appliance.directory.groups.all(actor(request))],
             may_change=actor(request).may(Permission.CHOOSE_SITES),
@@ -136,11 +138,10 @@ class EntryViews:
             today=f"{now().astimezone(self._zone):%Y-%m-%d}",
         )
 
-    async def _shown(self, request: web.Request, entry: Entry) -> Shown:
-        """An entry as somebody may see it."""
-        titles = {one.name: one.title for one in self._publishing.profiles()}
+    async def _shown(self, request: web.Request, entry: Entry, titles: Mapping[str, str]) -> Shown:
+        """An entry as somebody may see it. ``titles``: of the profiles, by their names."""
         if entry.for_whom is None:
-            return Shown(entry, titles.get(entry.profile, entry.profile) if entry.profile else "All profiles")
+            return Shown(entry, titles.get(entry.profile, entry.profile))
         targets, who = self._publishing.targets, actor(request)
         what, title = await targets.title(who, entry.for_whom)
         may_read = title != UNSEEN and await targets.may_read_why(who, entry.for_whom)
